@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Makes .venv with every pinned package, and sees to Prometheus. Safe to run again: it does only
+# what is missing. Writes inside the checkout, but for the Debian package of Prometheus.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+die() { echo "setup: $1" >&2; exit 3; }
+
+find_python() {
+    local candidate
+    for candidate in \
+        python3.13 \
+        "$(pyenv prefix 3.13 2>/dev/null || true)/bin/python" \
+        "$(uv python find 3.13 2>/dev/null || true)"; do
+        # a pyenv shim is on PATH even where it leads nowhere, so each one is tried
+        if "$candidate" -c 'import sys, venv; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    if command -v uv >/dev/null && uv python install 3.13 >&2; then
+        uv python find 3.13
+        return
+    fi
+    die "Python 3.13 is missing: run 'pyenv install 3.13', or install uv (https://docs.astral.sh/uv)"
+}
+
+install_packages() {
+    local wanted
+    wanted="$(cat requirements.txt pyproject.toml | sha256sum | cut -d' ' -f1)"
+    [ "$(cat .venv/installed 2>/dev/null || true)" = "$wanted" ] && return
+    local python
+    python="$(find_python)"
+    echo "setup: installing the pinned packages into .venv (about 90 s, once)"
+    [ -x .venv/bin/python ] || "$python" -m venv .venv
+    export PIP_CACHE_DIR="$PWD/var/cache/pip" PIP_DISABLE_PIP_VERSION_CHECK=1
+    .venv/bin/python -m pip install --quiet --require-hashes -r requirements.txt \
+        || die "the packages could not be installed: see pip's message above, then run it again"
+    .venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable . \
+        || die "the project itself could not be installed: see pip's message above"
+    echo "$wanted" > .venv/installed
+}
+
+install_prometheus() {
+    command -v prometheus >/dev/null && return
+    local remedy="run 'apt-get install prometheus' as root, or put the binary on PATH"
+    command -v apt-get >/dev/null || die "Prometheus is missing: $remedy"
+    local as_root=()
+    if [ "$(id -u)" != 0 ]; then
+        sudo -n true 2>/dev/null || die "Prometheus is missing: $remedy"
+        as_root=(sudo -n)
+    fi
+    echo "setup: installing Prometheus with apt-get"
+    local quiet=(-qq -y --no-install-recommends -o Dpkg::Use-Pty=0)
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install "${quiet[@]}" prometheus >/dev/null 2>&1 \
+        || { "${as_root[@]}" apt-get update -qq >/dev/null 2>&1 \
+             && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install "${quiet[@]}" prometheus >/dev/null; } \
+        || die "apt-get could not install Prometheus: $remedy"
+}
+
+install_packages
+install_prometheus
