@@ -1,0 +1,81 @@
+"""From model events to the ledger and the sockets, in that order."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from backpack_sandbox.constants import MICROSECONDS, ORDER_UPDATE
+from backpack_sandbox.events import BookEvent, MarketEvent, OrderEvent, TopEvent, TradeEvent
+from backpack_sandbox.fanout import Fanout
+from backpack_sandbox.ledger import Ledger, PublishedTrade
+from backpack_sandbox.windows import DepthWindows
+from backpack_sandbox.wire import WireEncoder
+
+
+class Publisher:
+    """Stamps, encodes, records and fans out.
+
+    `clock` is unix seconds. Frames reach the outboxes at once but leave only after `commit`,
+    because the sockets write when the event loop runs again.
+    """
+
+    def __init__(
+        self,
+        encoders: Mapping[str, WireEncoder],
+        ledger: Ledger,
+        fanout: Fanout,
+        clock: Callable[[], float],
+        *,
+        trades_first: bool,
+    ) -> None:
+        self._encoders = encoders
+        self._ledger = ledger
+        self._fanout = fanout
+        self._clock = clock
+        self._trades_first = trades_first
+        self._windows = DepthWindows(encoders)
+        self._publish: dict[type, Callable[[Any, int, int], None]] = {
+            BookEvent: self._depth,
+            TopEvent: self._top,
+            TradeEvent: self._trade,
+            OrderEvent: self._order,
+        }
+        self.engine_us: dict[str, int] = {}
+        fanout.on_streams_changed = self._windows.watch
+
+    def publish(self, events: Sequence[MarketEvent], lag_seconds: float) -> None:
+        """Publish the events of one step that was due `lag_seconds` ago."""
+        event_us = int(self._clock() * MICROSECONDS)
+        engine_us = event_us - int(lag_seconds * MICROSECONDS)
+        if self._trades_first:
+            events = sorted(events, key=lambda event: not isinstance(event, TradeEvent))
+        for event in events:
+            self._publish[type(event)](event, event_us, engine_us)
+        self.engine_us[events[0].symbol] = engine_us
+
+    def commit(self) -> None:
+        """Close the windows that are over, and put all that was published into the ledger."""
+        for stream, symbol, frame in self._windows.flush(int(self._clock() * MICROSECONDS)):
+            self._fanout.publish(stream, symbol, frame)
+        self._ledger.commit()
+
+    def _depth(self, event: BookEvent, event_us: int, engine_us: int) -> None:
+        frame = self._encoders[event.symbol].depth(event, event_us, engine_us)
+        self._ledger.append(frame)
+        self._fanout.publish(f"depth.{event.symbol}", event.symbol, frame)
+        self._windows.note(event, event_us, engine_us)
+
+    def _top(self, event: TopEvent, event_us: int, engine_us: int) -> None:
+        frame = self._encoders[event.symbol].book_ticker(event, event_us, engine_us)
+        self._ledger.append(frame)
+        self._fanout.publish(f"bookTicker.{event.symbol}", event.symbol, frame)
+
+    def _trade(self, event: TradeEvent, event_us: int, engine_us: int) -> None:
+        frame = self._encoders[event.symbol].trade(event, event_us, engine_us)
+        self._ledger.append_trade(PublishedTrade(event, engine_us // 1000 * 1000), frame)
+        self._fanout.publish(f"trade.{event.symbol}", event.symbol, frame)
+
+    def _order(self, event: OrderEvent, event_us: int, engine_us: int) -> None:
+        whole, scoped = self._encoders[event.symbol].order_update(event, event_us, engine_us)
+        self._ledger.append(whole)
+        self._fanout.publish(ORDER_UPDATE, event.symbol, whole)
+        self._fanout.publish(f"{ORDER_UPDATE}.{event.symbol}", event.symbol, scoped)

@@ -1,0 +1,184 @@
+"""Read a ledger back: a restarted venue carries on with its books and never reuses an id."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from backpack_sandbox.book import Level, Side
+from backpack_sandbox.catalog import Market
+from backpack_sandbox.constants import ORDER_UPDATE
+from backpack_sandbox.decimals import Grid
+from backpack_sandbox.errors import SandboxError
+from backpack_sandbox.events import TradeEvent
+from backpack_sandbox.house import HouseOrder
+from backpack_sandbox.ledger import PublishedTrade
+from backpack_sandbox.matching import MarketState, MatchingEngine
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What a ledger says: where each market stands, and all its trades."""
+
+    states: dict[str, MarketState] = field(default_factory=dict)
+    trades: dict[str, list[PublishedTrade]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _MarketFold:
+    market: Market
+    bids: dict[int, int] = field(default_factory=dict)
+    asks: dict[int, int] = field(default_factory=dict)
+    update_id: int = 0
+    trade_id: int = 0
+    order_id: int = 0
+    orders: dict[int, HouseOrder] = field(default_factory=dict)
+
+    def begin(self, book: Mapping[str, Any]) -> None:
+        self.bids = dict(_levels(self.market, book["bids"]))
+        self.asks = dict(_levels(self.market, book["asks"]))
+        self.update_id = book["lastUpdateId"]
+        self.trade_id = book["lastTradeId"]
+        self.order_id = book["lastOrderId"]
+
+    def depth(self, data: Mapping[str, Any]) -> None:
+        for side, levels in ((self.bids, data["b"]), (self.asks, data["a"])):
+            for price, quantity in _levels(self.market, levels):
+                if quantity:
+                    side[price] = quantity
+                else:
+                    side.pop(price, None)
+        self.update_id = data["u"]
+
+    def trade(self, data: Mapping[str, Any]) -> PublishedTrade:
+        self.trade_id = data["t"]
+        self.order_id = max(self.order_id, int(data["a"]), int(data["b"]))
+        return PublishedTrade(
+            TradeEvent(
+                symbol=self.market.symbol,
+                trade_id=data["t"],
+                price=self.market.price_grid.count(data["p"]),
+                quantity=self.market.quantity_grid.count(data["q"]),
+                buyer_order_id=int(data["b"]),
+                seller_order_id=int(data["a"]),
+                buyer_is_maker=data["m"],
+            ),
+            data["T"],
+        )
+
+    def order(self, data: Mapping[str, Any]) -> None:
+        order_id = int(data["i"])
+        self.order_id = max(self.order_id, order_id)
+        if data["X"] in {"Cancelled", "Filled"} or "p" not in data:
+            self.orders.pop(order_id, None)
+            return
+        price, quantity = self.market.price_grid, self.market.quantity_grid
+        self.orders[order_id] = HouseOrder(
+            symbol=self.market.symbol,
+            order_id=order_id,
+            side=Side(data["S"]),
+            price=price.count(data["p"]),
+            quantity=quantity.count(data["q"]),
+            executed=quantity.count(data["z"]),
+            executed_notional=_notional_counts(data["Z"], price, quantity),
+        )
+
+    def state(self) -> MarketState:
+        return MarketState(
+            bids=sorted(self.bids.items()),
+            asks=sorted(self.asks.items()),
+            last_update_id=self.update_id,
+            last_trade_id=self.trade_id,
+            last_order_id=self.order_id,
+            orders=tuple(self.orders.values()),
+        )
+
+
+def recover(path: Path, catalog: Mapping[str, Market]) -> Recovered:
+    """Fold the ledger at `path`; nothing when there is none. A torn last line is cut off.
+
+    Raises SandboxError with the line that is no ledger's.
+    """
+    recovered = Recovered()
+    if not path.exists():
+        return recovered
+    cut_torn_line(path)
+    folds: dict[str, _MarketFold] = {}
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                _fold_line(msgspec.json.decode(line), folds, catalog, recovered)
+            except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+                raise SandboxError(
+                    f"{path}:{number}: not a line of a ledger; move the file away to start afresh"
+                ) from error
+    recovered.states = {symbol: fold.state() for symbol, fold in folds.items()}
+    return recovered
+
+
+def cut_torn_line(path: Path) -> None:
+    """Drop the bytes after the last newline: a write that a power cut or full disk tore."""
+    with path.open("r+b") as file:
+        content_end = file.seek(0, 2)
+        block = 65536
+        start = content_end
+        while start > 0:
+            start = max(0, start - block)
+            file.seek(start)
+            newline = file.read(block).rfind(b"\n")
+            if newline >= 0:
+                file.truncate(start + newline + 1)
+                return
+        file.truncate(0)
+
+
+def session_books(catalog: Mapping[str, Market], engines: Mapping[str, MatchingEngine]) -> Any:
+    """The books and ids that a session starts from, as `Recovered` reads them back."""
+    return {
+        symbol: {
+            "bids": _text_levels(catalog[symbol], state.bids),
+            "asks": _text_levels(catalog[symbol], state.asks),
+            "lastUpdateId": state.last_update_id,
+            "lastTradeId": state.last_trade_id,
+            "lastOrderId": state.last_order_id,
+        }
+        for symbol, state in ((s, engine.state()) for s, engine in engines.items())
+    }
+
+
+def _fold_line(
+    line: Mapping[str, Any],
+    folds: dict[str, _MarketFold],
+    catalog: Mapping[str, Market],
+    recovered: Recovered,
+) -> None:
+    if session := line.get("session"):
+        for symbol, book in session["books"].items():
+            folds.setdefault(symbol, _MarketFold(catalog[symbol])).begin(book)
+        return
+    data, stream = line["data"], line["stream"]
+    fold = folds[data["s"]]
+    if stream.startswith("depth."):
+        fold.depth(data)
+    elif stream.startswith("trade."):
+        recovered.trades.setdefault(data["s"], []).append(fold.trade(data))
+    elif stream == ORDER_UPDATE:
+        fold.order(data)
+
+
+def _levels(market: Market, levels: Any) -> list[Level]:
+    price, quantity = market.price_grid, market.quantity_grid
+    return [(price.count(p), quantity.count(q)) for p, q in levels]
+
+
+def _text_levels(market: Market, levels: Any) -> list[tuple[str, str]]:
+    return [
+        (market.price_grid.padded(price), market.quantity_grid.padded(quantity))
+        for price, quantity in levels
+    ]
+
+
+def _notional_counts(text: str, price: Grid, quantity: Grid) -> int:
+    return Grid(str(price.unit * quantity.unit)).count(text)

@@ -1,0 +1,211 @@
+"""The venue, put together: one TLS port for REST, websockets and control."""
+
+import asyncio
+import errno
+import os
+import time
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from backpack_sandbox import answers
+from backpack_sandbox.account import AccountRest
+from backpack_sandbox.catalog import build_catalog
+from backpack_sandbox.config import SandboxConfig
+from backpack_sandbox.constants import API_PREFIX, CONTROL_PREFIX, MICROSECONDS
+from backpack_sandbox.control import ControlRest
+from backpack_sandbox.credentials import ApiKey, server_context
+from backpack_sandbox.driver import MarketDriver
+from backpack_sandbox.enforcement import Enforcer
+from backpack_sandbox.errors import SandboxError
+from backpack_sandbox.exchange import Exchange
+from backpack_sandbox.fanout import Fanout
+from backpack_sandbox.faults import FaultRegistry
+from backpack_sandbox.ledger import Ledger
+from backpack_sandbox.publisher import Publisher
+from backpack_sandbox.recovery import Recovered, recover, session_books
+from backpack_sandbox.rest import PublicRest
+from backpack_sandbox.signing import SignatureVerifier
+from backpack_sandbox.sockets import SocketEndpoint
+from backpack_sandbox.state_lock import lock_state_dir
+from backpack_sandbox.wire import WireEncoder
+
+SHUTDOWN_SECONDS = 2.0
+
+
+class Sandbox:
+    """A running venue: `async with Sandbox(SandboxConfig(state_dir=…)) as venue`.
+
+    Inside the block `rest_url`, `ws_url`, `ca_file` and `api_key_file` tell clients where to go,
+    and `catalog`, `exchange`, `ledger`, `faults` and `driver` are the venue's own view.
+    Entering raises SandboxError when the port is in use or the state directory is unusable.
+    """
+
+    def __init__(self, config: SandboxConfig) -> None:
+        self.config = config
+        self.catalog = build_catalog()
+        self.faults = FaultRegistry(time.monotonic)
+        self.fanout = Fanout()
+        self.port = config.port
+
+    @property
+    def rest_url(self) -> str:
+        """Root of REST; paths start with /api/v1."""
+        return f"https://{self._client_host}:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        """The one websocket address, for public and private streams."""
+        return f"wss://{self._client_host}:{self.port}"
+
+    @property
+    def ca_file(self) -> Path:
+        """The authority that clients must trust."""
+        return self.config.ca_file
+
+    @property
+    def api_key_file(self) -> Path:
+        """The house account's key pair."""
+        return self.config.api_key_file
+
+    def advance(self, seconds: float) -> None:
+        """Publish the next `seconds` of model time at once; for a paused venue."""
+        self.driver.advance(seconds)
+
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Wait for `stop`; raises at once when the market or the faults break instead."""
+        waiter = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait([waiter, *self._services], return_when=asyncio.FIRST_COMPLETED)
+        waiter.cancel()
+        for task in done:
+            task.result()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            recovered = self._open_state(stack)
+            self._build(recovered)
+            await self._listen(stack)
+            self._services = [
+                asyncio.create_task(self.driver.run()),
+                asyncio.create_task(self._enforcer.run()),
+            ]
+            for service in self._services:
+                stack.push_async_callback(_cancel, service)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop the markets, say 1001 to every client, and close the ledger."""
+        await self._stack.aclose()
+
+    @property
+    def _client_host(self) -> str:
+        return "127.0.0.1" if self.config.host == "0.0.0.0" else self.config.host  # noqa: S104
+
+    def _open_state(self, stack: AsyncExitStack) -> Recovered:
+        config = self.config
+        try:
+            config.state_dir.mkdir(parents=True, exist_ok=True)
+            stack.callback(os.close, lock_state_dir(config.state_dir))
+            self._tls = server_context(config.ca_file, config.ca_key_file, config.host)
+            self._key = ApiKey.load_or_create(config.api_key_file)
+            recovered = recover(config.ledger_file, self.catalog)
+            self.ledger = stack.enter_context(Ledger(config.ledger_file, recovered.trades))
+        except OSError as error:
+            raise SandboxError(f"--state-dir {config.state_dir}: {error.strerror}") from error
+        return recovered
+
+    def _build(self, recovered: Recovered) -> None:
+        config = self.config
+        self.exchange = Exchange(
+            self.catalog,
+            seed=config.seed,
+            events_per_second=config.rate,
+            trades_per_second=config.trades_per_second,
+            resume=recovered.states,
+        )
+        encoders = {symbol: WireEncoder(market) for symbol, market in self.catalog.items()}
+        self.publisher = Publisher(
+            encoders, self.ledger, self.fanout, config.clock, trades_first=config.trades_first
+        )
+        self.driver = MarketDriver(
+            self.exchange,
+            self.publisher,
+            time.monotonic,
+            tick_seconds=config.tick_seconds,
+            paused=config.paused,
+        )
+        self._enforcer = Enforcer(self.fanout, self.faults, time.monotonic)
+        for name in config.faults:
+            self.faults.add(name)
+
+    async def _listen(self, stack: AsyncExitStack) -> None:
+        runner = web.AppRunner(
+            self._application(), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
+        )
+        stack.push_async_callback(runner.cleanup)
+        await runner.setup()
+        host, port = self.config.host, self.config.port
+        try:
+            await web.TCPSite(runner, host, port, ssl_context=self._tls).start()
+        except OSError as error:
+            busy = error.errno == errno.EADDRINUSE
+            reason = "is already in use; choose another --port" if busy else str(error)
+            raise SandboxError(f"port {port} of {host} {reason}") from error
+        self.port = runner.addresses[0][1]
+        self.ledger.begin_session(
+            {
+                "seed": self.config.seed,
+                "started_us": int(self.config.clock() * MICROSECONDS),
+                "books": session_books(self.catalog, self.exchange.engines),
+            }
+        )
+
+    def _application(self) -> web.Application:
+        clock = self.config.clock
+        verifier = SignatureVerifier([self._key.api_key], clock)
+        engines = self.exchange.engines
+        public = PublicRest(self.catalog, engines, self.ledger, self.publisher.engine_us, clock)
+        control = ControlRest(self.catalog, engines, self.ledger, self.faults, self.driver)
+        self._sockets = SocketEndpoint(
+            self.fanout,
+            verifier,
+            self.faults,
+            time.monotonic,
+            ping_interval_seconds=self.config.ping_interval_seconds,
+            first_ping_seconds=self.config.first_ping_seconds,
+            joined=self._enforcer.join,
+        )
+        application = web.Application()
+        application.add_routes(public.routes())
+        application.add_routes(AccountRest(verifier, self.faults).routes())
+        application.add_routes(control.routes())
+        application.router.add_route("*", "/{path:.*}", self._other_paths)
+        application.on_shutdown.append(self._say_goodbye)
+        return application
+
+    async def _other_paths(self, request: web.Request) -> web.StreamResponse:
+        """Any path that is no endpoint takes a websocket, as the venue's own host does."""
+        is_api = request.path.startswith((f"{API_PREFIX}/", f"{CONTROL_PREFIX}/"))
+        if not is_api and request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self._sockets.serve(request)
+        return answers.unknown_path()
+
+    async def _say_goodbye(self, _application: web.Application) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SHUTDOWN_SECONDS):
+                await self._sockets.close_all()
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

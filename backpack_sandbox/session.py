@@ -1,0 +1,82 @@
+"""One client's socket: what it listens to, and the frames on their way to it."""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from backpack_sandbox.impairment import Impairment
+from backpack_sandbox.subscriptions import is_private
+
+OUTBOX_FRAMES_MAX: Final = 50_000
+
+
+class Session:
+    """A socket with its subscriptions and outbox.
+
+    `offer` is called by the market and never waits; `write` sends in order. A client so slow that
+    its outbox overflows is cut off, as an exchange would.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        socket: web.WebSocketResponse,
+        transport: asyncio.WriteTransport,
+        user_agent: str,
+        opened_at: float,
+    ) -> None:
+        self.number = number
+        self.socket = socket
+        self.user_agent = user_agent
+        self.opened_at = opened_at
+        self.last_pong_at = opened_at
+        self.streams: set[str] = set()
+        self.impairment: Impairment | None = None
+        self._transport = transport
+        self._outbox: deque[bytes] = deque()
+        self._wake = asyncio.Event()
+
+    @property
+    def holds_private(self) -> bool:
+        """The socket has signed for at least one private stream."""
+        return any(is_private(stream) for stream in self.streams)
+
+    def offer(self, stream: str, symbol: str, frame: bytes) -> None:
+        """Queue a data frame, unless a fault keeps it."""
+        if self.impairment is not None:
+            passed = self.impairment.apply(stream, symbol, frame)
+            if passed is None:
+                return
+            frame = passed
+        self.send(frame)
+
+    def send(self, frame: bytes) -> None:
+        """Queue a frame that no fault touches."""
+        if len(self._outbox) >= OUTBOX_FRAMES_MAX:
+            self.abort()
+            return
+        self._outbox.append(frame)
+        self._wake.set()
+
+    async def write(self) -> None:
+        """Send queued frames until the socket is gone."""
+        outbox, send_frame = self._outbox, self.socket.send_frame
+        try:
+            while not self.socket.closed:
+                await self._wake.wait()
+                self._wake.clear()
+                while outbox:
+                    await send_frame(outbox.popleft(), WSMsgType.TEXT)
+        except ConnectionError:
+            self._outbox.clear()
+
+    def abort(self) -> None:
+        """Drop the connection without a close frame: the client sees a reset, code 1006."""
+        self._outbox.clear()
+        self._transport.abort()
+
+    async def close(self, code: WSCloseCode, message: bytes = b"") -> None:
+        """Send a Close frame and wait briefly for the client's."""
+        await self.socket.close(code=code, message=message)

@@ -1,0 +1,81 @@
+"""What the sandbox keeps across restarts, and what it refuses to start with."""
+
+import json
+
+import pytest
+
+from backpack_sandbox import SandboxError
+from backpack_sandbox.book import Side
+from tests.support.sandbox_client import running_venue
+
+
+def standing(venue) -> dict:
+    return {
+        symbol: (
+            engine.book.levels(Side.BID),
+            engine.book.levels(Side.ASK),
+            engine.last_update_id,
+            engine.last_trade_id,
+            engine.last_order_id,
+            [order.order_id for order in engine.house],
+        )
+        for symbol, engine in venue.exchange.engines.items()
+    }
+
+
+async def test_a_restarted_venue_carries_on_with_its_books_ids_and_trades(tmp_path):
+    """No id is used twice, no book jumps, and old trades are still answered."""
+    async with running_venue(tmp_path, trades_per_second=3.0) as venue:
+        venue.advance(30)
+        before = standing(venue)
+        trades = venue.ledger.trades("SOL_USDC")
+    async with running_venue(tmp_path, trades_per_second=3.0) as venue:
+        assert standing(venue) == before
+        assert venue.ledger.trades("SOL_USDC") == trades
+        venue.advance(30)
+    ids = [
+        (line["data"]["s"], line["data"]["t"])
+        for line in map(json.loads, (tmp_path / "ledger.jsonl").read_text().splitlines())
+        if line.get("stream", "").startswith("trade.")
+    ]
+    assert len(set(ids)) == len(ids) > 100
+
+
+async def test_a_torn_last_line_is_cut_off(tmp_path):
+    """A full disk or a power cut may leave half a line; the rest counts."""
+    async with running_venue(tmp_path) as venue:
+        venue.advance(10)
+        before = standing(venue)
+    ledger = tmp_path / "ledger.jsonl"
+    whole = ledger.read_bytes()
+    ledger.write_bytes(whole + b'{"data":{"E":17909')
+    async with running_venue(tmp_path) as venue:
+        assert standing(venue) == before
+    assert ledger.read_bytes().startswith(whole + b'{"session"')
+
+
+async def test_a_ledger_that_is_none_is_named_with_its_line(tmp_path):
+    """And is left as it is."""
+    (tmp_path / "ledger.jsonl").write_text('{"data":{"s":"SOL_USDC"},"stream":"depth.SOL_USDC"}\n')
+    with pytest.raises(SandboxError, match=r"ledger\.jsonl:1: .*move the file away"):
+        async with running_venue(tmp_path):
+            pass
+
+
+async def test_two_venues_cannot_share_a_state_directory(tmp_path):
+    """They would write one ledger; the second one goes when the first has."""
+    async with running_venue(tmp_path):
+        with pytest.raises(SandboxError, match="belongs to a running sandbox"):
+            async with running_venue(tmp_path):
+                pass
+    async with running_venue(tmp_path):
+        pass
+
+
+async def test_a_broken_key_file_is_named(tmp_path):
+    """With the remedy, and without its content."""
+    (tmp_path / "api_key.json").write_text('{"private_key": "c2VjcmV0"}')
+    with pytest.raises(SandboxError, match=r"api_key\.json: .*delete it") as refused:
+        async with running_venue(tmp_path):
+            pass
+    assert "c2VjcmV0" not in str(refused.value)

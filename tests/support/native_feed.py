@@ -1,0 +1,80 @@
+"""A running native feed and everything that it delivered."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptofeed.defines import L2_BOOK, TRADES
+from cryptofeed.types import Trade
+
+from backpack_feed.constants import ORDER_INFO
+from backpack_feed.feed import BackpackFeed
+from backpack_feed.normalise import OrderUpdate
+from tests.support.conditions import eventually
+
+STOP_SECONDS = 5.0
+
+
+@dataclass
+class Delivered:
+    """What a feed's callbacks were called with; a book is remembered by value."""
+
+    trades: list[Trade] = field(default_factory=list)
+    books: list[dict[str, Any]] = field(default_factory=list)
+    orders: list[OrderUpdate] = field(default_factory=list)
+
+    async def trade(self, trade: Trade, _receipt: float) -> None:
+        self.trades.append(trade)
+
+    async def book(self, book: Any, _receipt: float) -> None:
+        self.books.append(
+            {
+                "symbol": book.symbol,
+                "sequence": book.sequence_number,
+                "delta": book.delta,
+                "bids": book.book.bids.to_dict(),
+                "asks": book.book.asks.to_dict(),
+            }
+        )
+
+    async def order(self, update: OrderUpdate, _receipt: float) -> None:
+        self.orders.append(update)
+
+    def ids(self, symbol: str = "SOL-USDC") -> list[int]:
+        return [int(trade.id) for trade in self.trades if trade.symbol == symbol]
+
+
+def make_feed(venue: Any, delivered: Delivered, **settings: Any) -> BackpackFeed:
+    """A feed of `venue` (anything with rest_url, ws_url, ca_file)."""
+    defaults: dict[str, Any] = {
+        "symbols": ["SOL-USDC"],
+        "channels": [TRADES, L2_BOOK],
+        "callbacks": {
+            TRADES: delivered.trade,
+            L2_BOOK: delivered.book,
+            ORDER_INFO: delivered.order,
+        },
+        "rest_url": venue.rest_url,
+        "ws_url": venue.ws_url,
+        "ca_file": venue.ca_file,
+    }
+    return BackpackFeed(**defaults | settings)
+
+
+@asynccontextmanager
+async def running(feed: BackpackFeed, *, until_ready: bool = True) -> AsyncIterator[BackpackFeed]:
+    """Run the feed for the length of the block; it must end by itself when asked."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(feed.run(stop))
+    try:
+        if until_ready:
+            await eventually(
+                lambda: task.done() or all(feed.readiness().values()), describe=feed.readiness
+            )
+        yield feed
+    finally:
+        stop.set()
+        async with asyncio.timeout(STOP_SECONDS):
+            await task

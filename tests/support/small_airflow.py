@@ -1,0 +1,83 @@
+"""An HTTP server that answers like Airflow's REST API where the shell commands need it."""
+
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
+
+
+class SmallAirflow:
+    """`requests` holds (method, decoded path, body); `approvals` what waits for a person."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.password = "correct horse"
+        self.paused = False
+        self.approvals: list[dict] = []
+        self.requests: list[tuple[str, str, dict | None]] = []
+
+    def wait_for(self, task_id: str) -> None:
+        task = {
+            "dag_id": "backpack_migration",
+            "dag_run_id": "manual__2026-10-02T10:15:30+00:00",
+            "task_id": task_id,
+            "map_index": -1,
+        }
+        self.approvals.append({"task_instance": task, "subject": f"Start {task_id}?"})
+
+    def answer(self, method: str, path: str, body: dict | None, token: str) -> tuple[int, dict]:
+        self.requests.append((method, path, body))
+        if path == "/auth/token":
+            if body and body["password"] == self.password:
+                return 201, {"access_token": "t0ken"}
+            return 401, {"detail": "Invalid credentials"}
+        if token != "Bearer t0ken":
+            return 401, {"detail": "Not authenticated"}
+        if path.endswith("/hitlDetails") and method == "PATCH":
+            return 200, {}
+        if "/hitlDetails" in path:
+            return 200, {"hitl_details": self.approvals}
+        if path.endswith("/dagRuns"):
+            return 200, {"dag_run_id": "manual__1"}
+        return 200, {"is_paused": self.paused}
+
+
+@contextmanager
+def small_airflow():
+    """Yield a `SmallAirflow` that listens on loopback."""
+    airflow = SmallAirflow()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self._answer()
+
+        def do_POST(self):
+            self._answer()
+
+        def do_PATCH(self):
+            self._answer()
+
+        def _answer(self):
+            size = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(size)) if size else None
+            token = self.headers.get("Authorization", "")
+            status, answer = airflow.answer(self.command, unquote(self.path), body, token)
+            raw = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, *arguments):
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        airflow.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield airflow
+        finally:
+            server.shutdown()
+            thread.join()
