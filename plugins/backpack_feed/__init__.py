@@ -1,4 +1,4 @@
-"""Backpack market data for cryptofeed: the native feed, the ccxt feed, and the process that runs one.
+"""Backpack market data for cryptofeed: the native feed, the ccxt feed, and their process.
 
 Importing the package loads neither feed: each is imported when its name is first asked for, so that
 a native process never pays for ccxt.

@@ -1,0 +1,205 @@
+"""The YAML file of one FeedHandler process, checked as a whole before anything starts.
+
+Relative paths mean "beside this file". Errors name the file and the key.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+import yaml
+
+from backpack_feed.refusal import ConfigError
+
+MAX_BYTES = 262_144
+_INSTANCE_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+_SCHEMES = {"rest_url": ("https", "http"), "ws_url": ("wss", "ws")}
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+
+
+class VenueConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the venue is; `ca_file` replaces the public certificate authorities."""
+
+    rest_url: str = "https://api.backpack.exchange"
+    ws_url: str = "wss://ws.backpack.exchange"
+    ca_file: Path | None = None
+
+
+class MetricsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where /metrics, /healthz and /snapshot listen; port 0 takes a free one and logs it."""
+
+    host: str = "127.0.0.1"
+    port: Port = 0
+
+
+class TapeSink(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+    tag_field="kind",
+    tag="tape",
+):
+    """A folder with trades.jsonl and books.jsonl."""
+
+    directory: Path
+    book_interval_seconds: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+
+
+class CryptofeedSink(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+    tag_field="kind",
+    tag="cryptofeed",
+):
+    """Any cryptofeed backend callback, by its dotted path."""
+
+    channel: Literal["trades", "l2_book"]
+    backend: str
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        # options hold passwords of databases
+        return f"CryptofeedSink(channel={self.channel!r}, backend={self.backend!r})"
+
+
+class HandlerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One FeedHandler process."""
+
+    instance_id: Annotated[str, msgspec.Meta(pattern=_INSTANCE_ID)]
+    symbols: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    venue: VenueConfig = msgspec.field(default_factory=VenueConfig)
+    credentials_file: Path | None = None
+    metrics: MetricsConfig = msgspec.field(default_factory=MetricsConfig)
+    sinks: tuple[TapeSink | CryptofeedSink, ...] = ()
+    checkpoint_directory: Path | None = None
+    role: Literal["handler", "shadow"] = "handler"
+    max_snapshot_age_seconds: Positive = 30.0
+
+    @property
+    def tape(self) -> TapeSink | None:
+        """The tape sink, which is also the checkpoint, if there is one."""
+        return next((sink for sink in self.sinks if isinstance(sink, TapeSink)), None)
+
+
+def load_config(path: Path) -> HandlerConfig:
+    """Read and check `path`; raises `ConfigError` naming the file and the key at fault."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}: check --config") from error
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(f"{path}: is larger than {MAX_BYTES} bytes: is it the right file?")
+    document = _parse(path, raw)
+    try:
+        config = msgspec.convert(_with_default_kinds(document), HandlerConfig, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {_at_key(str(error))}") from error
+    _check(path, config)
+    return _beside(path.resolve().parent, config)
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """`SafeLoader` without aliases (no alias bombs) and without repeated keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(
+                None,
+                None,
+                "aliases are not allowed",
+                self.peek_event().start_mark,  # type: ignore[no-untyped-call]
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key.value!r} is given twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _parse(path: Path, raw: bytes) -> Any:
+    try:
+        return _StrictLoader(raw).get_single_data()
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{path}:{line}: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: is not YAML: {error}") from error
+
+
+def _with_default_kinds(document: Any) -> Any:
+    """`kind` may be left out of a sink: a tape is the default kind."""
+    if isinstance(document, dict) and isinstance(document.get("sinks"), list):
+        sinks = [
+            {"kind": "tape", **sink} if isinstance(sink, dict) else sink
+            for sink in document["sinks"]
+        ]
+        return {**document, "sinks": sinks}
+    return document
+
+
+def _path(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str) and value:
+        return Path(value)
+    raise ValueError(f"Expected a path, was {value!r}")  # msgspec adds the key
+
+
+def _at_key(text: str) -> str:
+    """``Expected `str`, got `int` - at `$.venue.rest_url` `` → `venue.rest_url: Expected …`."""
+    match = re.fullmatch(r"(?P<what>.*) - at `\$\.?(?P<key>.*)`", text, re.DOTALL)
+    if match is None:
+        return f"the file: {text}"
+    return f"{match['key']}: {match['what']}"
+
+
+def _check(path: Path, config: HandlerConfig) -> None:
+    for field, schemes in _SCHEMES.items():
+        url = urlsplit(getattr(config.venue, field))
+        if url.scheme not in schemes or not url.hostname or url.username:
+            raise ConfigError(
+                f"{path}: venue.{field}: must be {schemes[0]}://host[:port] without a user name"
+            )
+    repeated = sorted({s for s in config.symbols if config.symbols.count(s) > 1})
+    if repeated:
+        raise ConfigError(f"{path}: symbols: {', '.join(repeated)} is listed twice: list it once")
+    if len([s for s in config.sinks if isinstance(s, TapeSink)]) > 1:
+        raise ConfigError(f"{path}: sinks: one tape is enough: remove the others")
+    if config.role == "shadow" and config.sinks:
+        raise ConfigError(f"{path}: sinks: a shadow is read only: remove them or set role: handler")
+    if config.sinks and config.tape is None and config.checkpoint_directory is None:
+        raise ConfigError(
+            f"{path}: checkpoint_directory: needed without a tape, or a restart loses or repeats"
+            " trades: name a folder"
+        )
+
+
+def _beside(folder: Path, config: HandlerConfig) -> HandlerConfig:
+    def absolute(path: Path | None) -> Path | None:
+        return None if path is None else folder / path.expanduser()
+
+    sinks = tuple(
+        msgspec.structs.replace(sink, directory=absolute(sink.directory))
+        if isinstance(sink, TapeSink)
+        else sink
+        for sink in config.sinks
+    )
+    return msgspec.structs.replace(
+        config,
+        venue=msgspec.structs.replace(config.venue, ca_file=absolute(config.venue.ca_file)),
+        credentials_file=absolute(config.credentials_file),
+        checkpoint_directory=absolute(config.checkpoint_directory),
+        sinks=sinks,
+    )

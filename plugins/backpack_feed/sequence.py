@@ -1,0 +1,116 @@
+"""Exactly-once trades by id: a pure state machine, one per market, used by both feeds.
+
+Backpack numbers the trades of a market 1, 2, 3 … without holes. So a repeat is an id that was
+already delivered, and a hole is a trade that went missing and can be asked for by REST.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+MAX_PENDING = 5_000
+
+
+@dataclass(frozen=True)
+class Hole:
+    """Missing trade ids, both ends included."""
+
+    from_id: int
+    to_id: int
+
+    def __len__(self) -> int:
+        return self.to_id - self.from_id + 1
+
+
+@dataclass(frozen=True)
+class Offer[T]:
+    """What to do with an offered trade.
+
+    `deliver` holds trades in id order, possibly none. `missing` is the hole that now holds trades
+    back and must be filled or given up.
+    """
+
+    deliver: tuple[T, ...] = ()
+    duplicate: bool = False
+    missing: Hole | None = None
+
+
+class TradeSequencer[T]:
+    """Delivers each trade id once and in order.
+
+    `last_id` is the last delivered id; with None the first offered trade is the start. While a hole
+    is open, later trades wait in a buffer of at most `max_pending`; when it is full the oldest hole
+    is given up. `duplicates`, `backfilled` and `lost` count trades since the start.
+    """
+
+    def __init__(self, last_id: int | None = None, *, max_pending: int = MAX_PENDING) -> None:
+        self.last_id = last_id
+        self.duplicates = 0
+        self.backfilled = 0
+        self.lost = 0
+        self._max_pending = max_pending
+        self._pending: dict[int, T] = {}
+
+    @property
+    def pending(self) -> int:
+        """How many trades wait behind a hole."""
+        return len(self._pending)
+
+    @property
+    def missing(self) -> Hole | None:
+        """The oldest open hole."""
+        if self.last_id is None or not self._pending:
+            return None
+        return Hole(self.last_id + 1, min(self._pending) - 1)
+
+    def offer(self, trade_id: int | None, trade: T) -> Offer[T]:
+        """Take a live trade.
+
+        The venue's id 0 and a null id mean "no id": such a trade is always delivered.
+        """
+        if not trade_id:
+            return Offer(deliver=(trade,))
+        if self.last_id is not None and self._seen(trade_id):
+            self.duplicates += 1
+            return Offer(duplicate=True, missing=self.missing)
+        if self.last_id is None:
+            self.last_id = trade_id - 1
+        self._pending[trade_id] = trade
+        delivered = self._drain()
+        while len(self._pending) > self._max_pending:
+            delivered += self.give_up()[0]
+        return Offer(deliver=tuple(delivered), missing=self.missing)
+
+    def fill(self, trades: Iterable[tuple[int, T]]) -> list[T]:
+        """Take trades fetched by REST, as (id, trade) in any order; return what can be delivered.
+
+        Repeats are expected here and not counted. Without a start there is nothing to fill.
+        """
+        if self.last_id is None:
+            return []
+        news = {trade_id: trade for trade_id, trade in trades if not self._seen(trade_id)}
+        fresh = len(news)
+        self._pending |= news
+        delivered = self._drain()
+        self.backfilled += fresh
+        return delivered
+
+    def give_up(self) -> tuple[list[T], int]:
+        """Skip the oldest hole: (trades that waited behind it, number of lost trades)."""
+        hole = self.missing
+        if hole is None:
+            return [], 0
+        self.lost += len(hole)
+        self.last_id = hole.to_id
+        return self._drain(), len(hole)
+
+    def _seen(self, trade_id: int) -> bool:
+        return trade_id in self._pending or (self.last_id is not None and trade_id <= self.last_id)
+
+    def _drain(self) -> list[T]:
+        delivered: list[T] = []
+        if self.last_id is None:
+            return delivered
+        while (next_id := self.last_id + 1) in self._pending:
+            delivered.append(self._pending.pop(next_id))
+            self.last_id = next_id
+        return delivered

@@ -1,0 +1,118 @@
+"""What a FeedHandler process says about itself on /snapshot, /healthz and /metrics."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptofeed.defines import L2_BOOK, TRADES
+
+from backpack_feed.health import Health
+from backpack_feed.metrics import Reading
+from backpack_feed.parity import Parity
+
+
+@dataclass(frozen=True)
+class FeedStatus:
+    """One feed of the process; `feed` is a BackpackFeed or a CcxtBackpackFeed."""
+
+    variant: str
+    feed: Any
+    symbols: Sequence[str]
+    max_snapshot_age_seconds: float
+    dropped_by_sinks: Callable[[], int]
+
+    def metrics(self) -> dict[str, Any]:
+        """Return `metrics_snapshot()` with zeros where nothing was counted yet.
+
+        What queued backends gave up is added to `dropped_messages`: the feed cannot see it.
+        """
+        snapshot: dict[str, Any] = self.feed.metrics_snapshot()
+        snapshot["dropped_messages"] += self.dropped_by_sinks()
+        snapshot["messages"] = {L2_BOOK: 0, TRADES: 0, **snapshot["messages"]}
+        snapshot["trades"] = dict.fromkeys(self.symbols, 0) | snapshot["trades"]
+        return snapshot
+
+    def health(self) -> Health:
+        """Return the feed's own verdict at the configured age limit."""
+        verdict: Health = self.feed.health(max_snapshot_age=self.max_snapshot_age_seconds)
+        return verdict
+
+    def not_ready(self) -> tuple[str, ...]:
+        """Return why the feed is not ready; empty when it is."""
+        return tuple(
+            f"{symbol}: not ready: no book in sync yet"
+            for symbol, ready in sorted(self.feed.readiness().items())
+            if not ready
+        )
+
+    def reading(self) -> Reading:
+        """Return what one scrape needs."""
+        return Reading(
+            variant=self.variant,
+            snapshot=self.metrics(),
+            ready=not self.not_ready(),
+            healthy=self.health().healthy,
+        )
+
+    def body(self) -> dict[str, Any]:
+        """Return this feed's part of /snapshot."""
+        verdict, waiting = self.health(), self.not_ready()
+        return {
+            "variant": self.variant,
+            "ready": not waiting,
+            "healthy": verdict.healthy,
+            "reasons": [*verdict.reasons, *waiting],
+            "books": self.feed.books_summary(),
+            "metrics": self.metrics(),
+        }
+
+
+@dataclass
+class ProcessStatus:
+    """The whole process: one feed, or both and their parity in a shadow."""
+
+    instance_id: str
+    variant: str
+    pid: int
+    started_at: str
+    parity: Parity | None = None
+    feeds: list[FeedStatus] = field(default_factory=list)
+
+    def readings(self) -> list[Reading]:
+        """Return one reading per feed."""
+        return [status.reading() for status in self.feeds]
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the body of /snapshot.
+
+        A shadow is ready and healthy when both feeds are; `books` and `metrics` are then the native
+        feed's, and `feeds` has the full answer of each.
+        """
+        bodies = [status.body() for status in self.feeds]
+        head = {
+            "instance_id": self.instance_id,
+            "variant": self.variant,
+            "pid": self.pid,
+            "started_at": self.started_at,
+        }
+        if not bodies:
+            return {
+                **head,
+                "ready": False,
+                "healthy": False,
+                "reasons": ["the feed has not started"],
+                "books": {},
+                "metrics": {},
+            }
+        if self.parity is None:
+            return bodies[0] | head
+        return {
+            **head,
+            "ready": all(body["ready"] for body in bodies),
+            "healthy": all(body["healthy"] for body in bodies),
+            "reasons": [f"{b['variant']}: {reason}" for b in bodies for reason in b["reasons"]],
+            "books": bodies[-1]["books"],
+            "metrics": bodies[-1]["metrics"],
+            "feeds": {body["variant"]: body for body in bodies},
+            "parity": self.parity.summary(),
+        }

@@ -1,0 +1,34 @@
+"""ccxt's trades as cryptofeed's."""
+
+from decimal import Decimal
+
+import pytest
+
+from backpack_feed.ccxt_trades import MalformedTrade, to_numbered, to_trade
+
+GOOD = {"id": "7", "side": "buy", "price": 0.00001, "amount": 12.5, "timestamp": 1790900001025}
+
+
+def test_a_trade_keeps_its_digits():
+    """A float's shortest text is the venue's text."""
+    trade_id, trade = to_trade(GOOD, "kPEPE-USDC-PERP")
+    assert trade_id == 7
+    assert (trade.symbol, trade.id, trade.side) == ("kPEPE-USDC-PERP", "7", "buy")
+    assert (trade.price, trade.amount) == (Decimal("0.00001"), Decimal("12.5"))
+    assert trade.timestamp == 1790900001.025
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{"price": None}, {"side": None}, {"amount": "x"}, {"amount": -1.0}, {"price": float("nan")}],
+)
+def test_a_missing_or_senseless_field_is_never_passed_on(broken):
+    """Where the frame had no price, ccxt returns None."""
+    with pytest.raises(MalformedTrade, match="trade '7' has no usable"):
+        to_trade(GOOD | broken, "A")
+
+
+def test_rest_answers_keep_only_numbered_trades():
+    """Neither a broken row nor one without an id can fill a hole."""
+    rows = [GOOD, GOOD | {"id": None}, GOOD | {"id": "0"}, GOOD | {"id": "8", "price": None}]
+    assert [trade_id for trade_id, _ in to_numbered(rows, "A")] == [7]

@@ -1,0 +1,111 @@
+"""The configuration file of a FeedHandler process."""
+
+from pathlib import Path
+
+import pytest
+
+from backpack_feed.config import CryptofeedSink, TapeSink, load_config
+from backpack_feed.refusal import ConfigError
+
+MINIMAL = "instance_id: feed-00\nsymbols: [SOL-USDC]\n"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_config(text: str) -> Path:
+        path = tmp_path / "feed-00.yaml"
+        path.write_text(text)
+        return path
+
+    return write_config
+
+
+def refusal(path):
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    text = str(caught.value)
+    assert text.startswith(str(path))
+    assert "\n" not in text
+    return text.removeprefix(str(path))
+
+
+def test_a_full_file_is_read_with_paths_beside_it(write, tmp_path):
+    """Relative paths mean beside the file; a sink without a kind is a tape."""
+    config = load_config(
+        write(
+            MINIMAL + "venue: {rest_url: 'https://h:1', ws_url: 'wss://h:1', ca_file: ca.pem}\n"
+            "credentials_file: /etc/key.json\n"
+            "metrics: {host: 127.0.0.1, port: 9601}\n"
+            "sinks:\n- {directory: tapes, book_interval_seconds: 0.5}\n"
+            "- {kind: cryptofeed, channel: trades, backend: a.B, options: {host: x}}\n"
+            "max_snapshot_age_seconds: 10\n"
+        )
+    )
+    assert config.venue.ca_file == tmp_path / "ca.pem"
+    assert config.credentials_file == Path("/etc/key.json")
+    assert config.sinks == (
+        TapeSink(directory=tmp_path / "tapes", book_interval_seconds=0.5),
+        CryptofeedSink(channel="trades", backend="a.B", options={"host": "x"}),
+    )
+    assert config.tape == config.sinks[0]
+    assert config.metrics.port == 9601
+    assert config.max_snapshot_age_seconds == 10
+
+
+def test_defaults_are_the_venue_itself_and_no_sinks(write):
+    """The shortest file names an instance and its symbols."""
+    config = load_config(write(MINIMAL))
+    assert config.venue.rest_url == "https://api.backpack.exchange"
+    assert config.role == "handler"
+    assert config.tape is None
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("symbols: [A]\n", "instance_id"),
+        (MINIMAL + "treshold: 1\n", "treshold"),
+        (MINIMAL + "metrics: {port: 70000}\n", ": metrics.port: "),
+        (MINIMAL + "metrics: {port: '9601'}\n", ": metrics.port: "),
+        (MINIMAL + "sinks: [{kind: paper}]\n", ": sinks[0].kind: "),
+        (MINIMAL + "sinks: [{kind: tape}]\n", "directory"),
+        (MINIMAL + "role: leader\n", ": role: "),
+        (MINIMAL + "venue: {ca_file: 7}\n", ": venue.ca_file: "),
+        (MINIMAL + "venue: {rest_url: 'ftp://h'}\n", ": venue.rest_url: "),
+        (MINIMAL + "venue: {ws_url: 'wss://me:secret@h'}\n", ": venue.ws_url: "),
+        (MINIMAL + "max_snapshot_age_seconds: 0\n", ": max_snapshot_age_seconds: "),
+        ("instance_id: ../etc\nsymbols: [A]\n", ": instance_id: "),
+        ("instance_id: a\nsymbols: []\n", ": symbols: "),
+        ("instance_id: a\nsymbols: [A, A]\n", ": symbols: A is listed twice"),
+        (MINIMAL + "role: shadow\nsinks: [{directory: t}]\n", ": sinks: a shadow is read only"),
+        (MINIMAL + "sinks: [{directory: t}, {directory: u}]\n", ": sinks: one tape"),
+        (
+            MINIMAL + "sinks: [{kind: cryptofeed, channel: trades, backend: a.B}]\n",
+            ": checkpoint_directory: needed",
+        ),
+        (MINIMAL + "symbols: [B]\n", ":3: key 'symbols' is given twice"),
+        (MINIMAL + "metrics: &m {port: 1}\nvenue: *m\n", ":4: aliases are not allowed"),
+        ("instance_id: [\n", ":2: "),
+        ("- 1\n", "the file: "),
+        ("", "the file: "),
+    ],
+)
+def test_a_mistake_is_named_with_file_and_key(write, text, complaint):
+    """Each mistake gives one line with the place."""
+    assert complaint in refusal(write(text))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    """The message names the path and the option."""
+    assert "No such file" in refusal(tmp_path / "feed-00.yaml")
+
+
+def test_an_oversized_file_is_refused(write):
+    """A log or a tape given by mistake is not parsed."""
+    assert "is it the right file?" in refusal(write("#" * 300_000))
+
+
+def test_sink_options_stay_out_of_repr():
+    """Options hold database passwords."""
+    sink = CryptofeedSink(channel="trades", backend="a.B", options={"pw": "hunter2"})
+    assert "hunter2" not in repr(sink)

@@ -1,0 +1,87 @@
+"""Trades by id: once, in order, holes named, nothing invented."""
+
+import pytest
+
+from backpack_feed.sequence import Hole, Offer, TradeSequencer
+
+
+def offered(sequencer: TradeSequencer[str], *ids: int) -> list[str]:
+    return [trade for i in ids for trade in sequencer.offer(i, f"t{i}").deliver]
+
+
+def test_without_a_checkpoint_the_first_live_trade_is_the_start():
+    """Nothing before it is missing."""
+    sequencer = TradeSequencer[str]()
+    assert sequencer.offer(99_500_123, "t") == Offer(deliver=("t",))
+    assert sequencer.last_id == 99_500_123
+
+
+def test_a_repeat_is_dropped_and_counted():
+    """Also while a hole is open, also for a trade that still waits."""
+    sequencer = TradeSequencer[str](200)
+    assert sequencer.offer(200, "t").duplicate
+    sequencer.offer(203, "t203")
+    assert sequencer.offer(203, "again") == Offer(duplicate=True, missing=Hole(201, 202))
+    assert sequencer.duplicates == 2
+
+
+def test_a_hole_holds_later_trades_back_until_it_is_filled():
+    """202 then 205: 203 and 204 are named, fetched, and come before 205."""
+    sequencer = TradeSequencer[str]()
+    assert offered(sequencer, 202) == ["t202"]
+    assert sequencer.offer(205, "t205") == Offer(missing=Hole(203, 204))
+    rows = [(205, "r205"), (204, "r204"), (203, "r203"), (202, "r202")]
+    assert sequencer.fill(rows) == ["r203", "r204", "t205"]
+    assert (sequencer.backfilled, sequencer.missing, sequencer.pending) == (2, None, 0)
+
+
+def test_a_checkpoint_is_continued_before_live_trades():
+    """What happened while nobody listened comes first."""
+    sequencer = TradeSequencer[str](10)
+    assert offered(sequencer, 14) == []
+    assert sequencer.fill((i, f"r{i}") for i in range(5, 15)) == ["r11", "r12", "r13", "t14"]
+
+
+def test_a_late_trade_fills_its_own_hole():
+    """A reordered frame needs no REST."""
+    sequencer = TradeSequencer[str](1)
+    assert offered(sequencer, 3, 2) == ["t2", "t3"]
+    assert sequencer.missing is None
+
+
+def test_giving_up_counts_the_lost_and_goes_on():
+    """Two holes: only the older one is skipped."""
+    sequencer = TradeSequencer[str](1)
+    offered(sequencer, 4, 5, 7)
+    assert sequencer.give_up() == (["t4", "t5"], 2)
+    assert (sequencer.missing, sequencer.lost) == (Hole(6, 6), 2)
+    assert TradeSequencer[str](1).give_up() == ([], 0)
+
+
+@pytest.mark.parametrize("trade_id", [0, None])
+def test_trades_without_an_id_are_always_delivered(trade_id):
+    """Id 0 and null never de-duplicate and never open a hole."""
+    sequencer = TradeSequencer[str](5)
+    for _ in range(2):
+        assert sequencer.offer(trade_id, "t") == Offer(deliver=("t",))
+    assert (sequencer.last_id, sequencer.duplicates) == (5, 0)
+
+
+def test_without_a_start_a_fill_delivers_nothing():
+    """History before the first live trade is not this feed's to deliver."""
+    sequencer = TradeSequencer[str]()
+    assert sequencer.fill([(1, "r1"), (2, "r2")]) == []
+    assert offered(sequencer, 7) == ["t7"]
+
+
+def test_a_full_buffer_gives_up_the_oldest_hole():
+    """Memory stays bounded when REST never answers."""
+    sequencer = TradeSequencer[str](0, max_pending=3)
+    assert offered(sequencer, 2, 3, 4) == []
+    assert offered(sequencer, 5) == ["t2", "t3", "t4", "t5"]
+    assert (sequencer.lost, sequencer.pending) == (1, 0)
+
+
+def test_a_hole_knows_its_length():
+    """Both ends are included."""
+    assert len(Hole(203, 204)) == 2
