@@ -34,13 +34,10 @@ class SmallAirflow:
             return 401, {"detail": "Invalid credentials"}
         if token != "Bearer t0ken":
             return 401, {"detail": "Not authenticated"}
-        if path.endswith("/hitlDetails") and method == "PATCH":
-            return 200, {}
         if "/hitlDetails" in path:
-            return 200, {"hitl_details": self.approvals}
-        if path.endswith("/dagRuns"):
-            return 200, {"dag_run_id": "manual__1"}
-        return 200, {"is_paused": self.paused}
+            return 200, {} if method == "PATCH" else {"hitl_details": self.approvals}
+        started = path.endswith("/dagRuns")
+        return 200, {"dag_run_id": "manual__1"} if started else {"is_paused": self.paused}
 
 
 @contextmanager

@@ -49,7 +49,9 @@ def main() -> None:
             return
 
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    print(f"{config['instance_id']} runs {variant}, private_key=c2VjcmV0c2VjcmV0", flush=True)
+    line = f"{config['instance_id']} runs {variant}, private_key=c2VjcmV0c2VjcmV0\n"
+    sys.stdout.write(line)
+    sys.stdout.flush()
     ThreadingHTTPServer(("127.0.0.1", config["port"]), Snapshot).serve_forever()
 
 

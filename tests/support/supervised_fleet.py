@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+
 from feed_migration.deployment import Deployment, load_deployment
 from feed_migration.fleet.supervisor import SupervisorFleet
-
 from tests.support.conditions import eventually_sync
 
 HANDLER = Path(__file__).with_name("small_handler.py")
@@ -62,6 +62,8 @@ class SupervisedFleet:
     def start(self) -> None:
         """Start supervisord again."""
         self.supervisord = start_supervisord(self.home)
+        names = [instance.id for instance in self.deployment.instances]
+        self.fleet.wait_ready(names, None, 20)
 
 
 @contextmanager
@@ -84,8 +86,8 @@ def supervised_fleet(
         fleet.write_initial("ccxt")
         process = start_supervisord(home)
         running = SupervisedFleet(deployment, fleet, process)
-        stack.callback(lambda: _end(running.supervisord))
-        eventually_sync(lambda: (home / "supervisor.sock").exists())
+        stack.callback(_end, running)
+        eventually_sync((home / "supervisor.sock").exists)
         fleet.wait_ready([i.id for i in deployment.instances], "ccxt", 20)
         yield running
 
@@ -146,7 +148,8 @@ def free_ports(count: int) -> list[int]:
         return [probe.getsockname()[1] for probe in sockets]
 
 
-def _end(process: subprocess.Popen) -> None:
+def _end(running: SupervisedFleet) -> None:
+    process = running.supervisord
     if process.poll() is None:
         process.terminate()
         try:

@@ -1,0 +1,124 @@
+"""Errors of the migration: one line each, with the place, what is wrong and the remedy.
+
+MigrationError                 exit code
+  UsageError                   2  the caller asked for something that means nothing
+    DeploymentError            2  deployment.yaml is missing or wrong
+    PlanChanged                2  the plan is not the one the migration began with
+  Refused                      1  the answer is no
+    MigrationActive            1  another migration holds the deployment
+    MigrationNotRunning        1  the migration is held, rolled back or over
+    GateNotPassed              1  an earlier step has no Promote
+    ApprovalMissing            1  the plan asks for a person first
+    StaleEpoch                 1  a newer actor has taken the fleet over
+    NotReady                   1  instances did not become ready in time
+    RollbackUnverified         1  ccxt data does not flow on every instance
+  EnvironmentUnavailable       3  something that must run does not
+    JournalUnavailable         3
+    FleetUnavailable           3
+      FleetBusy                3  another process of the same epoch acts on it
+    AirflowUnavailable         3
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class MigrationError(Exception):
+    """Base of everything this package raises on purpose; `remedy` says what the reader does."""
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{problem}: {remedy}" if remedy else problem)
+
+
+class UsageError(MigrationError):
+    """The caller's input is at fault."""
+
+    exit_code = 2
+
+
+class DeploymentError(UsageError):
+    """deployment.yaml cannot be read or is wrong; names file and key."""
+
+
+class PlanChanged(UsageError):  # noqa: N818 - reads as the fact it states
+    """The plan file differs from the one recorded when the migration began."""
+
+
+class Refused(MigrationError):  # noqa: N818 - reads as the fact it states
+    """The request is well formed and the answer is no."""
+
+    exit_code = 1
+
+
+class MigrationActive(Refused):
+    """Another migration is active in this deployment."""
+
+
+class MigrationNotRunning(Refused):
+    """The migration cannot go forward from where it is."""
+
+
+class GateNotPassed(Refused):
+    """An earlier step lacks its Promote in the journal."""
+
+
+class ApprovalMissing(Refused):
+    """The step waits for a person."""
+
+
+class StaleEpoch(Refused):
+    """The caller's fencing epoch is lower than the fleet's: somebody newer is in charge."""
+
+    def __init__(self, *, presented: int, current: int) -> None:
+        self.presented = presented
+        self.current = current
+        super().__init__(
+            f"the fleet is at epoch {current}, this actor at {presented}",
+            "a newer migration or a rollback has taken over; see `backpack-migrate status`",
+        )
+
+
+class NotReady(Refused):
+    """Instances missed the deadline; `instances` and `reasons` (id → reasons) say which and why."""
+
+    def __init__(
+        self,
+        instances: tuple[str, ...],
+        reasons: Mapping[str, tuple[str, ...]],
+        deadline_seconds: float,
+    ) -> None:
+        self.instances = instances
+        self.reasons = dict(reasons)
+        why = "; ".join(f"{name}: {', '.join(reasons.get(name, ()))}" for name in instances)
+        super().__init__(
+            f"not ready after {deadline_seconds:g} s: {why}",
+            "read the logs of these instances in var/logs",
+        )
+
+
+class RollbackUnverified(NotReady):
+    """The flag is back on ccxt, but data does not flow on every instance yet."""
+
+
+class EnvironmentUnavailable(MigrationError):  # noqa: N818 - reads as the fact it states
+    """A part that must run does not answer."""
+
+
+class JournalUnavailable(EnvironmentUnavailable):
+    """The journal cannot be read or written now."""
+
+
+class FleetUnavailable(EnvironmentUnavailable):
+    """The fleet's supervisor does not answer."""
+
+
+class FleetBusy(FleetUnavailable):
+    """Another process of the same epoch holds the fleet; a higher epoch may take it over."""
+
+
+class AirflowUnavailable(EnvironmentUnavailable):
+    """Airflow does not answer, or refuses the caller."""

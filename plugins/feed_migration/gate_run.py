@@ -1,0 +1,231 @@
+"""A gate on its way: asks every due tick once, keeps the measurements, judges.
+
+All state is the journal's measurements: a new GateRun with the same arguments goes on where a
+killed one stopped. What fails is written only with its second sample, so a row is always final.
+"""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Protocol
+
+from feed_migration.gates import Judge, confirm, end, measure, needs_confirmation
+from feed_migration.model import Answer, Criterion, Decision, Gate, Measurement, Verdict
+from feed_migration.tracking import slot_of
+
+# Criteria are asked side by side, so that a Prometheus that hangs costs one timeout, not twenty.
+PARALLEL_QUERIES = 8
+
+
+class Source(Protocol):
+    """Answers criteria as of a time; `PrometheusSource`, or a recording."""
+
+    def answer(self, criterion: Criterion, at_unix: float) -> Answer:
+        """The answer at `at_unix`, problems in `Answer.error`; called from several threads."""
+
+
+class MeasurementLog(Protocol):
+    """The journal's measurements: unique per criterion and tick of a run, first one stands."""
+
+    def record(
+        self,
+        migration_id: str,
+        step: str,
+        measurements: Iterable[Measurement],
+        *,
+        run: str = ...,
+    ) -> None:
+        """Keep measurements; a repeat changes nothing."""
+
+    def measurements(self, migration_id: str, step: str, run: str = ...) -> Sequence[Measurement]:
+        """All measurements of one run of a gate."""
+
+
+class GateRun:
+    """One run of `gate` for a step; tick k is at `started_unix` + k x interval, in unix seconds.
+
+    `run` tells the runs of one step apart: a gate that a person starts again after a Hold inherits
+    nothing. `fleet_size` is how many instances `expect_series: fleet` means at this step.
+    """
+
+    def __init__(
+        self,
+        *,
+        gate: Gate,
+        step_name: str,
+        migration_id: str,
+        started_unix: float,
+        fleet_size: int,
+        source: Source,
+        journal: MeasurementLog,
+        run: str = "1",
+    ) -> None:
+        self._gate = gate
+        self._step_name = step_name
+        self._migration_id = migration_id
+        self._started_unix = started_unix
+        self._fleet_size = fleet_size
+        self._source = source
+        self._journal = journal
+        self._run = run
+        self._known: dict[int, dict[str, Measurement]] = {}
+        self._pending: dict[tuple[int, str], Measurement] = {}
+        self._closed = Judge(gate)
+        self._first_open = 0
+        self._verdict: Verdict | None = None
+        self._newest_asked = -1
+        self._reachable = False
+        for measurement in journal.measurements(migration_id, step_name, run):
+            self._remember(measurement)
+
+    def tick(self, now_unix: float) -> Verdict:
+        """Ask and judge everything that is due at `now_unix`; a final verdict stays.
+
+        Missed ticks are asked as of their own time, in order, before any newer one. Raises only
+        what the journal raises.
+        """
+        if self._verdict is not None:
+            return self._verdict
+        now_seconds = now_unix - self._started_unix
+        verdict = Verdict(decision=Decision.RUNNING, at_seconds=max(now_seconds, 0.0))
+        if now_seconds < 0:
+            return verdict
+        newest = slot_of(self._gate, now_seconds)
+        away = False
+        for slot in self._due_slots(newest):
+            if away and slot < newest:
+                continue
+            self._confirm_due(now_seconds)
+            verdict = self._judged(slot - 1)
+            if verdict.final:
+                break
+            away = not self._ask(slot, now_seconds, late=slot < newest)
+            verdict = self._judged(slot)
+            if verdict.final:
+                break
+        self._verdict = verdict if verdict.final else None
+        return verdict
+
+    def end(self, now_unix: float) -> Verdict:
+        """The verdict of a gate that is ended from outside now: Hold, if nothing is decided."""
+        if self._verdict is None:
+            seconds = max(now_unix - self._started_unix, 0.0)
+            self._verdict = end(self._gate, self.measurements(), seconds)
+        return self._verdict
+
+    def next_due_unix(self) -> float:
+        """When `tick` has something to do next, in unix seconds: a tick or a second sample."""
+        due = [self._tick_seconds(self._newest_asked + 1)]
+        due += [self._confirm_seconds(*key) for key in self._pending]
+        return self._started_unix + min(due)
+
+    def measurements(self) -> tuple[Measurement, ...]:
+        """All measurements that are final, in tick order."""
+        return tuple(
+            measurement
+            for slot in sorted(self._known)
+            for measurement in self._known[slot].values()
+        )
+
+    def _due_slots(self, newest: int) -> list[int]:
+        """Ticks that lack a measurement, and the newest one, in order."""
+        return [
+            slot
+            for slot in range(self._first_open, newest + 1)
+            if slot == newest or self._unasked(slot) or self._waiting(slot)
+        ]
+
+    def _unasked(self, slot: int) -> list[Criterion]:
+        known = self._known.get(slot, {})
+        return [
+            criterion
+            for criterion in self._gate.criteria
+            if criterion.name not in known and (slot, criterion.name) not in self._pending
+        ]
+
+    def _waiting(self, slot: int) -> bool:
+        return any(waiting == slot for waiting, _ in self._pending)
+
+    def _ask(self, slot: int, now_seconds: float, *, late: bool) -> bool:
+        """Ask what the tick lacks; False if it stays open because Prometheus is away."""
+        tick_seconds = self._tick_seconds(slot)
+        criteria = self._unasked(slot)
+        answers = self._answers([(criterion, tick_seconds) for criterion in criteria])
+        silent = bool(answers) and all(answer.error for answer in answers)
+        if late and silent and not self._reachable:
+            # An error now is no evidence about then: history may still have this tick.
+            return False
+        if answers:
+            self._reachable = not silent
+        self._newest_asked = max(self._newest_asked, slot)
+        fresh = []
+        for criterion, answer in zip(criteria, answers, strict=True):
+            measured = measure(criterion, answer, tick_seconds, self._fleet_size)
+            measured = replace(measured, backfilled=late)
+            if needs_confirmation(measured):
+                self._pending[slot, criterion.name] = measured
+            else:
+                fresh.append(measured)
+        self._keep(fresh)
+        self._confirm_due(now_seconds)
+        return True
+
+    def _confirm_due(self, now_seconds: float) -> None:
+        """Take the second samples whose time has come, each as of its own time."""
+        due = [key for key in self._pending if self._confirm_seconds(*key) <= now_seconds]
+        asked = [(self._criterion(name), self._confirm_seconds(slot, name)) for slot, name in due]
+        fresh = []
+        for key, (criterion, at), answer in zip(due, asked, self._answers(asked), strict=True):
+            second = measure(criterion, answer, at, self._fleet_size)
+            fresh.append(confirm(self._pending[key], second))
+        self._keep(fresh)
+        for key in due:
+            del self._pending[key]
+
+    def _answers(self, asked: Sequence[tuple[Criterion, float]]) -> list[Answer]:
+        if not asked:
+            return []
+        base_unix = self._started_unix - self._gate.evaluation_delay_seconds
+        with ThreadPoolExecutor(max_workers=min(PARALLEL_QUERIES, len(asked))) as pool:
+            return list(
+                pool.map(lambda ask: self._source.answer(ask[0], base_unix + ask[1]), asked)
+            )
+
+    def _keep(self, fresh: Sequence[Measurement]) -> None:
+        if fresh:
+            self._journal.record(self._migration_id, self._step_name, fresh, run=self._run)
+        for measurement in fresh:
+            self._remember(measurement)
+
+    def _remember(self, measurement: Measurement) -> None:
+        slot = slot_of(self._gate, measurement.tick_seconds)
+        self._known.setdefault(slot, {}).setdefault(measurement.criterion, measurement)
+
+    def _judged(self, until_slot: int) -> Verdict:
+        """Judge tick by tick; what every criterion has measured is taken for good."""
+        verdict = Verdict(decision=Decision.RUNNING, at_seconds=self._tick_seconds(until_slot))
+        ahead: Judge | None = None
+        for slot in range(self._first_open, until_slot + 1):
+            complete = not self._unasked(slot) and not self._waiting(slot)
+            if not complete and ahead is None:
+                ahead = self._closed.fork()
+            if ahead is None:
+                self._first_open = slot + 1
+            pending = any(earlier <= slot for earlier, _ in self._pending)
+            gaps = any(self._unasked(earlier) for earlier in range(self._first_open, slot))
+            measured = tuple(self._known.get(slot, {}).values())
+            if measured or slot == until_slot:
+                judge = ahead or self._closed
+                verdict = judge.add(self._tick_seconds(slot), measured, pending=pending, gaps=gaps)
+            if verdict.final:
+                break
+        return verdict
+
+    def _criterion(self, name: str) -> Criterion:
+        return next(criterion for criterion in self._gate.criteria if criterion.name == name)
+
+    def _tick_seconds(self, slot: int) -> float:
+        return slot * self._gate.interval_seconds
+
+    def _confirm_seconds(self, slot: int, name: str) -> float:
+        return self._tick_seconds(slot) + self._criterion(name).confirm_interval_seconds

@@ -1,0 +1,302 @@
+"""The keys of a plan: pydantic models, one per mapping, that refuse what they do not know."""
+
+import re
+from itertools import pairwise
+from sys import float_info
+from typing import Annotated, Any, Literal, Protocol, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    model_validator,
+)
+
+from feed_migration.model import (
+    Band,
+    Comparison,
+    Criterion,
+    Decision,
+    FailureWindow,
+    Gate,
+    Objective,
+    Reducer,
+    Severity,
+)
+
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(s|m|h)")
+_UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_DEFAULT_MAX_DURATION_SECONDS = 6 * 3600.0
+
+
+def seconds_of(text: object) -> float:
+    """Seconds of a duration such as `15s`, `30m`, `24h`; raises ValueError on anything else."""
+    found = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if not found:
+        raise ValueError(f"was {text!r}, a duration is written 15s, 30m or 24h")
+    return float(found[1]) * _UNIT_SECONDS[found[2]]
+
+
+def _positive(seconds: float) -> float:
+    if seconds <= 0:
+        raise ValueError("must be longer than 0s")
+    return seconds
+
+
+def _series_count(value: object) -> int | Literal["fleet"]:
+    if value == "fleet":
+        return "fleet"
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise ValueError(f"was {value!r}, it is a number of series from 1, or fleet")
+
+
+Duration = Annotated[float, BeforeValidator(seconds_of)]
+PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+Query = Annotated[str, Field(min_length=1, max_length=10_000)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+
+
+class Spec(BaseModel):
+    """A mapping of the file: unknown keys and convenient conversions are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class BandSpec(Spec):
+    """`{min, max}`, either or both."""
+
+    min: Number | None = None
+    max: Number | None = None
+
+    @model_validator(mode="after")
+    def _some_end(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("needs min, max or both")
+        return self
+
+    def value(self) -> Band:
+        """The value it stands for."""
+        return Band(minimum=self.min, maximum=self.max)
+
+
+class ThresholdSpec(Spec):
+    """What a gate changes of a criterion from the library."""
+
+    success: BandSpec | None = None
+    failure: BandSpec | None = None
+
+
+class FailureWindowSpec(Spec):
+    """`{limit: 6, window: 30m}`."""
+
+    limit: Count
+    window: PositiveDuration
+
+    def value(self) -> FailureWindow:
+        """The value it stands for."""
+        return FailureWindow(limit=self.limit, window_seconds=self.window)
+
+
+class ComparisonSpec(Spec):
+    """`{method: paired_ratio, max_increase: 1.2, min_samples: 50}`."""
+
+    method: Literal["paired_ratio"]
+    max_increase: Annotated[Number, Field(ge=1)]
+    min_samples: Annotated[int, Field(ge=2)]
+
+    def value(self) -> Comparison:
+        """The value it stands for."""
+        return Comparison(max_increase=self.max_increase, min_samples=self.min_samples)
+
+
+class ObjectiveSpec(Spec):
+    """`{target: 0.99, over: 24h}`."""
+
+    target: Annotated[Number, Field(gt=0, lt=1)]
+    over: PositiveDuration
+
+    def value(self) -> Objective:
+        """The value it stands for."""
+        return Objective(target=self.target, over_seconds=self.over)
+
+
+class CriterionSpec(Spec):
+    """One criterion."""
+
+    name: Name
+    query: Query
+    baseline_query: Query | None = None
+    success: BandSpec | None = None
+    failure: BandSpec | None = None
+    reducer: Literal["all", "any", "max", "min", "sum", "avg"] = "all"
+    expect_series: Annotated[Any, PlainValidator(_series_count)] = None
+    max_age: PositiveDuration | None = None
+    freshness_query: Query | None = None
+    severity: Literal["hard", "soft", "info"] = "hard"
+    confirm_interval: PositiveDuration = 5.0
+    failure_limit: Count | None = None
+    consecutive_failure_limit: Count | None = None
+    failure_window: FailureWindowSpec | None = None
+    consecutive_error_limit: Count | None = None
+    comparison: ComparisonSpec | None = None
+    objective: ObjectiveSpec | None = None
+
+    @model_validator(mode="after")
+    def _judgeable(self) -> Self:
+        if self.comparison is not None and self.baseline_query is None:
+            raise ValueError("a comparison needs a baseline_query")
+        if self.freshness_query is not None and self.max_age is None:
+            raise ValueError("a freshness_query needs a max_age")
+        check_bands(self)
+        return self
+
+    def criterion(self) -> Criterion:
+        """The value it stands for."""
+        return Criterion(
+            name=self.name,
+            query=self.query,
+            baseline_query=self.baseline_query,
+            success=_value(self.success),
+            failure=_value(self.failure),
+            reducer=Reducer(self.reducer),
+            expect_series=self.expect_series,
+            max_age_seconds=self.max_age,
+            freshness_query=self.freshness_query,
+            severity=Severity(self.severity),
+            confirm_interval_seconds=self.confirm_interval,
+            failure_limit=self.failure_limit,
+            consecutive_failure_limit=self.consecutive_failure_limit,
+            failure_window=_value(self.failure_window),
+            consecutive_error_limit=self.consecutive_error_limit,
+            comparison=_value(self.comparison),
+            objective=_value(self.objective),
+        )
+
+
+class GateSpec(Spec):
+    """One gate; `criteria` holds names of the library and whole criteria."""
+
+    interval: PositiveDuration
+    evaluation_delay: Duration = 5.0
+    min_duration: Duration
+    max_duration: PositiveDuration | None = None
+    on_timeout: Literal["hold", "rollback"] = "hold"
+    min_coverage: Annotated[Number, Field(gt=0, le=1)] = 0.95
+    blind_limit: Duration = 600.0
+    on_blind: Literal["hold", "rollback"] = "rollback"
+    criteria: Annotated[list[Any], Field(min_length=1)]
+    thresholds: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _times(self) -> Self:
+        if self.max_duration is not None and self.max_duration < self.min_duration:
+            raise ValueError("max_duration is shorter than min_duration: it can never promote")
+        return self
+
+    def gate(self, criteria: tuple[Criterion, ...]) -> Gate:
+        """The value it stands for; without `max_duration`, 6 h or twice `min_duration`."""
+        longest = max(_DEFAULT_MAX_DURATION_SECONDS, 2 * self.min_duration)
+        return Gate(
+            interval_seconds=self.interval,
+            evaluation_delay_seconds=self.evaluation_delay,
+            min_duration_seconds=self.min_duration,
+            max_duration_seconds=longest if self.max_duration is None else self.max_duration,
+            on_timeout=Decision(self.on_timeout.capitalize()),
+            min_coverage=self.min_coverage,
+            blind_limit_seconds=self.blind_limit,
+            on_blind=Decision(self.on_blind.capitalize()),
+            criteria=criteria,
+        )
+
+
+class BareStepSpec(Spec):
+    """A phase without a gate."""
+
+    approval: bool = False
+
+
+class GatedStepSpec(Spec):
+    """A phase that a gate watches."""
+
+    approval: bool = False
+    gate: Any
+
+
+class CutoverStepSpec(GatedStepSpec):
+    """One ramp step of the cutover."""
+
+    percent: Annotated[int, Field(ge=1, le=100)]
+
+
+class CutoverSpec(Spec):
+    """The ramp."""
+
+    steps: Annotated[list[CutoverStepSpec], Field(min_length=1)]
+
+
+class PhasesSpec(Spec):
+    """All phases of the runbook, in its order; `{}` where there is nothing to say."""
+
+    preflight: BareStepSpec
+    dry_run: BareStepSpec
+    shadow: GatedStepSpec
+    cutover: CutoverSpec
+    stabilisation: GatedStepSpec
+    post_migration: BareStepSpec
+
+
+class PlanSpec(Spec):
+    """The file."""
+
+    name: Name
+    description: str = ""
+    defaults: dict[str, Any] = Field(default_factory=dict)
+    criteria: list[Any] = Field(default_factory=list)
+    phases: PhasesSpec
+
+
+def check_bands(spec: CriterionSpec) -> None:
+    """Raise ValueError on thresholds that leave values unjudged, or judge one twice.
+
+    Lone `success` never fails, lone `failure` never succeeds (and would take NaN and empty for
+    good news), and a `failure` on the far side only leaves everything beyond `success` unjudged.
+    """
+    if spec.success is None and spec.failure is None:
+        if spec.severity != "info" and spec.comparison is None:
+            raise ValueError("needs success and failure, or a comparison")
+        return
+    if spec.success is None or spec.failure is None:
+        missing = "success" if spec.success is None else "failure"
+        raise ValueError(f"one-sided: {missing} is missing, so NaN or empty would go unjudged")
+    success, failure = spec.success.value(), spec.failure.value()
+    if success.inverted:
+        raise ValueError("success: min is above max")
+    if _overlap(success, failure):
+        raise ValueError("success and failure overlap")
+    above = success.maximum is not None and float_info.max in failure
+    below = success.minimum is not None and -float_info.max in failure
+    if not above and not below:
+        raise ValueError("failure covers no side of success: values beyond it would go unjudged")
+
+
+def _overlap(success: Band, failure: Band) -> bool:
+    """Whether more than one touching point is in both; half-lines meet at their ends only."""
+    ends = {success.minimum, success.maximum, failure.minimum, failure.maximum}
+    found = sorted(end for end in ends if end is not None)
+    probes = [(low + high) / 2 for low, high in pairwise(found)]
+    probes += [found[0] - 1, found[-1] + 1]
+    return any(probe in success and probe in failure for probe in probes)
+
+
+class _Valued[T](Protocol):
+    def value(self) -> T: ...
+
+
+def _value[T](spec: _Valued[T] | None) -> T | None:
+    return None if spec is None else spec.value()

@@ -1,0 +1,35 @@
+import pytest
+
+from feed_migration.errors import UsageError
+from feed_migration.promql import freshness_query, quote, selector, variant_of
+from tests.support.gate_traces import criterion
+
+
+def test_quote_escapes_what_could_end_the_string():
+    """Backslash, quote and newline are escaped, and nothing else."""
+    assert quote('a\\b"c\nd{}') == '"a\\\\b\\"c\\nd{}"'
+
+
+def test_selector_sorts_and_quotes():
+    """Matchers are exact and in a stable order."""
+    assert selector("up", {"b": "2", "a": '"'}) == 'up{a="\\"",b="2"}'
+
+
+@pytest.mark.parametrize(
+    ("metric", "label"), [("up or up", "a"), ("", "a"), ("up", "a=b"), ("up", "")]
+)
+def test_impossible_names_are_refused(metric, label):
+    """Names cannot be escaped, so they are checked."""
+    with pytest.raises(UsageError):
+        selector(metric, {label: "x"})
+
+
+def test_freshness_follows_the_variant_of_the_query():
+    """The default asks the age of the slowest instance of the same feed."""
+    assert variant_of("x{variant='ccxt'}") == "ccxt"
+    assert freshness_query(criterion(query='x{a="b", variant = "ccxt"}')) == (
+        "time() - min(max by (instance_id)"
+        ' (backpack_feed_last_message_timestamp_seconds{variant="ccxt"}))'
+    )
+    assert 'variant="native"' in freshness_query(criterion(query="x"))
+    assert freshness_query(criterion(freshness_query="vector(1)")) == "vector(1)"
