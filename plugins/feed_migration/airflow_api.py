@@ -1,0 +1,149 @@
+"""Airflow's REST API, as far as an operator at a shell needs it: start, and answer approvals."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import requests
+
+from feed_migration.deployment import AirflowSettings
+from feed_migration.errors import AirflowUnavailable, Refused
+
+TIMEOUT_SECONDS = 15.0
+MIGRATION_DAG = "backpack_migration"
+_CREATED = 201
+_CONFLICT = 409
+
+
+class AirflowApi:
+    """A session with Airflow's API server. Raises `AirflowUnavailable` or `Refused`.
+
+    The password comes from AIRFLOW_PASSWORD or from the file that the deployment names, and is
+    neither kept nor shown.
+    """
+
+    def __init__(self, settings: AirflowSettings, environ: Mapping[str, str] = os.environ) -> None:
+        self._url = settings.url.rstrip("/")
+        self._session = requests.Session()
+        body = {"username": settings.username, "password": _password(settings, environ)}
+        answer = self._request("POST", "/auth/token", body)
+        self._session.headers["Authorization"] = f"Bearer {answer['access_token']}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._session.close()
+
+    def is_known(self, dag_id: str) -> bool:
+        """Whether Airflow has parsed `dag_id`: shortly after its start it has not."""
+        path = f"/api/v2/dags?dag_id_pattern={quote(dag_id, safe='')}&limit=100"
+        return any(dag["dag_id"] == dag_id for dag in self._request("GET", path)["dags"])
+
+    def trigger(self, dag_id: str, conf: Mapping[str, Any]) -> str:
+        """Start a run of `dag_id` and return its run id; a paused DAG is refused."""
+        dag = self._request("GET", f"/api/v2/dags/{quote(dag_id, safe='')}")
+        if dag.get("is_paused"):
+            raise Refused(f"{dag_id} is paused in Airflow", "unpause it in the UI, then repeat")
+        body = {"logical_date": None, "conf": dict(conf)}
+        run = self._request("POST", f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns", body)
+        return str(run["dag_run_id"])
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """Return `queued`, `running`, `success` or `failed`."""
+        dag, run = quote(dag_id, safe=""), quote(run_id, safe="")
+        return str(self._request("GET", f"/api/v2/dags/{dag}/dagRuns/{run}")["state"])
+
+    def pending_approvals(self) -> list[dict[str, Any]]:
+        """Return the task instances of our DAGs that wait for a person."""
+        path = "/api/v2/dags/~/dagRuns/~/hitlDetails?response_received=false&limit=100"
+        details = self._request("GET", path).get("hitl_details", [])
+        tasks = [{**detail["task_instance"], "subject": detail["subject"]} for detail in details]
+        return [task for task in tasks if str(task["dag_id"]).startswith("backpack_")]
+
+    def answer(self, task: Mapping[str, Any], option: str) -> None:
+        """Answer one of `pending_approvals` with `Approve` or `Reject`."""
+        parts = (quote(str(task[key]), safe="") for key in ("dag_id", "dag_run_id", "task_id"))
+        dag, run, name = parts
+        index = task.get("map_index", -1)
+        path = f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{name}/{index}/hitlDetails"
+        self._request("PATCH", path, {"chosen_options": [option], "params_input": {}})
+
+    def _request(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        try:
+            response = self._session.request(
+                method,
+                f"{self._url}{path}",
+                json=body,
+                timeout=TIMEOUT_SECONDS,
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise AirflowUnavailable(
+                f"Airflow at {self._url} does not answer ({type(error).__name__})",
+                "start it, or set AIRFLOW_URL; `backpack-migrate rollback` works without it",
+            ) from error
+        return self._accepted(response, path)
+
+    def _accepted(self, response: requests.Response, path: str) -> dict[str, Any]:
+        if response.status_code == _CONFLICT:
+            raise Refused(f"Airflow refused {path}: {_detail(response)}", "it was answered already")
+        if response.status_code not in {200, _CREATED}:
+            raise AirflowUnavailable(
+                f"Airflow answered {response.status_code} to {path.partition('?')[0]}: "
+                f"{_detail(response)}",
+                "check AIRFLOW_URL, AIRFLOW_USERNAME and AIRFLOW_PASSWORD_FILE",
+            )
+        try:
+            answer: dict[str, Any] = response.json()
+        except ValueError as error:
+            raise AirflowUnavailable(
+                f"what listens at {self._url} is not Airflow", "set AIRFLOW_URL"
+            ) from error
+        return answer
+
+
+def _detail(response: requests.Response) -> str:
+    try:
+        detail = response.json().get("detail", "")
+    except (ValueError, AttributeError):
+        return response.reason
+    return str(detail.get("message", detail) if isinstance(detail, dict) else detail)[:200]
+
+
+def _password(settings: AirflowSettings, environ: Mapping[str, str]) -> str:
+    """Return the password: the variable, a JSON file {user: password}, or a file's only line."""
+    if given := environ.get("AIRFLOW_PASSWORD"):
+        return given
+    text = _read(settings.password_file)
+    try:
+        known = json.loads(text)
+    except ValueError:
+        return text.strip()
+    if isinstance(known, dict) and settings.username in known:
+        return str(known[settings.username])
+    raise AirflowUnavailable(
+        f"{settings.password_file} has no password of {settings.username!r}",
+        "set AIRFLOW_USERNAME and AIRFLOW_PASSWORD",
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise AirflowUnavailable(
+            f"no password for Airflow: {path} cannot be read ({error.strerror})",
+            "set AIRFLOW_PASSWORD or AIRFLOW_PASSWORD_FILE",
+        ) from error

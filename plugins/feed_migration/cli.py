@@ -1,0 +1,241 @@
+"""`backpack-migrate`: operate a migration from a shell, with Airflow up or down.
+
+Exit codes: 0 done or intact · 1 the answer is no (refused, not verified, tampered) · 2 the input
+means nothing (arguments, plan, deployment.yaml) · 3 a part that must run does not answer.
+Every error is one line on stderr with its remedy.
+"""
+
+import getpass
+import json
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.exceptions import TyperException
+
+from feed_migration import rollback as way_back
+from feed_migration.airflow_api import MIGRATION_DAG, AirflowApi
+from feed_migration.audit import audit_json, audit_markdown, verdict_line
+from feed_migration.cli_gates import gate_app, plan_app
+from feed_migration.deployment import Deployment, home_directory, load_deployment
+from feed_migration.errors import (
+    EnvironmentUnavailable,
+    JournalUnavailable,
+    MigrationError,
+    Refused,
+)
+from feed_migration.fleet.supervisor import SupervisorFleet
+from feed_migration.journal import Journal
+from feed_migration.journal_db import LOCK_WAIT_SECONDS
+from feed_migration.model import Measurement
+from feed_migration.phases import MigrationState
+from feed_migration.report import document_incident, migration_report, migration_summary
+from feed_migration.spool import UNRESOLVED, Spool
+from feed_migration.status import render_status, status_of
+
+app = typer.Typer(
+    help="Move the Backpack feed from ccxt to native, in gated phases, and back.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+audit_app = typer.Typer(help="Check and export the audit log.")
+app.add_typer(audit_app, name="audit")
+app.add_typer(plan_app, name="plan")
+app.add_typer(gate_app, name="gate")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Output = Annotated[Path | None, typer.Option("--output", help="Write to this file.")]
+Which = Annotated[str | None, typer.Option("--migration", help="Default: the latest.")]
+
+
+class Format(StrEnum):
+    """Format of an export."""
+
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+@app.command()
+def status(*, as_json: AsJson = False) -> None:
+    """Show where the migration is: step, criteria with values, every instance."""
+    deployment = _deployment()
+    journal = _journal(deployment)
+    latest = journal.latest_migration()
+    state = journal.state(latest) if latest else MigrationState()
+    measured: list[Measurement] = []
+    if latest and state.step:
+        measured = journal.measurements(latest, state.step, state.run)
+    report = status_of(state, SupervisorFleet(deployment).instances(), measured)
+    _say(json.dumps(report, indent=2) if as_json else render_status(report))
+
+
+@app.command()
+def start(reason: Annotated[str, typer.Option(help="Kept in the audit log.")] = "") -> None:
+    """Start a whole migration: a run of the DAG backpack_migration."""
+    with AirflowApi(_deployment().airflow) as airflow:
+        run_id = airflow.trigger(MIGRATION_DAG, {"reason": reason} if reason else {})
+    _say(f"{MIGRATION_DAG} started: {run_id}")
+
+
+@app.command()
+def approve(
+    task: Annotated[str | None, typer.Option(help="Task id, where several wait.")] = None,
+    *,
+    reject: Annotated[bool, typer.Option("--reject", help="Say no; the fleet goes back.")] = False,
+) -> None:
+    """Answer the approval that the migration waits for."""
+    with AirflowApi(_deployment().airflow) as airflow:
+        waiting = [
+            entry for entry in airflow.pending_approvals() if task in {None, entry["task_id"]}
+        ]
+        if len(waiting) != 1:
+            names = ", ".join(str(entry["task_id"]) for entry in waiting)
+            raise Refused(
+                f"{len(waiting)} approvals wait{f' ({names})' if names else ''}",
+                "choose one with --task" if names else "see `backpack-migrate status`",
+            )
+        option = "Reject" if reject else "Approve"
+        airflow.answer(waiting[0], option)
+    _say(f"{option}: {waiting[0]['subject']}")
+
+
+@app.command()
+def rollback(
+    reason: Annotated[str, typer.Option(help="Kept in the audit log and the incident.")] = (
+        "asked for at the shell"
+    ),
+    migration: Which = None,
+) -> None:
+    """Put every instance back on ccxt and verify it. Needs neither Airflow nor the database."""
+    deployment, actor = _deployment(), _actor()
+    fleet, spool = SupervisorFleet(deployment), Spool(deployment.spool_file)
+    journal, migration_id = _journal_if_any(deployment, migration)
+    result = way_back.revert(fleet, journal, migration_id, actor, reason, spool=spool)
+    proof = way_back.verify(
+        fleet, journal, migration_id, actor, breach_at=result.breach_at, spool=spool
+    )
+    _say(
+        f"rolled back: {len(proof.instances)} instances on ccxt with data flowing, "
+        f"{proof.breach_to_rollback_seconds:.1f} s after the breach"
+    )
+    # the fleet is back; a page that cannot be written must not say otherwise
+    try:
+        page = document_incident(
+            deployment, journal, migration_id, actor, result=result, proof=proof
+        )
+    except EnvironmentUnavailable as error:
+        typer.echo(f"backpack-migrate: incident not documented: {error}", err=True)
+    else:
+        _say(f"incident: {page}")
+
+
+@app.command()
+def report(migration: Which = None, output: Output = None, *, as_json: AsJson = False) -> None:
+    """Write the whole migration from the journal: steps, verdicts, approvals, timeline."""
+    deployment = _deployment()
+    journal = _journal(deployment)
+    migration_id = migration or journal.latest_migration()
+    events = journal.events(migration_id) if migration_id else []
+    if not events:
+        raise Refused(f"the journal has no migration {migration or ''}".rstrip(), "start one")
+    now = {status.id: status.variant for status in SupervisorFleet(deployment).instances()}
+    if as_json:
+        text = json.dumps(migration_summary(events, now, journal.verify()), indent=2)
+    else:
+        text = migration_report(events, now, journal.verify())
+    _write(text, output)
+
+
+@audit_app.command("verify")
+def audit_verify(
+    expect_head: Annotated[
+        str | None, typer.Option(help="A `seq:hash` noted earlier: shows a cut or rewritten log.")
+    ] = None,
+) -> None:
+    """Check the hash chain; exit 1 and the first bad event on tampering."""
+    result = _journal(_deployment()).verify(expect_head)
+    _say(verdict_line(result))
+    if not result.ok:
+        raise typer.Exit(1)
+
+
+@audit_app.command("export")
+def audit_export(
+    output_format: Annotated[Format, typer.Option("--format")] = Format.JSON,
+    output: Output = None,
+) -> None:
+    """Write every event with its hashes."""
+    journal = _journal(_deployment())
+    events, result = journal.events(), journal.verify()
+    render = audit_json if output_format is Format.JSON else audit_markdown
+    _write(render(events, result), output)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; `arguments` default to the process's."""
+    try:
+        code: Any = app(args=arguments, prog_name="backpack-migrate", standalone_mode=False)
+    except TyperException as error:
+        message = " ".join(error.format_message().split())
+        typer.echo(f"backpack-migrate: {message} See backpack-migrate --help.", err=True)
+        return 2
+    except (typer.Abort, KeyboardInterrupt):
+        typer.echo("backpack-migrate: interrupted", err=True)
+        return 130
+    except MigrationError as error:
+        typer.echo(f"backpack-migrate: {' '.join(str(error).split())}", err=True)
+        return error.exit_code
+    return code if isinstance(code, int) else 0
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run())
+
+
+def _deployment() -> Deployment:
+    return load_deployment(home_directory())
+
+
+def _journal(deployment: Deployment, lock_wait_seconds: float = LOCK_WAIT_SECONDS) -> Journal:
+    return Journal(
+        deployment.journal_url, home=deployment.home, lock_wait_seconds=lock_wait_seconds
+    )
+
+
+def _journal_if_any(deployment: Deployment, migration: str | None) -> tuple[Journal | None, str]:
+    """Return the journal, if it answers, and the migration to take back."""
+    try:
+        journal = _journal(deployment, lock_wait_seconds=2.0)
+        known = migration or journal.active_migration() or journal.latest_migration()
+    except JournalUnavailable as error:
+        typer.echo(f"backpack-migrate: going on without the journal: {error}", err=True)
+        return None, migration or UNRESOLVED
+    return journal, known or UNRESOLVED
+
+
+def _actor() -> str:
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return "cli:unknown"
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        _say(text)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise EnvironmentUnavailable(
+            f"{output}: cannot be written ({error.strerror})", "choose another --output"
+        ) from error
+    _say(str(output))
+
+
+def _say(text: str) -> None:
+    typer.echo(text)

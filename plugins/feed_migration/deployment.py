@@ -1,0 +1,235 @@
+"""Where the parts of one deployment are: `deployment.yaml` in the state directory.
+
+```yaml
+prometheus_url: http://127.0.0.1:9690      # env PROMETHEUS_URL wins
+journal_url: sqlite:///…/journal.db        # optional, default journal.db in the state directory
+fleet: {kind: supervisor, socket: supervisor.sock, include_dir: fleet.d,
+        ready_deadline_seconds: 60, max_unavailable: 5, command: [/opt/bin/backpack-feed, run]}
+instances:
+- {id: feed-00, url: "http://127.0.0.1:9601", config: fleet/feed-00.yaml}
+shadow_instances: []
+venue: {rest_url: "https://127.0.0.1:8600", ws_url: "wss://127.0.0.1:8600", ca_file: sandbox/ca.pem}
+credentials_file: sandbox/api_key.json
+airflow: {url: "http://127.0.0.1:8080", username: admin, password_file: airflow/passwords.json}
+```
+
+Relative paths mean "in the state directory"; every path of a loaded `Deployment` is absolute.
+Passwords are never read here: a deployment names the file, its client reads it when needed.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import yaml
+
+from feed_migration.errors import DeploymentError
+
+FILE_NAME = "deployment.yaml"
+MAX_BYTES = 1_048_576
+
+_Identifier = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
+_Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s@]+$")]
+_Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instance:
+    """One FeedHandler process: its id, the base URL of its HTTP endpoints, its config file."""
+
+    id: str
+    url: str
+    config: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetSettings:
+    """How the fleet is driven. `command` is the argv before `--config FILE`."""
+
+    kind: str
+    socket: Path
+    include_dir: Path
+    ready_deadline_seconds: float
+    max_unavailable: int
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Venue:
+    """Where the exchange is; `ca_file` only where its certificate is privately signed."""
+
+    rest_url: str
+    ws_url: str
+    ca_file: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AirflowSettings:
+    """Where Airflow's REST API is and which file holds the password of `username`."""
+
+    url: str
+    username: str
+    password_file: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """One deployment; `home` is its state directory (BACKPACK_HOME)."""
+
+    home: Path
+    prometheus_url: str
+    journal_url: str
+    fleet: FleetSettings
+    instances: tuple[Instance, ...]
+    shadow_instances: tuple[Instance, ...]
+    venue: Venue
+    credentials_file: Path | None
+    airflow: AirflowSettings
+    logs: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "logs", self.home / "logs")
+
+    @property
+    def fence_file(self) -> Path:
+        """The fleet's fencing epoch."""
+        return self.home / "fleet" / "epoch"
+
+    @property
+    def spool_file(self) -> Path:
+        """Events of a rollback that the journal could not take."""
+        return self.home / "journal.spool.jsonl"
+
+    @property
+    def incidents_file(self) -> Path:
+        """The runbook page that incidents are appended to."""
+        return self.home / "docs" / "migrations" / "backpack_ccxt.md"
+
+    def log_file(self, program: str) -> Path:
+        """Log of a supervised program."""
+        return self.logs / f"{program}.log"
+
+
+class _Instance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: _Identifier
+    url: _Url
+    config: str
+
+
+class _Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    kind: Literal["supervisor"] = "supervisor"
+    socket: str = "supervisor.sock"
+    include_dir: str = "fleet.d"
+    ready_deadline_seconds: _Positive = 60.0
+    max_unavailable: Annotated[int, msgspec.Meta(ge=1)] = 5
+    command: tuple[str, ...] = ()
+
+
+class _Venue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    rest_url: str = "https://api.backpack.exchange"
+    ws_url: str = "wss://ws.backpack.exchange"
+    ca_file: str | None = None
+
+
+class _Airflow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    url: _Url = "http://127.0.0.1:8080"
+    username: str = "admin"
+    password_file: str = "airflow/passwords.json"  # noqa: S105 - a file name
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    prometheus_url: _Url
+    instances: Annotated[tuple[_Instance, ...], msgspec.Meta(min_length=1)]
+    fleet: _Fleet = _Fleet()
+    shadow_instances: tuple[_Instance, ...] = ()
+    venue: _Venue = _Venue()
+    credentials_file: str | None = None
+    journal_url: str | None = None
+    airflow: _Airflow = _Airflow()
+
+
+def home_directory(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the state directory: BACKPACK_HOME, default `var` below the working directory."""
+    return Path(environ.get("BACKPACK_HOME") or "var").absolute()
+
+
+def load_deployment(home: Path, environ: Mapping[str, str] = os.environ) -> Deployment:
+    """Read `home`/deployment.yaml; raises `DeploymentError` naming file and key."""
+    home = home.absolute()
+    path = home / FILE_NAME
+    file = _parse(path)
+    _require_unique(path, file)
+    return Deployment(
+        home=home,
+        prometheus_url=environ.get("PROMETHEUS_URL") or file.prometheus_url,
+        journal_url=file.journal_url or f"sqlite:///{home / 'journal.db'}",
+        fleet=_fleet(home, file.fleet),
+        instances=tuple(_instance(home, entry) for entry in file.instances),
+        shadow_instances=tuple(_instance(home, entry) for entry in file.shadow_instances),
+        venue=Venue(
+            rest_url=file.venue.rest_url,
+            ws_url=file.venue.ws_url,
+            ca_file=_optional(home, file.venue.ca_file),
+        ),
+        credentials_file=_optional(home, file.credentials_file),
+        airflow=AirflowSettings(
+            url=environ.get("AIRFLOW_URL") or file.airflow.url,
+            username=environ.get("AIRFLOW_USERNAME") or file.airflow.username,
+            password_file=home
+            / (environ.get("AIRFLOW_PASSWORD_FILE") or file.airflow.password_file),
+        ),
+    )
+
+
+def _parse(path: Path) -> _File:
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise DeploymentError(
+            f"{path}: cannot be read ({error.strerror})",
+            "set BACKPACK_HOME to the state directory of a deployment",
+        ) from error
+    if len(raw) > MAX_BYTES:
+        raise DeploymentError(
+            f"{path}: larger than {MAX_BYTES} bytes", "this is no deployment file"
+        )
+    try:
+        return msgspec.convert(yaml.safe_load(raw), _File)
+    except yaml.YAMLError as error:
+        problem = " ".join(str(error).split())
+        raise DeploymentError(f"{path}: not YAML ({problem})", "correct the file") from error
+    except msgspec.ValidationError as error:
+        raise DeploymentError(f"{path}: {error}", "correct the key") from error
+
+
+def _require_unique(path: Path, file: _File) -> None:
+    seen: set[str] = set()
+    for entry in (*file.instances, *file.shadow_instances):
+        if entry.id in seen:
+            raise DeploymentError(f"{path}: instance {entry.id!r} twice", "rename one of them")
+        seen.add(entry.id)
+
+
+def _fleet(home: Path, settings: _Fleet) -> FleetSettings:
+    default = (str(Path(sys.executable).parent / "backpack-feed"), "run")
+    return FleetSettings(
+        kind=settings.kind,
+        socket=home / settings.socket,
+        include_dir=home / settings.include_dir,
+        ready_deadline_seconds=settings.ready_deadline_seconds,
+        max_unavailable=settings.max_unavailable,
+        command=settings.command or default,
+    )
+
+
+def _instance(home: Path, entry: _Instance) -> Instance:
+    return Instance(id=entry.id, url=entry.url.rstrip("/"), config=home / entry.config)
+
+
+def _optional(home: Path, name: str | None) -> Path | None:
+    return None if name is None else home / name

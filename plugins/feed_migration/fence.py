@@ -1,0 +1,93 @@
+"""The fleet's fence: a file with the highest epoch seen. Who comes with a lower one is refused.
+
+The lock keeps two actors from acting on the fleet at once. It is held by a process, and a process
+can be stopped (SIGSTOP) with the lock in its hand: a rollback must not wait for it. So whoever
+waits longer than `wait_seconds` writes the higher epoch without the lock and goes on; the stopped
+one finds the epoch before its next write to the fleet, and gives up.
+"""
+
+import fcntl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from feed_migration.durable import write_text
+from feed_migration.errors import FleetBusy, FleetUnavailable, StaleEpoch
+
+WAIT_SECONDS = 5.0
+_POLL_SECONDS = 0.02
+
+
+def read_epoch(path: Path) -> int:
+    """Return the epoch in `path`, 0 where there is none yet; raises `FleetUnavailable`."""
+    try:
+        return int(path.read_text().strip() or 0)
+    except FileNotFoundError:
+        return 0
+    except (OSError, ValueError) as error:
+        raise FleetUnavailable(
+            f"fence {path} is unreadable ({error})",
+            "write into it the highest epoch of `backpack-migrate audit export`",
+        ) from error
+
+
+class Fence:
+    """Admits actors in the order of their epochs."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        wait_seconds: float = WAIT_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.path = path
+        self._wait_seconds = wait_seconds
+        self._monotonic = monotonic
+        self._sleep = sleep
+
+    def epoch(self) -> int:
+        """Return the highest epoch admitted so far."""
+        return read_epoch(self.path)
+
+    def check(self, epoch: int) -> None:
+        """Raise `StaleEpoch` unless `epoch` is still the highest."""
+        current = self.epoch()
+        if epoch < current:
+            raise StaleEpoch(presented=epoch, current=current)
+
+    @contextmanager
+    def admitted(self, epoch: int) -> Iterator[None]:
+        """Raise the fence to `epoch` and hold the fleet; raises `StaleEpoch` if it is too low."""
+        self.check(epoch)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_name("epoch.lock").open("ab") as lock:
+            self._raise_to(epoch, waited_for=self._acquire(lock))
+            yield
+
+    def _acquire(self, lock: IO[bytes]) -> bool:
+        deadline = self._monotonic() + self._wait_seconds
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if self._monotonic() >= deadline:
+                    return False
+                self._sleep(_POLL_SECONDS)
+            else:
+                return True
+
+    def _raise_to(self, epoch: int, *, waited_for: bool) -> None:
+        current = self.epoch()
+        if epoch < current:
+            raise StaleEpoch(presented=epoch, current=current)
+        if not waited_for and epoch == current:
+            raise FleetBusy(
+                f"another process of epoch {epoch} holds the fleet",
+                "wait for it to end; `backpack-migrate rollback` takes over by a higher epoch",
+            )
+        if epoch > current:
+            write_text(self.path, f"{epoch}\n")

@@ -1,0 +1,231 @@
+"""A fleet of FeedHandlers under one supervisord, driven over its XML-RPC.
+
+The flag of an instance is in its file below `include_dir`; the file is what the instance becomes
+on any start, so it is written first. Converging means: write the file, let supervisord read it,
+restart what supervisord then calls changed. So the next attempt completes one cut short anywhere.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from feed_migration.deployment import Deployment, Instance
+from feed_migration.durable import write_text
+from feed_migration.errors import FleetUnavailable, NotReady, UsageError
+from feed_migration.fence import Fence
+from feed_migration.fleet.base import InstanceStatus, Variant
+from feed_migration.fleet.snapshot import read_statuses
+from feed_migration.fleet.supervisor_conf import STOP_WAIT_SECONDS, conf_path, program_conf
+from feed_migration.fleet.supervisor_rpc import RUNNING, STOPPED, SupervisorRpc
+from feed_migration.log_tail import log_tail
+
+_POLL_SECONDS = 0.1
+# supervisord kills after STOP_WAIT_SECONDS, and looks once a second
+_STOP_DEADLINE_SECONDS = STOP_WAIT_SECONDS + 5.0
+_REMINDER_SECONDS = 1.0
+
+
+class SupervisorFleet:
+    """`Fleet` on supervisord; see `fleet.base` for what each act promises."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._deployment = deployment
+        self._rpc = SupervisorRpc(deployment.fleet.socket)
+        self._fence = Fence(deployment.fence_file, monotonic=monotonic, sleep=sleep)
+        self._monotonic = monotonic
+        self._sleep = sleep
+
+    @property
+    def ready_deadline_seconds(self) -> float:
+        """How long an instance may take to become ready."""
+        return self._deployment.fleet.ready_deadline_seconds
+
+    def epoch(self) -> int:
+        """Return the highest epoch seen, 0 for none."""
+        return self._fence.epoch()
+
+    def write_initial(self, variant: Variant) -> None:
+        """Write the files of all instances, before supervisord starts or to repair them.
+
+        Nothing is restarted. Files of shadow instances are removed: they run only in their phase.
+        """
+        self._deployment.logs.mkdir(parents=True, exist_ok=True)
+        self._deployment.fleet.include_dir.mkdir(parents=True, exist_ok=True)
+        for instance in self._deployment.instances:
+            self._write(instance, variant)
+        for shadow in self._deployment.shadow_instances:
+            conf_path(self._deployment, shadow.id).unlink(missing_ok=True)
+
+    def instances(self) -> tuple[InstanceStatus, ...]:
+        """Return every handler instance in the order of the deployment."""
+        return self._statuses(self._deployment.instances)
+
+    def shadow_instances(self) -> tuple[InstanceStatus, ...]:
+        """Return the shadow instances, running or not."""
+        return self._statuses(self._deployment.shadow_instances)
+
+    def set_variant(
+        self,
+        ids: Sequence[str],
+        variant: Variant,
+        *,
+        epoch: int,
+        max_unavailable: int | None = None,
+    ) -> None:
+        """Flip and restart those of `ids` that are not right yet, batch by batch."""
+        instances = self._named(ids)
+        size = max_unavailable or self._deployment.fleet.max_unavailable
+        # what fits into one batch is written at once, even where supervisord is down
+        pending = instances if len(instances) <= size else self._wrong(instances, variant, epoch)
+        batches = list(itertools.batched(pending, size, strict=False))
+        for number, batch in enumerate(batches, start=1):
+            with self._fence.admitted(epoch):
+                self._converge(batch, variant, epoch)
+            if number < len(batches):
+                self.wait_ready(_ids(batch), variant, self.ready_deadline_seconds)
+
+    def wait_ready(
+        self, ids: Sequence[str], variant: Variant | None, deadline_seconds: float
+    ) -> None:
+        """Return once all `ids` run `variant` and are ready, else raise `NotReady`."""
+        waiting = self._named(ids)
+        deadline = self._monotonic() + deadline_seconds
+        while True:
+            statuses = read_statuses(waiting)
+            late = {s.id for s in statuses if not s.ready or variant not in {None, s.variant}}
+            waiting = [instance for instance in waiting if instance.id in late]
+            if not waiting:
+                return
+            if self._monotonic() >= deadline:
+                reasons = {s.id: _reasons(s, variant) for s in self._statuses(waiting)}
+                raise NotReady(_ids(waiting), reasons, deadline_seconds)
+            self._sleep(_POLL_SECONDS)
+
+    def start_shadow(self, epoch: int) -> None:
+        """Start the shadow instances; their configuration says that they run both feeds."""
+        with self._fence.admitted(epoch):
+            self._converge(self._deployment.shadow_instances, "ccxt", epoch)
+
+    def stop_shadow(self, epoch: int) -> None:
+        """Stop the shadow instances and remove their files."""
+        names = _ids(self._deployment.shadow_instances)
+        with self._fence.admitted(epoch):
+            for name in names:
+                conf_path(self._deployment, name).unlink(missing_ok=True)
+            if names:
+                self._rpc.reload()
+                self._stop([name for name in names if name in self._rpc.states()])
+
+    def log_tails(self, ids: Sequence[str], lines: int) -> dict[str, tuple[str, ...]]:
+        """Return the last `lines` log lines of each of `ids`, redacted."""
+        return {name: log_tail(self._deployment.log_file(name), lines) for name in ids}
+
+    def _named(self, ids: Sequence[str]) -> list[Instance]:
+        known = {
+            instance.id: instance
+            for instance in (*self._deployment.instances, *self._deployment.shadow_instances)
+        }
+        unknown = [name for name in ids if name not in known]
+        if unknown:
+            raise UsageError(f"no instance {', '.join(unknown)}", "see deployment.yaml for the ids")
+        return [known[name] for name in ids]
+
+    def _wrong(self, instances: Sequence[Instance], variant: Variant, epoch: int) -> list[Instance]:
+        with self._fence.admitted(epoch):
+            added, changed, _ = self._rpc.reload()
+            states = self._rpc.states()
+        return [
+            instance
+            for instance in instances
+            if instance.id in added | changed
+            or not self._is_written(instance, variant)
+            or states.get(instance.id, "STOPPED") not in RUNNING
+        ]
+
+    def _converge(self, instances: Sequence[Instance], variant: Variant, epoch: int) -> None:
+        for instance in instances:
+            self._fence.check(epoch)
+            self._write(instance, variant)
+        self._fence.check(epoch)
+        added, changed, _ = self._rpc.reload()
+        stale = [name for name in _ids(instances) if name in changed]
+        self._stop(stale)
+        for name in _ids(instances):
+            if name in added or name in stale:
+                self._rpc.add(name)
+            # also wakes supervisord, which would notice the new group only within a second
+            self._rpc.start(name)
+
+    def _stop(self, names: Sequence[str]) -> None:
+        """Stop all `names` at once, wait until they are down, and forget them."""
+        for name in names:
+            self._rpc.stop(name)
+        began, reminded = self._monotonic(), False
+        while up := self._still_up(names):
+            waited = self._monotonic() - began
+            if waited >= _STOP_DEADLINE_SECONDS:
+                raise FleetUnavailable(f"{', '.join(up)} does not stop", "kill it, then repeat")
+            if waited >= _REMINDER_SECONDS and not reminded:
+                reminded = True
+                for name in up:
+                    self._rpc.remind(name)
+            self._sleep(_POLL_SECONDS)
+        for name in names:
+            self._rpc.remove(name)
+
+    def _still_up(self, names: Sequence[str]) -> list[str]:
+        states = self._rpc.states()
+        return [name for name in names if states.get(name, "STOPPED") not in STOPPED]
+
+    def _is_written(self, instance: Instance, variant: Variant) -> bool:
+        try:
+            text = conf_path(self._deployment, instance.id).read_text()
+        except OSError:
+            return False
+        return text == program_conf(self._deployment, instance, variant)
+
+    def _write(self, instance: Instance, variant: Variant) -> None:
+        if self._is_written(instance, variant):
+            return
+        path = conf_path(self._deployment, instance.id)
+        try:
+            write_text(path, program_conf(self._deployment, instance, variant))
+        except OSError as error:
+            raise FleetUnavailable(
+                f"{path} cannot be written ({error.strerror})", "free the disk or fix its rights"
+            ) from error
+
+    def _statuses(self, instances: Sequence[Instance]) -> tuple[InstanceStatus, ...]:
+        statuses = read_statuses(instances)
+        if all(status.pid for status in statuses):
+            return statuses
+        words = self._supervised(instances)
+        return tuple(
+            status if status.pid else replace(status, reasons=(*status.reasons, words[status.id]))
+            for status in statuses
+        )
+
+    def _supervised(self, instances: Sequence[Instance]) -> dict[str, str]:
+        """Return what supervisord says of each instance, for those that do not speak themselves."""
+        try:
+            states = self._rpc.states()
+        except FleetUnavailable:
+            return dict.fromkeys(_ids(instances), "supervisord does not answer")
+        return {name: f"supervisor: {states.get(name, 'not added')}" for name in _ids(instances)}
+
+
+def _ids(instances: Iterable[Instance]) -> tuple[str, ...]:
+    return tuple(instance.id for instance in instances)
+
+
+def _reasons(status: InstanceStatus, variant: Variant | None) -> tuple[str, ...]:
+    wrong = variant is not None and status.variant not in {variant, "unknown"}
+    first = (f"runs {status.variant} instead of {variant}",) if wrong else ()
+    return (*first, *status.reasons) or ("not ready",)

@@ -1,0 +1,285 @@
+"""The journal: what the migration did, measured and decided. It is the state and the audit in one.
+
+Events are append-only and hash-chained (`chain`); a migration is where the fold of its events says
+it is (`phases`). An append returns once the event is on disk; it is safe from several processes.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+from feed_migration import phases
+from feed_migration.chain import GENESIS_HASH, VerifyResult, canonical_json, link, verify_chain
+from feed_migration.errors import MigrationActive
+from feed_migration.events import Event, EventKind
+from feed_migration.fence import read_epoch
+from feed_migration.journal_db import EVENTS, LOCK_WAIT_SECONDS, MEASUREMENTS, JournalDatabase
+from feed_migration.model import Measurement, Step
+from feed_migration.phases import MigrationState
+from feed_migration.spool import UNRESOLVED, Spool, SpooledEvent
+
+
+class Journal:
+    """The journal of one deployment, by SQLAlchemy URL or path of a SQLite file.
+
+    Opening absorbs what a rollback spooled while the journal was down (`journal.spool.jsonl`
+    beside the file). Every method raises `JournalUnavailable` when the database does not answer.
+    """
+
+    def __init__(
+        self,
+        url_or_path: str | Path,
+        *,
+        home: Path | None = None,
+        clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
+        lock_wait_seconds: float = LOCK_WAIT_SECONDS,
+    ) -> None:
+        url = str(url_or_path)
+        if "://" not in url:
+            url = f"sqlite:///{Path(url).absolute()}"
+        self._clock = clock
+        self._database = JournalDatabase(url, lock_wait_seconds=lock_wait_seconds)
+        self._home = home or _directory_of(self._database.url)
+        if self._home is not None:
+            Spool(self._home / "journal.spool.jsonl").absorb(self._absorb)
+
+    def hurried(self, lock_wait_seconds: float) -> Self:
+        """Return the same journal for a caller that cannot wait long for a lock."""
+        other = copy(self)
+        other._database = self._database.hurried(lock_wait_seconds)  # noqa: SLF001 - our own kind
+        return other
+
+    def append(self, kind: str, *, migration_id: str, actor: str, body: Mapping[str, Any]) -> Event:
+        """Append one event (`events.EventKind`) and return it; it is on disk."""
+        kind = EventKind(kind).value
+        with self._database.writing() as connection:
+            return self._insert(connection, kind, migration_id, actor, body)
+
+    def events(self, migration_id: str | None = None, kind: str | None = None) -> list[Event]:
+        """Return events in order, of one migration or kind or of all."""
+        with self._database.reading() as connection:
+            return list(_select(connection, migration_id, kind))
+
+    def begin_migration(
+        self,
+        plan_name: str,
+        plan_sha256: str,
+        actor: str,
+        *,
+        steps: Sequence[Step] = (),
+        run_key: str = "",
+    ) -> str:
+        """Start a migration at the next fencing epoch and return its id.
+
+        Raises `MigrationActive` while another one is active. A repeat with the same `run_key`
+        (a retried task) returns the migration that the first call began.
+        """
+        with self._database.writing() as connection:
+            active = _active(connection)
+            if active and run_key and active.run_key == run_key:
+                return active.migration_id
+            if active:
+                raise MigrationActive(
+                    f"migration {active.migration_id} is {active.status} at {active.step}",
+                    "finish it, or take it back with `backpack-migrate rollback`",
+                )
+            epoch = 1 + max(_max_epoch(connection), self._fleet_epoch())
+            migration_id = f"mig-{epoch:04d}-{_stamp(self._clock())}"
+            body = {
+                "plan": plan_name,
+                "plan_sha256": plan_sha256,
+                "epoch": epoch,
+                "run_key": run_key,
+                "steps": [_facts(step) for step in steps],
+            }
+            kind = EventKind.MIGRATION_STARTED.value
+            self._insert(connection, kind, migration_id, actor, body)
+            return migration_id
+
+    def active_migration(self) -> str | None:
+        """Return the id of the migration that holds the deployment, if one does."""
+        with self._database.reading() as connection:
+            active = _active(connection)
+            return active.migration_id if active else None
+
+    def latest_migration(self) -> str | None:
+        """Return the id of the newest migration, over or not."""
+        with self._database.reading() as connection:
+            return next(iter(_migration_ids(connection)), None)
+
+    def state(self, migration_id: str) -> MigrationState:
+        """Return where the migration is: the fold of its events."""
+        return phases.fold(self.events(migration_id))
+
+    def max_epoch(self) -> int:
+        """Return the highest fencing epoch that any event carries."""
+        with self._database.reading() as connection:
+            return _max_epoch(connection)
+
+    def record(
+        self,
+        migration_id: str,
+        step: str,
+        measurements: Iterable[Measurement],
+        *,
+        run: str = "1",
+    ) -> None:
+        """Keep measurements; of one criterion and tick of a run the first one written stands."""
+        rows = {(m.criterion, m.tick_seconds): m for m in reversed(list(measurements))}
+        key = {"migration_id": migration_id, "step": step, "run": run}
+        with self._database.writing() as connection:
+            known = {
+                (row.criterion, row.tick_seconds)
+                for row in connection.execute(
+                    sa.select(MEASUREMENTS.c.criterion, MEASUREMENTS.c.tick_seconds).filter_by(
+                        **key
+                    )
+                )
+            }
+            fresh = [
+                {
+                    **key,
+                    "criterion": criterion,
+                    "tick_seconds": tick,
+                    "row": canonical_json(measurement.to_row()),
+                }
+                for (criterion, tick), measurement in rows.items()
+                if (criterion, tick) not in known
+            ]
+            if fresh:
+                connection.execute(sa.insert(MEASUREMENTS), fresh)
+
+    def measurements(self, migration_id: str, step: str, run: str = "1") -> list[Measurement]:
+        """Return the measurements of one run of a gate, in the order of their ticks."""
+        columns = MEASUREMENTS.c
+        query = (
+            sa.select(columns.row)
+            .filter_by(migration_id=migration_id, step=step, run=run)
+            .order_by(columns.tick_seconds, columns.criterion)
+        )
+        with self._database.reading() as connection:
+            return [Measurement.from_row(json.loads(row.row)) for row in connection.execute(query)]
+
+    def verify(self, expect_head: str | None = None) -> VerifyResult:
+        """Check the whole chain; `expect_head` is a `seq:hash` noted earlier, kept elsewhere."""
+        with self._database.reading() as connection:
+            return verify_chain(_select(connection), expect_head)
+
+    def _insert(
+        self,
+        connection: sa.Connection,
+        kind: str,
+        migration_id: str,
+        actor: str,
+        body: Mapping[str, Any],
+        *,
+        at: float | None = None,
+    ) -> Event:
+        last = connection.execute(
+            sa.select(EVENTS.c.seq, EVENTS.c.hash).order_by(EVENTS.c.seq.desc()).limit(1)
+        ).first()
+        fields: dict[str, Any] = {
+            "seq": last.seq + 1 if last else 1,
+            "at": float(self._clock() if at is None else at),
+            "migration_id": migration_id,
+            "kind": kind,
+            "actor": actor,
+            # what is hashed is what a reader will get back
+            "body": json.loads(canonical_json(body)),
+        }
+        prev_hash = last.hash if last else GENESIS_HASH
+        event = Event(**fields, prev_hash=prev_hash, hash=link(prev_hash, fields))
+        row = {**fields, "body": canonical_json(event.body)}
+        row |= {"prev_hash": event.prev_hash, "hash": event.hash}
+        connection.execute(sa.insert(EVENTS), row)
+        return event
+
+    def _absorb(self, spooled: SpooledEvent) -> None:
+        with self._database.writing() as connection:
+            migration_id = spooled.migration_id
+            if migration_id == UNRESOLVED:
+                migration_id = next(iter(_migration_ids(connection)), UNRESOLVED)
+            earlier = _select(connection, migration_id, spooled.kind)
+            if any(event.body.get("spool_id") == spooled.id for event in earlier):
+                return
+            body = {**spooled.body, "spool_id": spooled.id}
+            self._insert(connection, spooled.kind, migration_id, spooled.actor, body, at=spooled.at)
+
+    def _fleet_epoch(self) -> int:
+        return read_epoch(self._home / "fleet" / "epoch") if self._home else 0
+
+
+def _directory_of(url: sa.URL) -> Path | None:
+    if url.get_backend_name() == "sqlite" and url.database:
+        return Path(url.database).parent
+    return None
+
+
+def _select(
+    connection: sa.Connection, migration_id: str | None = None, kind: str | None = None
+) -> Iterator[Event]:
+    query = sa.select(EVENTS).order_by(EVENTS.c.seq)
+    if migration_id is not None:
+        query = query.where(EVENTS.c.migration_id == migration_id)
+    if kind is not None:
+        query = query.where(EVENTS.c.kind == str(kind))
+    for row in connection.execute(query):
+        yield _event(row)
+
+
+def _event(row: sa.Row[Any]) -> Event:
+    fields = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    try:
+        body = json.loads(fields["body"])
+    except ValueError:
+        body = None
+    # anything but the one canonical text was not written by `append`, so the hash must fail
+    if not isinstance(body, dict) or canonical_json(body) != fields["body"]:
+        body = {"unreadable": str(fields["body"])}
+    return Event(**{**fields, "body": body})
+
+
+def _migration_ids(connection: sa.Connection) -> list[str]:
+    """Newest first."""
+    query = (
+        sa.select(EVENTS.c.migration_id)
+        .where(EVENTS.c.kind == EventKind.MIGRATION_STARTED.value)
+        .order_by(EVENTS.c.seq.desc())
+    )
+    return [str(row.migration_id) for row in connection.execute(query)]
+
+
+def _active(connection: sa.Connection) -> MigrationState | None:
+    for migration_id in _migration_ids(connection):
+        state = phases.fold(_select(connection, migration_id))
+        if state.status.active:
+            return state
+    return None
+
+
+def _max_epoch(connection: sa.Connection) -> int:
+    kinds = (EventKind.MIGRATION_STARTED, EventKind.ROLLBACK_STARTED)
+    epochs = (
+        event.body.get("epoch", 0) for kind in kinds for event in _select(connection, None, kind)
+    )
+    return max((epoch for epoch in epochs if isinstance(epoch, int)), default=0)
+
+
+def _stamp(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _facts(step: Step) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "phase": step.phase,
+        "percent": step.percent,
+        "approval": step.approval,
+        "gated": step.gate is not None,
+    }

@@ -1,0 +1,253 @@
+"""The way back: every instance on ccxt, from any state, whatever else is broken.
+
+`revert` flips and restarts, `verify` waits until ccxt data flows on every instance. Both may be
+killed anywhere and called again. The journal is asked and told, but never waited for: without it
+the events go to the spool, and the fence file gives the epoch.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from feed_migration.deployment import home_directory
+from feed_migration.errors import (
+    FleetBusy,
+    FleetUnavailable,
+    MigrationError,
+    NotReady,
+    RollbackUnverified,
+    StaleEpoch,
+)
+from feed_migration.events import EventKind
+from feed_migration.fleet.base import Fleet, InstanceStatus
+from feed_migration.journal import Journal
+from feed_migration.phases import Status
+from feed_migration.recorder import Recorder
+from feed_migration.spool import Spool
+
+_POLL_SECONDS = 0.2
+_TAKEOVERS = 3
+_LOG_LINES = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class RollbackResult:
+    """What `revert` did; `before` is instance → variant when it began, `breach_at` unix seconds.
+
+    `logs` are the last lines of the affected instances before their restart, free of secrets.
+    """
+
+    migration_id: str
+    epoch: int
+    reason: str
+    before: Mapping[str, str]
+    breach_at: float
+    logs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RollbackVerified:
+    """The proof: `instances` is instance → variant, all ccxt, all ready, all with data flowing."""
+
+    instances: Mapping[str, str]
+    breach_at: float
+    breach_to_rollback_seconds: float
+
+
+def revert(
+    fleet: Fleet,
+    journal: Journal | None,
+    migration_id: str,
+    actor: str,
+    reason: str,
+    *,
+    spool: Spool | None = None,
+    clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
+) -> RollbackResult:
+    """Put every instance on ccxt and stop the shadow instances. Does not wait for them: `verify`.
+
+    Takes an epoch above every other, so that a forward step still running is refused by the fleet.
+    Raises `FleetUnavailable` when the supervisor does not answer, after all configuration is back
+    on ccxt: what starts from then on is ccxt. Calling it again goes on where it ended.
+    """
+    recorder = _recorder(journal, migration_id, actor, spool, clock)
+    state = recorder.state()
+    epoch = _epoch(
+        fleet, recorder, state.rollback_epoch, resume=state.status is Status.ROLLING_BACK
+    )
+    breach_at = state.breach_at if state.breach_at is not None else clock()
+    statuses = fleet.instances()
+    before = {status.id: status.variant for status in statuses}
+    affected = [s.id for s in statuses if s.variant != "ccxt" or not s.ready]
+    # taken now: after the restart the last lines tell of ccxt
+    logs = {name: list(lines) for name, lines in fleet.log_tails(affected, _LOG_LINES).items()}
+    recorder.write(
+        EventKind.ROLLBACK_STARTED,
+        {
+            "reason": reason,
+            "epoch": epoch,
+            "breach_at": breach_at,
+            "instances": before,
+            "logs": logs,
+        },
+    )
+    return RollbackResult(
+        migration_id=migration_id,
+        epoch=_act(fleet, recorder, epoch, tuple(before)),
+        reason=reason,
+        before=before,
+        breach_at=breach_at,
+        logs=logs,
+    )
+
+
+def verify(
+    fleet: Fleet,
+    journal: Journal | None,
+    migration_id: str,
+    actor: str,
+    *,
+    breach_at: float | None = None,
+    deadline_seconds: float | None = None,
+    spool: Spool | None = None,
+    clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> RollbackVerified:
+    """Return once every instance is on ccxt, ready, and receives messages since its restart.
+
+    Raises `RollbackUnverified` naming the instances that miss `deadline_seconds` (default: the
+    fleet's ready deadline). `breach_at` is only needed where no journal knows it.
+    """
+    recorder = _recorder(journal, migration_id, actor, spool, clock)
+    limit = fleet.ready_deadline_seconds if deadline_seconds is None else deadline_seconds
+    deadline = monotonic() + limit
+    names = [status.id for status in fleet.instances()]
+    try:
+        fleet.wait_ready(names, "ccxt", limit)
+    except NotReady as error:
+        raise RollbackUnverified(error.instances, error.reasons, limit) from error
+    _await_flow(fleet, names, deadline=deadline, limit=limit, monotonic=monotonic, sleep=sleep)
+    return _verified(fleet, recorder, breach_at, clock())
+
+
+def _verified(
+    fleet: Fleet, recorder: Recorder, breach_at: float | None, now: float
+) -> RollbackVerified:
+    state = recorder.state()
+    known = state.breach_at if state.breach_at is not None else breach_at
+    # a verification told twice keeps the time of the first
+    ended = state.ended_at if state.status is Status.ROLLED_BACK and state.ended_at else now
+    start = known if known is not None else ended
+    proof = RollbackVerified(
+        instances={status.id: status.variant for status in fleet.instances()},
+        breach_at=start,
+        breach_to_rollback_seconds=max(0.0, ended - start),
+    )
+    if state.status is not Status.ROLLED_BACK:
+        recorder.write(
+            EventKind.ROLLBACK_VERIFIED,
+            {
+                "instances": dict(proof.instances),
+                "breach_at": proof.breach_at,
+                "breach_to_rollback_seconds": proof.breach_to_rollback_seconds,
+            },
+        )
+    return proof
+
+
+def _recorder(
+    journal: Journal | None,
+    migration_id: str,
+    actor: str,
+    spool: Spool | None,
+    clock: Callable[[], float],
+) -> Recorder:
+    spool = spool or Spool(home_directory() / "journal.spool.jsonl")
+    return Recorder(journal, spool, migration_id=migration_id, actor=actor, clock=clock)
+
+
+def _epoch(fleet: Fleet, recorder: Recorder, unfinished: int, *, resume: bool) -> int:
+    """Return the epoch to act with: that of the unfinished rollback, else one above all."""
+    current = fleet.epoch()
+    if resume and unfinished >= current:
+        return unfinished
+    return 1 + max(current, recorder.max_epoch())
+
+
+def _act(fleet: Fleet, recorder: Recorder, epoch: int, names: Sequence[str]) -> int:
+    for _ in range(_TAKEOVERS):
+        try:
+            _converge(fleet, recorder, epoch, names)
+        except StaleEpoch as error:
+            # somebody came in between; ccxt is right in any case, so this goes on above them
+            epoch = error.current + 1
+        except FleetBusy:
+            # a rollback that was stopped with the fleet in its hands
+            epoch += 1
+        else:
+            return epoch
+    _converge(fleet, recorder, epoch, names)
+    return epoch
+
+
+def _converge(fleet: Fleet, recorder: Recorder, epoch: int, names: Sequence[str]) -> None:
+    """Do every act even if one fails, then raise the first failure."""
+    failures: list[MigrationError] = []
+
+    def act(name: str, instances: Sequence[str], do: Callable[[], None]) -> None:
+        body: dict[str, Any] = {"act": name, "epoch": epoch, "instances": list(instances)}
+        recorder.write(EventKind.ROLLBACK_ACT, {**body, "state": "intended"})
+        try:
+            do()
+        except (StaleEpoch, FleetBusy):
+            raise
+        except (FleetUnavailable, NotReady) as error:
+            failures.append(error)
+        else:
+            recorder.write(EventKind.ROLLBACK_ACT, {**body, "state": "confirmed"})
+
+    # all at once: an instance on a feed that was found bad is as good as down already
+    everything = max(1, len(names))
+    act(
+        "set_variant",
+        names,
+        lambda: fleet.set_variant(names, "ccxt", epoch=epoch, max_unavailable=everything),
+    )
+    act("stop_shadow", (), lambda: fleet.stop_shadow(epoch))
+    if failures:
+        raise failures[0]
+
+
+def _await_flow(
+    fleet: Fleet,
+    names: Sequence[str],
+    *,
+    deadline: float,
+    limit: float,
+    monotonic: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> None:
+    before = {status.id: status for status in fleet.instances()}
+    while True:
+        now = {status.id: status for status in fleet.instances()}
+        dry = tuple(name for name in names if not _flows(before.get(name), now.get(name)))
+        if not dry:
+            return
+        if monotonic() >= deadline:
+            why = ("no ccxt message since the restart",)
+            raise RollbackUnverified(dry, {name: _why(now.get(name), why) for name in dry}, limit)
+        sleep(_POLL_SECONDS)
+
+
+def _flows(before: InstanceStatus | None, now: InstanceStatus | None) -> bool:
+    if now is None or now.variant != "ccxt" or not now.ready:
+        return False
+    same_life = before is not None and before.pid == now.pid
+    earlier = before.messages + before.trades if before is not None and same_life else 0
+    return now.messages + now.trades > earlier
+
+
+def _why(status: InstanceStatus | None, default: tuple[str, ...]) -> tuple[str, ...]:
+    return (status.reasons if status is not None else ()) or default

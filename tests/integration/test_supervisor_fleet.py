@@ -1,0 +1,171 @@
+"""SupervisorFleet against a real supervisord and real processes."""
+
+import os
+import signal
+import time
+from dataclasses import replace
+
+import pytest
+
+from feed_migration.errors import FleetUnavailable, NotReady, StaleEpoch, UsageError
+from feed_migration.fleet.supervisor import SupervisorFleet
+from feed_migration.fleet.supervisor_conf import conf_path, program_conf
+from feed_migration.fleet.supervisor_rpc import SupervisorRpc
+from tests.support.conditions import eventually_sync
+from tests.support.supervised_fleet import supervised_fleet
+
+
+@pytest.fixture(scope="module")
+def supervised():
+    with supervised_fleet() as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def running(supervised):
+    """The shared fleet, back in its first state: all on ccxt, nothing broken, no epoch."""
+    supervised.reset()
+    return supervised
+
+
+def test_only_the_chosen_instances_are_flipped_and_a_repeat_restarts_none(running):
+    """Flipping is exact and idempotent: the pid of an instance that is right stays."""
+    before = running.pids()
+    chosen = ["feed-00", "feed-01", "feed-02"]
+
+    running.fleet.set_variant(chosen, "native", epoch=1)
+    running.fleet.wait_ready(chosen, "native", 15)
+    after = running.pids()
+    running.fleet.set_variant(chosen, "native", epoch=1)
+
+    assert running.variants() == {
+        "feed-00": "native",
+        "feed-01": "native",
+        "feed-02": "native",
+        "feed-03": "ccxt",
+    }
+    assert running.pids() == after
+    assert after["feed-03"] == before["feed-03"]
+    assert all(after[name] != before[name] for name in chosen)
+
+
+def test_a_batch_waits_until_the_one_before_is_ready(running):
+    """A batch that does not become ready stops the flip: the rest keeps its feed."""
+    running.break_in("feed-01", "native")
+    fleet = SupervisorFleet(_impatient(running.deployment))
+
+    with pytest.raises(NotReady, match="feed-01: SOL-USDC: no book"):
+        fleet.set_variant(["feed-00", "feed-01", "feed-02"], "native", epoch=1)
+
+    assert running.variants()["feed-02"] == "ccxt"
+
+
+def test_attempts_cut_short_are_completed(running):
+    """Whatever part of a flip an earlier attempt did, the next one ends with the right fleet."""
+    rpc = SupervisorRpc(running.deployment.fleet.socket)
+    names = [instance.id for instance in running.deployment.instances]
+    written, stopped, removed, untouched = names
+    for instance in running.deployment.instances[:3]:
+        path = conf_path(running.deployment, instance.id)
+        path.write_text(program_conf(running.deployment, instance, "native"))
+    rpc.reload()
+    for name in (stopped, removed):
+        rpc.stop(name)
+        eventually_sync(lambda name=name: rpc.states()[name] == "STOPPED")
+    rpc.remove(removed)
+    rpc.stop(untouched)
+
+    running.fleet.set_variant(names, "native", epoch=1, max_unavailable=4)
+
+    running.fleet.wait_ready(names, "native", 15)
+    assert set(running.variants().values()) == {"native"}
+    assert written in rpc.states()
+
+
+def test_a_lower_epoch_is_refused(running):
+    """Who was overtaken changes nothing."""
+    running.fleet.set_variant(["feed-00"], "ccxt", epoch=5)
+
+    with pytest.raises(StaleEpoch, match="epoch 5, this actor at 4"):
+        running.fleet.set_variant(["feed-00"], "native", epoch=4)
+    with pytest.raises(StaleEpoch):
+        running.fleet.start_shadow(4)
+
+    assert running.variants()["feed-00"] == "ccxt"
+
+
+def test_shadow_instances_exist_only_between_start_and_stop(running):
+    """Starting and stopping twice is the same as once; the fleet is not touched."""
+    before = running.pids()
+
+    running.fleet.start_shadow(1)
+    running.fleet.start_shadow(1)
+    running.fleet.wait_ready(["shadow-00"], None, 15)
+    (shadow,) = running.fleet.shadow_instances()
+    assert shadow.ready
+    running.fleet.stop_shadow(1)
+    running.fleet.stop_shadow(1)
+
+    (shadow,) = running.fleet.shadow_instances()
+    assert (shadow.ready, shadow.variant) == (False, "unknown")
+    assert "supervisor: not added" in shadow.reasons
+    assert running.pids() == before
+
+
+def test_a_killed_handler_comes_back_as_configured(running):
+    """A kill -9 of a native instance: supervisord restarts it, on native."""
+    running.fleet.set_variant(["feed-00"], "native", epoch=1)
+    running.fleet.wait_ready(["feed-00"], "native", 15)
+    old = running.pids()["feed-00"]
+
+    os.kill(old, signal.SIGKILL)
+    eventually_sync(lambda: running.pids()["feed-00"] not in {0, old})
+
+    running.fleet.wait_ready(["feed-00"], "native", 15)
+
+
+def test_without_a_supervisor_the_files_are_still_put_right(running):
+    """The way back works on its next start: what starts then is ccxt."""
+    running.fleet.set_variant(["feed-00"], "native", epoch=1)
+    running.fleet.wait_ready(["feed-00"], "native", 15)
+    running.stop()
+
+    with pytest.raises(FleetUnavailable, match="does not answer"):
+        running.fleet.set_variant(["feed-00"], "ccxt", epoch=2)
+    running.start()
+
+    running.fleet.wait_ready(["feed-00"], "ccxt", 20)
+
+
+def test_a_stopped_supervisor_does_not_block_for_ever(running):
+    """SIGSTOP on supervisord ends in a clear error after the timeout, not in a hang."""
+    running.supervisord.send_signal(signal.SIGSTOP)
+    try:
+        rpc = SupervisorRpc(running.deployment.fleet.socket, timeout_seconds=0.3)
+        with pytest.raises(FleetUnavailable, match="timed out"):
+            rpc.states()
+    finally:
+        running.supervisord.send_signal(signal.SIGCONT)
+
+
+def test_a_flip_right_after_a_flip_loses_no_time(running):
+    """A stop signal that meets a child between fork and exec is lost; it is sent again."""
+    names = ["feed-00", "feed-01"]
+    began = time.monotonic()
+
+    for epoch in range(1, 7):
+        variant = "native" if epoch % 2 else "ccxt"
+        running.fleet.set_variant(names, variant, epoch=epoch)
+
+    running.fleet.wait_ready(names, "ccxt", 15)
+    assert time.monotonic() - began < 10, "supervisord waits 10 s before it kills"
+
+
+def test_an_unknown_instance_is_named(running):
+    """A typing error touches nothing."""
+    with pytest.raises(UsageError, match="no instance feed-99"):
+        running.fleet.set_variant(["feed-99"], "native", epoch=1)
+
+
+def _impatient(deployment):
+    return replace(deployment, fleet=replace(deployment.fleet, ready_deadline_seconds=2.0))

@@ -1,0 +1,52 @@
+"""The fence admits actors in the order of their epochs, and never makes a rollback wait for ever."""
+
+import fcntl
+
+import pytest
+
+from feed_migration.errors import FleetBusy, FleetUnavailable, StaleEpoch
+from feed_migration.fence import Fence, read_epoch
+
+
+@pytest.fixture
+def fence(tmp_path):
+    return Fence(tmp_path / "fleet" / "epoch", wait_seconds=0.1)
+
+
+def admit(fence, epoch):
+    with fence.admitted(epoch):
+        return read_epoch(fence.path)
+
+
+def test_epochs_only_grow(fence):
+    """Equal or higher is admitted and kept, lower is refused."""
+    assert fence.epoch() == 0
+    assert [admit(fence, epoch) for epoch in (1, 1, 4)] == [1, 1, 4]
+    with pytest.raises(StaleEpoch, match="at epoch 4, this actor at 3"):
+        admit(fence, 3)
+
+
+def test_an_actor_overtaken_while_it_acts_finds_out(fence):
+    """`check` is asked before every single write to the fleet."""
+    with fence.admitted(1):
+        fence.path.write_text("2\n")
+        with pytest.raises(StaleEpoch):
+            fence.check(1)
+
+
+def test_a_higher_epoch_does_not_wait_for_a_stopped_holder(fence):
+    """A process stopped with the lock in its hand blocks its own epoch, not a rollback."""
+    admit(fence, 1)
+    with fence.path.with_name("epoch.lock").open("ab") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        with pytest.raises(FleetBusy, match="another process of epoch 1"):
+            admit(fence, 1)
+        assert admit(fence, 2) == 2
+
+
+def test_an_unreadable_epoch_is_an_error_with_a_remedy(fence):
+    """Guessing zero would let anybody in."""
+    fence.path.parent.mkdir()
+    fence.path.write_text("many\n")
+    with pytest.raises(FleetUnavailable, match="audit export"):
+        admit(fence, 1)
