@@ -174,7 +174,7 @@ async def test_a_quiet_market_is_confirmed_by_rest_and_not_reconnected(venue, mo
 
 
 async def test_last_trades_of_a_burst_do_not_wait_for_the_next_one(tmp_path):
-    """ccxt holds all but the first trade of a burst back; the tape must have them in a lull too."""
+    """All but the first trade of a burst stay in ccxt's cache; a lull must not keep them there."""
     config = SandboxConfig(state_dir=tmp_path / "venue", trades_per_second=20, paused=True)
     async with Sandbox(config) as venue:
         delivered = Delivered()

@@ -83,11 +83,18 @@ async def test_an_unknown_symbol_ends_with_2_and_is_named(venue, tmp_path, nativ
     assert "SOL-USDX" in feed.log[-1]
 
 
+async def traded(feed):
+    """Return the snapshot once a trade of SOL-USDC was delivered."""
+    snapshot = await feed.snapshot()
+    return snapshot if snapshot["metrics"]["trades"].get("SOL-USDC") else None
+
+
 async def test_endpoints_speak_and_sigterm_ends_within_five_seconds(venue, tmp_path):
     """Metrics at zero, health, snapshot; then a graceful end with every trade on the tape."""
     path = write_config(tmp_path, venue, SYMBOLS, credentials_file=str(venue.api_key_file))
     async with FeedProcess(path, native=True) as feed:
-        snapshot = await feed.ready()
+        await feed.ready()
+        snapshot = await eventually(lambda: traded(feed), 20)
         assert snapshot["instance_id"] == "feed-00"
         assert snapshot["variant"] == "native"
         assert snapshot["pid"] == feed.process.pid

@@ -1,0 +1,120 @@
+"""Forward acts as tasks: `cutover.advance` moves the fleet, and only the journal proves a step."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from feed_migration.errors import EnvironmentUnavailable, MigrationError
+from feed_migration.events import EventKind
+from feed_migration.orchestration import runtime as runtimes
+from feed_migration.orchestration.actor import actor_of
+from feed_migration.orchestration.place import Place
+from feed_migration.orchestration.runtime import Runtime, open_runtime
+from feed_migration.phases import Status
+
+if TYPE_CHECKING:
+    from feed_migration.journal import Journal
+
+BEGIN = "begin"
+
+
+class ActOperator(BaseOperator):
+    """Base of the acts: opens the deployment, finds the migration, fails for good on a refusal.
+
+    A MigrationError that waiting cannot cure fails the task without a retry, so that the way back
+    begins at once; an unavailable part is asked again.
+    """
+
+    def __init__(self, *, place: Place, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.place = place
+
+    def execute(self, context: Any) -> Any:
+        """Run `act`; raises AirflowFailException where a retry is senseless."""
+        try:
+            return self.act(open_runtime(self.place), context)
+        except EnvironmentUnavailable:
+            raise
+        except MigrationError as error:
+            raise AirflowFailException(str(error)) from error
+
+    def act(self, runtime: Runtime, context: Any) -> Any:
+        """Do what the task is for."""
+        raise NotImplementedError
+
+
+def migration_of(context: Mapping[str, Any], task_id: str = BEGIN) -> str:
+    """Return the migration that `begin` (or `task_id`) of this DAG run began or joined."""
+    migration_id = context["ti"].xcom_pull(task_ids=task_id)
+    if not migration_id:
+        raise AirflowFailException(f"no migration: `{task_id}` of this DAG run named none")
+    return str(migration_id)
+
+
+def note_start(journal: "Journal", migration_id: str, step: str, actor: str) -> None:
+    """Write that work on `step` begins, once; its gate may already be at a later run."""
+    state = journal.state(migration_id)
+    if state.step == step:
+        return
+    body = {"step": step, "run": dict(state.runs).get(step, "1")}
+    journal.append(EventKind.STEP_STARTED, migration_id=migration_id, actor=actor, body=body)
+
+
+class AdvanceOperator(ActOperator):
+    """Bring the step about: start the shadows, or move the fleet to the step's share on native.
+
+    Refuses unless the journal has the proof of every earlier step, whatever colour Airflow shows.
+    """
+
+    def __init__(self, *, step: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.step = step
+
+    def act(self, runtime: Runtime, context: Any) -> None:
+        """Advance once; a rerun finds the instances right and restarts none."""
+        migration_id, actor = migration_of(context), actor_of(context)
+        state = runtime.journal.state(migration_id)
+        if self.step in state.promoted:
+            self.log.info("%s is promoted already", self.step)
+        elif state.status is Status.HELD and state.step == self.step:
+            self.log.info("%s stands as it was held, its gate runs again", self.step)
+        else:
+            note_start(runtime.journal, migration_id, self.step, actor)
+            result = runtimes.advance(runtime, self.step, migration_id, actor)
+            self.log.info("%s: %s", ", ".join(result.acts), ", ".join(result.instances))
+
+
+class StopShadowOperator(ActOperator):
+    """Stop the shadow instances once their phase is proven: intent → act → confirm."""
+
+    def __init__(self, *, step: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.step = step
+
+    def act(self, runtime: Runtime, context: Any) -> None:
+        """Stop those that run; none running is as good."""
+        migration_id = migration_of(context)
+        state = runtime.journal.state(migration_id)
+        body = {"act": "stop_shadow", "step": self.step, "epoch": state.epoch, "instances": []}
+        who = {"migration_id": migration_id, "actor": actor_of(context)}
+        runtime.journal.append(EventKind.ACT_INTENDED, body=body, **who)
+        runtimes.open_fleet(runtime.deployment).stop_shadow(state.epoch)
+        runtime.journal.append(EventKind.ACT_CONFIRMED, body=body, **who)
+
+
+class ReportOperator(ActOperator):
+    """Close a promoted migration: write the evidence, list what has become redundant."""
+
+    def __init__(self, *, step: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.step = step
+
+    def act(self, runtime: Runtime, context: Any) -> str:
+        """Return the path of the report."""
+        migration_id, actor = migration_of(context), actor_of(context)
+        if self.step not in runtime.journal.state(migration_id).promoted:
+            note_start(runtime.journal, migration_id, self.step, actor)
+            runtimes.promote(runtime, self.step, migration_id, actor)
+        return runtimes.close_promoted(runtime, migration_id, actor)

@@ -1,0 +1,55 @@
+"""The end of a migration: its report on disk, what has become redundant, and the closing event."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from feed_migration.events import EventKind
+from feed_migration.phases import Status
+from feed_migration.report import migration_report
+
+if TYPE_CHECKING:
+    from feed_migration.journal import Journal
+
+# Where the incumbent lives; what is left of these after the migration serves nobody.
+REDUNDANT = (
+    "plugins/backpack_feed/ccxt_*.py",
+    "tests/**/test_*ccxt*.py",
+    "tests/fixtures/backpack/**/*ccxt*",
+    "docs/**/*ccxt*.md",
+)
+
+
+def close_promoted(
+    journal: "Journal",
+    migration_id: str,
+    actor: str,
+    *,
+    instances: Mapping[str, str],
+    page: Path,
+    root: Path,
+) -> Path:
+    """Write the report to `page` and finish the migration; told twice, it finishes once.
+
+    `instances` is id → variant now; `root` is the checkout in which redundant files are looked for.
+    """
+    if journal.state(migration_id).status is Status.RUNNING:
+        journal.append(
+            EventKind.MIGRATION_FINISHED,
+            migration_id=migration_id,
+            actor=actor,
+            body={"outcome": str(Status.PROMOTED)},
+        )
+    report = migration_report(journal.events(migration_id), instances, journal.verify())
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(f"{report}\n{clean_up_list(root)}", encoding="utf-8")
+    return page
+
+
+def clean_up_list(root: Path) -> str:
+    """Return what the ccxt feed leaves behind in `root`, as Markdown, for a person to remove."""
+    files = sorted(
+        {str(path.relative_to(root)) for pattern in REDUNDANT for path in root.glob(pattern)}
+    )
+    rows = [f"- [ ] `{name}`" for name in files] or ["Nothing of the ccxt feed is left."]
+    return "\n".join(["## To be removed once nobody needs the way back", "", *rows, ""])

@@ -1,0 +1,95 @@
+"""A gate as a deferrable task: it begins or rejoins the run, waits in a trigger, then acts."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+
+from feed_migration.model import Decision, Gate
+from feed_migration.orchestration import runtime as runtimes
+from feed_migration.orchestration.act_operators import ActOperator, migration_of
+from feed_migration.orchestration.actor import actor_of, run_key
+from feed_migration.orchestration.gate_record import (
+    GateStart,
+    explain,
+    first_tick_unix,
+    join_gate,
+    recorded_verdict,
+)
+from feed_migration.orchestration.gate_trigger import SETTLE_SECONDS, GateTrigger
+from feed_migration.orchestration.runtime import Runtime, open_runtime
+
+# What a triggerer may be dead for at the end of a gate before the wait itself fails.
+SLACK_SECONDS = 120.0
+
+
+class GateOperator(ActOperator):
+    """Watch one step; success is the journal's Promote, anything else fails without a retry."""
+
+    def __init__(
+        self,
+        *,
+        step: str,
+        gate: Gate,
+        settle_seconds: float = SETTLE_SECONDS,
+        clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.step, self.gate = step, gate
+        self.longest_seconds = gate.max_duration_seconds + SLACK_SECONDS
+        self.settle_seconds = settle_seconds
+        self.clock = clock
+
+    def act(self, runtime: Runtime, context: Any) -> str:
+        """Begin or rejoin the run and defer, unless its verdict is in the journal already."""
+        migration_id = migration_of(context)
+        if self.step in runtime.journal.state(migration_id).promoted:
+            return f"{self.step} is promoted already"
+        start = join_gate(
+            runtime.journal,
+            migration_id=migration_id,
+            step=self.step,
+            key=run_key(context),
+            actor=actor_of(context),
+            started_unix=first_tick_unix(self.gate, self.clock()),
+        )
+        if (verdict := recorded_verdict(runtime.journal, start)) is not None:
+            return self._settle(runtime, context, start, verdict)
+        self.log.info("run %s of gate %s began at %.0f", start.run, self.step, start.started_unix)
+        raise TaskDeferred(
+            trigger=GateTrigger(
+                place=self.place, start=asdict(start), settle_seconds=self.settle_seconds
+            ),
+            method_name="resume",
+            timeout=self._timeout(start),
+        )
+
+    def resume(self, context: Any, event: dict[str, Any]) -> str:
+        """Take the trigger's verdict: promote the step, or fail for good."""
+        start = GateStart(
+            migration_id=migration_of(context),
+            step=self.step,
+            run=str(event["run"]),
+            started_unix=float(event.get("started_unix", 0.0)),
+        )
+        return self._settle(open_runtime(self.place), context, start, event)
+
+    def _settle(
+        self, runtime: Runtime, context: Any, start: GateStart, verdict: dict[str, Any]
+    ) -> str:
+        text, actor = explain(verdict), actor_of(context)
+        if verdict["decision"] == Decision.PROMOTE:
+            runtimes.promote(runtime, self.step, start.migration_id, actor)
+            return text
+        if verdict["decision"] == Decision.HOLD:
+            body = {"step": self.step, "reason": text}
+            runtime.journal.append("held", migration_id=start.migration_id, actor=actor, body=body)
+        raise AirflowFailException(f"gate {self.step}: {text}")
+
+    def _timeout(self, start: GateStart) -> timedelta:
+        left_seconds = start.started_unix + self.longest_seconds - self.clock()
+        return timedelta(seconds=max(left_seconds, SLACK_SECONDS))

@@ -1,0 +1,103 @@
+"""Gate runs in the journal: which run an attempt belongs to, when it began, how it ended.
+
+A run is one observation of a step from its start to its verdict. Retries and reruns of the same
+attempt at the DAG run share a run, so a crash loses no minute; a person who clears the gate
+changes the attempt's key, and with it begins a new run with no inherited success.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from feed_migration.model import Gate, Verdict
+
+if TYPE_CHECKING:
+    from feed_migration.journal import Journal
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateStart:
+    """One run of a gate; `started_unix` is the time of its first tick, in seconds."""
+
+    migration_id: str
+    step: str
+    run: str
+    started_unix: float
+
+
+def first_tick_unix(gate: Gate, now_unix: float) -> float:
+    """Return when a gate that begins now is to be asked first.
+
+    No query may look back to before the step was made, nor to before Prometheus has scraped it
+    once; a criterion's confirm interval is at least one scrape interval.
+    """
+    scrape_seconds = max((c.confirm_interval_seconds for c in gate.criteria), default=0.0)
+    return now_unix + gate.evaluation_delay_seconds + scrape_seconds
+
+
+def join_gate(
+    journal: "Journal",
+    *,
+    migration_id: str,
+    step: str,
+    key: str,
+    actor: str,
+    started_unix: float,
+) -> GateStart:
+    """Return the run of this attempt, beginning it in the journal if it is new."""
+    runs = list(_starts(journal, migration_id, step))
+    for body in runs:
+        if body["key"] == key:
+            return _start(migration_id, body)
+    body = {
+        "step": step,
+        "run": str(len(runs) + 1),
+        "key": key,
+        "started_unix": started_unix,
+    }
+    journal.append("step_started", migration_id=migration_id, actor=actor, body=body)
+    return _start(migration_id, body)
+
+
+def recorded_verdict(journal: "Journal", start: GateStart) -> dict[str, Any] | None:
+    """Return the body of the verdict that ended this run, if it has ended."""
+    for event in journal.events(migration_id=start.migration_id, kind="verdict"):
+        if (event.body.get("step"), event.body.get("run")) == (start.step, start.run):
+            return dict(event.body)
+    return None
+
+
+def record_verdict(journal: "Journal", start: GateStart, verdict: Verdict) -> dict[str, Any]:
+    """Write a final verdict once; the first one written for a run stands."""
+    if (known := recorded_verdict(journal, start)) is not None:
+        return known
+    body = {
+        "step": start.step,
+        "run": start.run,
+        **verdict.to_json(),
+    }
+    journal.append(
+        "verdict", migration_id=start.migration_id, actor=f"gate {start.step}", body=body
+    )
+    return body
+
+
+def explain(body: dict[str, Any]) -> str:
+    """Return one line that a person can act on: decision, criteria, values and thresholds."""
+    reasons = [str(reason.get("text") or reason.get("criterion")) for reason in body["reasons"]]
+    return f"{body['decision']} at {body['at_seconds']:.0f} s: {'; '.join(reasons) or 'no reason'}"
+
+
+def _starts(journal: "Journal", migration_id: str, step: str) -> Iterator[dict[str, Any]]:
+    for event in journal.events(migration_id=migration_id, kind="step_started"):
+        if event.body.get("step") == step and "key" in event.body:
+            yield dict(event.body)
+
+
+def _start(migration_id: str, body: dict[str, Any]) -> GateStart:
+    return GateStart(
+        migration_id=migration_id,
+        step=str(body["step"]),
+        run=str(body["run"]),
+        started_unix=float(body["started_unix"]),
+    )

@@ -1,0 +1,135 @@
+"""The waiting half of a gate: asks Prometheus at every tick and ends with the verdict.
+
+It holds no worker slot and no state of its own. The journal has the start and the measurements, so
+another triggerer continues the run at the second where this one was killed.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from feed_migration.model import Decision, Verdict
+from feed_migration.orchestration import runtime as runtimes
+from feed_migration.orchestration.gate_record import (
+    GateStart,
+    record_verdict,
+    recorded_verdict,
+)
+from feed_migration.orchestration.place import Place
+
+if TYPE_CHECKING:
+    from feed_migration.gate_run import GateRun
+
+# An event within the first seconds can overtake the deferral itself (apache/airflow #66374).
+SETTLE_SECONDS = 5.0
+POLL_SECONDS = 1.0
+MIN_PAUSE_SECONDS = 0.1
+UNDER_WAY = frozenset({"running", "held"})
+
+
+class GateTrigger(BaseTrigger):
+    """Tick a `GateRun` until it decides; the single event is the verdict's journal body."""
+
+    def __init__(
+        self,
+        *,
+        place: Place | dict[str, str],
+        start: dict[str, Any],
+        settle_seconds: float = SETTLE_SECONDS,
+        clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
+    ) -> None:
+        super().__init__()
+        self.place = place if isinstance(place, Place) else Place.from_json(place)
+        self.start = GateStart(**start)
+        self.settle_seconds = settle_seconds
+        self.clock = clock
+        self._gate_run: GateRun | None = None
+        self._runtime: runtimes.Runtime | None = None
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return class path and JSON arguments."""
+        return (
+            "feed_migration.orchestration.gate_trigger.GateTrigger",
+            {
+                "place": self.place.to_json(),
+                "start": asdict(self.start),
+                "settle_seconds": self.settle_seconds,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield one event, no earlier than `settle_seconds` after this call."""
+        began = self.clock()
+        body = await self._decide()
+        await asyncio.sleep(max(0.0, began + self.settle_seconds - self.clock()))
+        yield TriggerEvent(body)
+
+    async def _decide(self) -> dict[str, Any]:
+        blind_since: float | None = None
+        while True:
+            try:
+                body = await asyncio.to_thread(self.poll)
+                blind_since = None
+            except Exception as error:
+                # whatever broke (a full disk, a locked journal) is blindness, and ends as such
+                self.log.exception("gate %s could not be judged", self.start.step)
+                blind_since = blind_since or self.clock()
+                body = self._blind(error, blind_since)
+            if body is not None:
+                return body
+            await asyncio.sleep(self._pause_seconds())
+
+    def _pause_seconds(self) -> float:
+        """Wake for the next tick or second sample; sooner, to notice an end from outside."""
+        if self._gate_run is None:
+            return POLL_SECONDS
+        due_seconds = self._gate_run.next_due_unix() - self.clock()
+        return min(max(due_seconds, MIN_PAUSE_SECONDS), POLL_SECONDS)
+
+    def poll(self) -> dict[str, Any] | None:
+        """Judge all ticks that are due; return the verdict's body once there is one."""
+        runtime = self._runtime = self._runtime or runtimes.open_runtime(self.place)
+        if (known := recorded_verdict(runtime.journal, self.start)) is not None:
+            return known
+        state = runtime.journal.state(self.start.migration_id)
+        if str(state.status) not in UNDER_WAY:
+            return self._ended(f"the migration is {state.status}")
+        now = self.clock()
+        if now < self.start.started_unix:
+            return None
+        verdict = self._ticked(runtime, now)
+        if not verdict.final:
+            return None
+        return record_verdict(runtime.journal, self.start, verdict)
+
+    def _ticked(self, runtime: runtimes.Runtime, now: float) -> Verdict:
+        self._gate_run = self._gate_run or runtimes.open_gate_run(runtime, self.start)
+        verdict = self._gate_run.tick(now)
+        self.log.info(
+            "%s %+.0f s: %s %s",
+            self.start.run,
+            now - self.start.started_unix,
+            verdict.decision,
+            "; ".join(reason.text for reason in verdict.reasons),
+        )
+        return verdict
+
+    def _blind(self, error: Exception, since: float) -> dict[str, Any] | None:
+        self._gate_run = self._runtime = None
+        gate = self.place.plan().step(self.start.step).gate
+        if gate is None or self.clock() - since <= gate.blind_limit_seconds:
+            return None
+        return self._ended(f"not judged since {since:.0f}: {error}", gate.on_blind)
+
+    def _ended(self, text: str, decision: Decision = Decision.ROLLBACK) -> dict[str, Any]:
+        return {
+            "step": self.start.step,
+            "run": self.start.run,
+            "decision": str(decision),
+            "at_seconds": self.clock() - self.start.started_unix,
+            "reasons": [{"criterion": "gate", "text": text}],
+        }

@@ -1,0 +1,105 @@
+"""Task groups of the phases, and the frame around them. The whole migration and the phase DAGs
+are built from the same factories.
+
+    begin (setup) → phase groups → rollback (teardowns: revert, document) → verdict (teardown)
+
+One rollback per DAG run: teardowns run after a failed task, after a kill, and after a person has
+marked the run failed, where callbacks and `one_failed` tasks do not. Only `verdict` colours the
+run, since the state of a teardown otherwise counts for nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import TaskGroup, chain
+
+from feed_migration.model import Step
+from feed_migration.orchestration.act_operators import (
+    BEGIN,
+    AdvanceOperator,
+    ReportOperator,
+    StopShadowOperator,
+)
+from feed_migration.orchestration.approval_operator import StepApprovalOperator
+from feed_migration.orchestration.begin_operator import BeginOperator
+from feed_migration.orchestration.dry_run_operator import CHECKS, CheckOperator
+from feed_migration.orchestration.gate_operator import GateOperator
+from feed_migration.orchestration.place import Place
+from feed_migration.orchestration.rollback_operators import (
+    DocumentOperator,
+    RevertOperator,
+    TakeBackOperator,
+    VerdictOperator,
+)
+
+# Retries are for infrastructure: a breach or a refusal fails at once. The way back tries harder.
+FORWARD: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(seconds=3)}
+BACK: dict[str, Any] = {"retries": 5, "retry_delay": timedelta(seconds=3)}
+APPROVAL_TIMEOUT = timedelta(hours=24)
+
+
+def migration_frame(place: Place, steps: Sequence[Step]) -> None:
+    """Fill the current DAG: setup, the groups of `steps` in order, the way back, the verdict."""
+    names = tuple(step.name for step in steps if step.phase != "preflight")
+    begin = BeginOperator(task_id=BEGIN, place=place, steps=names, **FORWARD)
+    groups = [phase_group(place, step) for step in steps if step.phase != "preflight"]
+    with TaskGroup("rollback", tooltip="Puts the fleet back on ccxt unless the journal has proof"):
+        revert = RevertOperator(task_id="revert", place=place, steps=names, **BACK)
+        document = DocumentOperator(task_id="document", place=place, **BACK)
+    verdict = VerdictOperator(task_id="verdict", place=place, steps=names, **{**BACK, "retries": 1})
+    begin.as_setup()
+    chain(begin, *groups)
+    # every task, so that the way back never overtakes a parallel one that still runs
+    for group in groups:
+        group >> revert
+    revert.as_teardown(setups=begin)
+    document.as_teardown(setups=begin)
+    verdict.as_teardown(setups=begin, on_failure_fail_dagrun=True)
+    revert >> document >> verdict
+
+
+def phase_group(place: Place, step: Step) -> TaskGroup:
+    """Return the task group of one step of the plan."""
+    with TaskGroup(step.name.replace("-", "_"), tooltip=_tooltip(step)) as group:
+        tasks = list(_tasks(place, step))
+        if step.approval:
+            asked = StepApprovalOperator(
+                task_id="approval",
+                place=place,
+                step=step.name,
+                response_timeout=APPROVAL_TIMEOUT,
+                **FORWARD,
+            )
+            tasks.insert(0, asked)
+        if step.phase != "dry_run":
+            chain(*tasks)
+    return group
+
+
+def _tasks(place: Place, step: Step) -> Iterable[Any]:
+    at: dict[str, Any] = {"place": place, "step": step.name, **FORWARD}
+    if step.phase == "dry_run":
+        for check, argv in CHECKS.items():
+            yield CheckOperator(task_id=check, check=check, argv=argv, **at)
+    if step.phase == "shadow":
+        yield AdvanceOperator(task_id="start", **at)
+    if step.phase == "cutover":
+        yield AdvanceOperator(task_id="advance", **at)
+    if step.gate is not None:
+        yield GateOperator(task_id="gate", gate=step.gate, **at)
+    if step.phase == "shadow":
+        yield StopShadowOperator(task_id="stop", **at)
+    if step.phase == "post_migration":
+        yield ReportOperator(task_id="report", **at)
+
+
+def _tooltip(step: Step) -> str:
+    return f"{step.percent} % of the fleet on native" if step.percent else step.phase
+
+
+def rollback_chain(place: Place) -> None:
+    """Fill the current DAG with the way back alone, as plain tasks: its success is what counts."""
+    revert = TakeBackOperator(task_id="revert", place=place, **BACK)
+    document = DocumentOperator(task_id="document", place=place, migration_from="revert", **BACK)
+    chain(revert, document)

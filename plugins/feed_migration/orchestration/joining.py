@@ -1,0 +1,157 @@
+"""Which migration a DAG run works on: its own, one it may continue, or none.
+
+The journal decides. A DAG run begins a migration, or joins the active one where the steps before
+its own are promoted, the plan is unchanged and no other living DAG run drives it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from feed_migration.errors import GateNotPassed, MigrationActive, PlanChanged
+from feed_migration.model import Plan, Step
+
+if TYPE_CHECKING:
+    from feed_migration.journal import Journal
+
+JOINED = "joined"
+ALIVE = frozenset({"running", "queued"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applicant:
+    """A DAG run that wants to act: its steps in order, and who stands behind it.
+
+    `waive` lets it start although earlier steps are not promoted; the journal keeps the reason.
+    """
+
+    key: str
+    dag_id: str
+    run_id: str
+    actor: str
+    steps: tuple[str, ...]
+    reason: str = ""
+    waive: bool = False
+
+
+def join_migration(
+    journal: "Journal",
+    plan: Plan,
+    applicant: Applicant,
+    *,
+    run_state: Callable[[str, str], str],
+) -> str:
+    """Return the id of the migration to work on, begun if there is none.
+
+    `run_state` gives the Airflow state of (dag_id, run_id). Raises MigrationActive, PlanChanged or
+    GateNotPassed, each with its remedy; nothing has happened then.
+    """
+    migration_id = journal.active_migration()
+    if migration_id is not None:
+        _require_same_plan(journal, migration_id, plan)
+        _require_no_other_driver(journal, migration_id, applicant, run_state)
+    missing = _missing(plan, _promoted(journal, migration_id), applicant.steps)
+    if missing and not (applicant.waive and applicant.reason):
+        raise GateNotPassed(
+            f"{applicant.dag_id} needs {', '.join(missing)} promoted first",
+            "run backpack_migration or the earlier phase, or trigger again with "
+            "`skip_earlier_phases` and a reason",
+        )
+    if migration_id is None:
+        migration_id = journal.begin_migration(
+            plan.name, plan.sha256, applicant.actor, steps=plan.steps, run_key=applicant.key
+        )
+    _note(journal, migration_id, applicant)
+    _promote_implied(journal, migration_id, plan, applicant.actor)
+    for step in missing:
+        _waive(journal, migration_id, step, applicant)
+    return migration_id
+
+
+def _promote_implied(journal: "Journal", migration_id: str, plan: Plan, actor: str) -> None:
+    promoted = _promoted(journal, migration_id)
+    for step in plan.steps:
+        if _implied(step) and step.name not in promoted:
+            body = {"step": step.name}
+            journal.append("step_promoted", migration_id=migration_id, actor=actor, body=body)
+
+
+def _waive(journal: "Journal", migration_id: str, step: str, applicant: Applicant) -> None:
+    """Promote a step by a person's word, which the journal keeps as what it is."""
+    override = {"step": step, "decision": "Promote", "reason": applicant.reason}
+    for kind, body in (("approval", override), ("step_promoted", {"step": step, "run": "1"})):
+        journal.append(kind, migration_id=migration_id, actor=applicant.actor, body=body)
+
+
+def _promoted(journal: "Journal", migration_id: str | None) -> Sequence[str]:
+    return () if migration_id is None else tuple(journal.state(migration_id).promoted)
+
+
+def _missing(plan: Plan, promoted: Sequence[str], steps: Sequence[str]) -> tuple[str, ...]:
+    """Return the gated steps before the applicant's first that are not promoted."""
+    before: list[str] = []
+    for step in plan.steps:
+        if step.name in steps:
+            break
+        before.append(step.name)
+    return tuple(name for name in before if name not in promoted and not _implied(plan.step(name)))
+
+
+def _implied(step: Step) -> bool:
+    """Whether every DAG run does this step itself before it acts."""
+    return step.phase == "preflight"
+
+
+def _require_same_plan(journal: "Journal", migration_id: str, plan: Plan) -> None:
+    for event in journal.events(migration_id=migration_id, kind="migration_started"):
+        if event.body["plan_sha256"] != plan.sha256:
+            raise PlanChanged(
+                f"the plan {plan.name!r} is not the one that migration {migration_id} began with",
+                "restore it, or run backpack_rollback and begin again",
+            )
+
+
+def _require_no_other_driver(
+    journal: "Journal",
+    migration_id: str,
+    applicant: Applicant,
+    run_state: Callable[[str, str], str],
+) -> None:
+    driver = _driver(journal, migration_id)
+    if driver is None or (driver["dag_id"], driver["run_id"]) == (
+        applicant.dag_id,
+        applicant.run_id,
+    ):
+        return
+    if run_state(driver["dag_id"], driver["run_id"]) in ALIVE:
+        raise MigrationActive(
+            f"{driver['dag_id']} {driver['run_id']} drives migration {migration_id}",
+            "wait for it, or mark it failed: it then rolls back",
+        )
+
+
+def _driver(journal: "Journal", migration_id: str) -> Mapping[str, Any] | None:
+    joins = [
+        event.body
+        for event in journal.events(migration_id=migration_id, kind="audit_note")
+        if event.body.get("note") == JOINED
+    ]
+    return joins[-1] if joins else None
+
+
+def _note(journal: "Journal", migration_id: str, applicant: Applicant) -> None:
+    driver = _driver(journal, migration_id)
+    if driver is not None and driver["key"] == applicant.key:
+        return
+    journal.append(
+        "audit_note",
+        migration_id=migration_id,
+        actor=applicant.actor,
+        body={
+            "note": JOINED,
+            "key": applicant.key,
+            "dag_id": applicant.dag_id,
+            "run_id": applicant.run_id,
+            "reason": applicant.reason,
+        },
+    )

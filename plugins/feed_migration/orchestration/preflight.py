@@ -1,0 +1,86 @@
+"""Phase 0: what must hold before anything is touched. Every check runs; all failures are named."""
+
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from feed_migration.errors import Refused
+
+if TYPE_CHECKING:
+    from feed_migration.deployment import Deployment
+    from feed_migration.fleet.base import Fleet
+
+RELEASE = ("backpack_feed.feed", "backpack_feed.ccxt_feed", "backpack_feed.toggle")
+DRY_RUN_TESTS = Path("tests/integration/test_backpack_native.py")
+FIXTURES = Path("tests/fixtures/backpack")
+TIMEOUT_SECONDS = 5.0
+
+
+class PreflightFailed(Refused):
+    """Something the migration needs is missing; nothing has been changed."""
+
+
+def preflight(
+    deployment: "Deployment", fleet: "Fleet", root: Path, *, fresh: bool
+) -> tuple[str, ...]:
+    """Return what was checked; raises PreflightFailed with every failure and its remedy.
+
+    `fresh` asks that nothing is on the native feed yet, as it must be before a migration.
+    """
+    checks: dict[str, Callable[[], Iterator[str]]] = {
+        "release": _release,
+        "fixtures": lambda: _fixtures(root),
+        "credentials": lambda: _credentials(deployment.credentials_file),
+        "prometheus": lambda: _prometheus(deployment.prometheus_url),
+        "fleet": lambda: _fleet(fleet, fresh=fresh),
+    }
+    failures = [f"{name}: {problem}" for name, check in checks.items() for problem in check()]
+    if failures:
+        raise PreflightFailed(
+            "; ".join(failures), "nothing was changed, start again when corrected"
+        )
+    return tuple(checks)
+
+
+def _release() -> Iterator[str]:
+    for module in RELEASE:
+        if find_spec(module) is None:
+            yield f"{module} is not in this release"
+
+
+def _fixtures(root: Path) -> Iterator[str]:
+    if not (root / DRY_RUN_TESTS).is_file():
+        yield f"{DRY_RUN_TESTS} is not in this release"
+    if not any((root / FIXTURES).glob("*")):
+        yield f"{FIXTURES} is empty"
+
+
+def _credentials(path: Path | None) -> Iterator[str]:
+    if path is None:
+        yield "deployment.yaml names no credentials_file"
+    elif not path.is_file():
+        yield f"{path} does not exist"
+    elif path.stat().st_mode & 0o077:
+        yield f"{path} can be read by others, chmod 600 it"
+
+
+def _prometheus(url: str) -> Iterator[str]:
+    try:
+        with urllib.request.urlopen(f"{url}/-/ready", timeout=TIMEOUT_SECONDS):  # noqa: S310
+            return
+    except (OSError, urllib.error.URLError, ValueError) as error:
+        yield f"{url} is not ready ({error})"
+
+
+def _fleet(fleet: "Fleet", *, fresh: bool) -> Iterator[str]:
+    statuses = fleet.instances()
+    if not statuses:
+        yield "no instances"
+    for status in statuses:
+        if not status.ready:
+            yield f"{status.id} is not ready ({', '.join(status.reasons) or status.variant})"
+        elif fresh and status.variant != "ccxt":
+            yield f"{status.id} runs {status.variant} already, run backpack_rollback"

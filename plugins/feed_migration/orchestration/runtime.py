@@ -1,0 +1,158 @@
+"""What a task holds while it acts.
+
+The heavy libraries (SQLAlchemy, supervisor, prometheus-api-client) are imported here, at execution
+only: Airflow imports every DAG file for each task, and the parser must touch no database.
+"""
+
+# ruff: noqa: PLC0415 - deferring these imports is what this module is for
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from feed_migration.model import Plan, Step
+from feed_migration.orchestration.place import PROJECT_ROOT, Place
+
+if TYPE_CHECKING:
+    from feed_migration.cutover import CutoverResult
+    from feed_migration.deployment import Deployment
+    from feed_migration.fleet.base import Fleet
+    from feed_migration.gate_run import GateRun
+    from feed_migration.journal import Journal
+    from feed_migration.orchestration.gate_record import GateStart
+    from feed_migration.prometheus import PrometheusSource
+
+QUERY_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """One deployment with its plan and its open journal."""
+
+    place: Place
+    plan: Plan
+    deployment: "Deployment"
+    journal: "Journal"
+
+    def expected_instances(self, step: Step) -> int:
+        """Return how many native instances `expect_series: fleet` means at `step`."""
+        if step.phase == "shadow":
+            return len(self.deployment.shadow_instances)
+        return math.ceil(len(self.deployment.instances) * (step.percent or 100) / 100)
+
+    def step(self, name: str) -> Step:
+        """Return a step of the plan by name."""
+        return self.plan.step(name)
+
+
+def open_runtime(place: Place) -> Runtime:
+    """Read deployment and plan, and open the journal of `place`."""
+    from feed_migration.deployment import load_deployment
+    from feed_migration.journal import Journal
+
+    deployment = load_deployment(place.home)
+    return Runtime(
+        place=place,
+        plan=place.plan(),
+        deployment=deployment,
+        journal=Journal(deployment.journal_url, home=deployment.home),
+    )
+
+
+def open_fleet(deployment: "Deployment") -> "Fleet":
+    """Return the driver of the fleet that the deployment names."""
+    from feed_migration.fleet.supervisor import SupervisorFleet
+
+    return SupervisorFleet(deployment)
+
+
+def open_source(deployment: "Deployment") -> "PrometheusSource":
+    """Return the source that a gate asks."""
+    from feed_migration.prometheus import PrometheusSource
+
+    return PrometheusSource(deployment.prometheus_url, QUERY_TIMEOUT_SECONDS)
+
+
+def open_gate_run(runtime: Runtime, start: "GateStart") -> "GateRun":
+    """Return the run of a gate, resumed from the measurements that the journal has of it."""
+    from feed_migration.gate_run import GateRun
+
+    gate = runtime.step(start.step).gate
+    if gate is None:
+        raise ValueError(f"step {start.step} of {runtime.place.plan_path} has no gate")
+    return GateRun(
+        gate=gate,
+        step_name=start.step,
+        migration_id=start.migration_id,
+        started_unix=start.started_unix,
+        fleet_size=runtime.expected_instances(runtime.step(start.step)),
+        source=open_source(runtime.deployment),
+        journal=runtime.journal,
+        run=start.run,
+    )
+
+
+def prometheus_url(place: Place) -> str:
+    """Return where the Prometheus of the deployment is."""
+    from feed_migration.deployment import load_deployment
+
+    return load_deployment(place.home).prometheus_url
+
+
+def advance(runtime: Runtime, step: str, migration_id: str, actor: str) -> "CutoverResult":
+    """Bring `step` about; see `cutover.advance`."""
+    from feed_migration import cutover
+
+    fleet = open_fleet(runtime.deployment)
+    return cutover.advance(
+        runtime.step(step), runtime.plan, fleet, runtime.journal, migration_id, actor
+    )
+
+
+def promote(runtime: Runtime, step: str, migration_id: str, actor: str) -> None:
+    """Write that `step` is done; see `cutover.promote`."""
+    from feed_migration import cutover
+
+    cutover.promote(runtime.step(step), runtime.plan, runtime.journal, migration_id, actor)
+
+
+def revert(
+    place: Place, journal: "Journal | None", migration_id: str, actor: str, reason: str
+) -> None:
+    """Put the fleet back on ccxt and verify it; one already taken back is only verified."""
+    from feed_migration import rollback
+    from feed_migration.deployment import load_deployment
+    from feed_migration.phases import Status
+    from feed_migration.spool import Spool
+
+    deployment = load_deployment(place.home)
+    fleet, spool = open_fleet(deployment), Spool(deployment.spool_file)
+    breach_at = None
+    if journal is None or journal.state(migration_id).status is not Status.ROLLED_BACK:
+        result = rollback.revert(fleet, journal, migration_id, actor, reason, spool=spool)
+        breach_at = result.breach_at
+    rollback.verify(fleet, journal, migration_id, actor, breach_at=breach_at, spool=spool)
+
+
+def document(runtime: Runtime, migration_id: str, actor: str) -> str:
+    """Append the incident to the runbook page; see `report.document_incident`."""
+    from feed_migration.report import document_incident
+
+    return str(document_incident(runtime.deployment, runtime.journal, migration_id, actor))
+
+
+def close_promoted(runtime: Runtime, migration_id: str, actor: str) -> str:
+    """Write the report and finish the migration; see `closing.close_promoted`."""
+    from feed_migration.orchestration import closing
+
+    fleet = open_fleet(runtime.deployment)
+    page = runtime.place.home / "docs" / "migrations" / f"{migration_id}.md"
+    closing.close_promoted(
+        runtime.journal,
+        migration_id,
+        actor,
+        instances={status.id: status.variant for status in fleet.instances()},
+        page=page,
+        root=PROJECT_ROOT,
+    )
+    return str(page)

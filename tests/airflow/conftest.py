@@ -1,0 +1,153 @@
+"""One Airflow home per session; its environment must stand before `airflow` is imported."""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from feed_migration.journal import Journal
+from tests.airflow.scripted import Sample, ScriptedFleet, ScriptedPrometheus
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+_HOME = tempfile.TemporaryDirectory(prefix="airflow-tests-")
+
+os.environ.update(
+    {
+        "AIRFLOW_HOME": _HOME.name,
+        "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "AIRFLOW__API_AUTH__JWT_SECRET": "only-for-tests-0123456789abcdefghijklmnopqrstuv",
+        "AIRFLOW__API_AUTH__JWT_ISSUER": "tests",
+    }
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Airflow's own warnings are not ours to fail on."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.airflow)
+            item.add_marker(pytest.mark.filterwarnings("ignore"))
+
+
+@pytest.fixture(scope="session")
+def airflow_database() -> Iterator[None]:
+    """An initialised metadata database."""
+    from airflow.utils.db import initdb
+
+    initdb()
+    yield
+    _HOME.cleanup()
+
+
+@dataclass
+class Stage:
+    """A deployment whose fleet and Prometheus follow a script."""
+
+    home: Path
+    fleet: ScriptedFleet
+    prometheus: ScriptedPrometheus
+
+    @property
+    def journal(self) -> Journal:
+        return Journal(self.home / "journal.db")
+
+    @property
+    def natives(self) -> list[str]:
+        return [name for name, variant in self.fleet.variants.items() if variant == "native"]
+
+    def kinds(self, migration_id: str | None = None) -> list[str]:
+        return [event.kind for event in self.journal.events(migration_id)]
+
+    def dag(self, dag_id: str) -> "DAG":
+        from airflow.dag_processing.dagbag import DagBag
+
+        bag = DagBag(REPOSITORY / "dags" / f"{dag_id}.py")
+        assert bag.import_errors == {}
+        dag = bag.dags[dag_id]
+        for task in dag.tasks:
+            _hasten(task)
+        return dag
+
+    def run(self, dag_id: str, **conf: Any) -> str:
+        """Run the DAG in this process and return the state of the run."""
+        return run_state(self.dag(dag_id), **conf)
+
+
+def run_state(dag: "DAG", **conf: Any) -> str:
+    """Run `dag` in this process and return the state of the run."""
+    sleep = time.sleep
+    with pytest.MonkeyPatch.context() as patch:
+        # dag.test() sleeps a second whenever no task is ready, which is after each teardown
+        patch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.02)))
+        return str(dag.test(run_conf=conf).state)
+
+
+def _hasten(task: Any) -> None:
+    task.retry_delay = timedelta(0)
+    if hasattr(task, "settle_seconds"):
+        task.settle_seconds = 0.0
+    if hasattr(task, "argv"):
+        task.argv = lambda _: ("-c", "print()")
+
+
+def steady(query: str) -> list[Sample]:
+    """One good series per instance of the fleet."""
+    return [({"instance_id": f"feed-{number:02}"}, 0.0) for number in range(10)]
+
+
+@pytest.fixture
+def stage(
+    airflow_database: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Stage]:
+    """A deployment of four instances, all on ccxt."""
+    names = [f"feed-{number:02}" for number in range(4)]
+    fleet = ScriptedFleet(names)
+    with ScriptedPrometheus(steady).serving() as prometheus:
+        _write_deployment(tmp_path, names, prometheus.url)
+        monkeypatch.setenv("BACKPACK_HOME", str(tmp_path))
+        monkeypatch.setenv("BACKPACK_PLAN", str(Path(__file__).with_name("plan.yaml")))
+        monkeypatch.delenv("PROMETHEUS_URL", raising=False)
+        monkeypatch.setattr("feed_migration.orchestration.runtime.open_fleet", lambda _: fleet)
+        monkeypatch.setattr(
+            "feed_migration.orchestration.begin_operator.PROJECT_ROOT", _checkout(tmp_path)
+        )
+        yield Stage(home=tmp_path, fleet=fleet, prometheus=prometheus)
+
+
+def _checkout(home: Path) -> Path:
+    """A checkout that has what the preflight looks for."""
+    root = home / "checkout"
+    for name in ("tests/integration/test_backpack_native.py", "tests/fixtures/backpack/depth.json"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def _write_deployment(home: Path, names: list[str], prometheus_url: str) -> None:
+    key = home / "api_key.json"
+    key.touch(mode=0o600)
+    deployment = {
+        "prometheus_url": prometheus_url,
+        "instances": [
+            {"id": name, "url": "http://127.0.0.1:1", "config": f"{name}.yaml"} for name in names
+        ],
+        "shadow_instances": [
+            {"id": "shadow-00", "url": "http://127.0.0.1:1", "config": "shadow.yaml"}
+        ],
+        "credentials_file": "api_key.json",
+    }
+    (home / "deployment.yaml").write_text(yaml.safe_dump(deployment))

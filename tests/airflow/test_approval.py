@@ -1,0 +1,69 @@
+"""The approval task: evidence in, a name in the journal out, and silence is no consent."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from feed_migration.orchestration.place import current_place
+from tests.airflow.conftest import Stage
+
+
+@pytest.fixture
+def context(stage: Stage) -> dict[str, Any]:
+    plan = current_place().plan()
+    journal = stage.journal
+    migration_id = journal.begin_migration(plan.name, plan.sha256, "ann", steps=plan.steps)
+    return {"ti": SimpleNamespace(xcom_pull=lambda task_ids: migration_id)}
+
+
+@pytest.fixture
+def approval(stage: Stage) -> Any:
+    from feed_migration.orchestration.approval_operator import StepApprovalOperator
+
+    return StepApprovalOperator(task_id="approval", place=current_place(), step="cutover-50")
+
+
+def answer(option: str) -> dict[str, Any]:
+    from airflow.sdk.timezone import utcnow
+
+    user = {"id": "7", "name": "bob"}
+    return {
+        "chosen_options": [option],
+        "params_input": {},
+        "responded_at": utcnow(),
+        "responded_by_user": user,
+    }
+
+
+def test_an_approval_is_journaled_under_the_name_of_who_gave_it(stage, context, approval):
+    """The audit log says who let the step go on, not who triggered the run."""
+    approval.execute_complete(context, answer("Approve"))
+    (event,) = stage.journal.events(kind="approval")
+    assert (event.actor, event.body["decision"]) == ("bob", "Approve")
+    assert "cutover-50" in stage.journal.state(event.migration_id).approved
+
+
+def test_a_reject_fails_for_good_and_is_journaled(stage, context, approval):
+    """A retry would only ask again, so there is none."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    with pytest.raises(AirflowFailException, match="not approved"):
+        approval.execute_complete(context, answer("Reject"))
+    (event,) = stage.journal.events(kind="approval")
+    assert event.body["decision"] == "Reject"
+
+
+def test_silence_fails_for_good_and_approves_nothing(stage, context, approval):
+    """Nobody answered in time: the fleet goes back."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    with pytest.raises(AirflowFailException):
+        approval.execute_complete(context, {"error": "timed out", "error_type": "timeout"})
+    assert stage.journal.events(kind="approval") == []
+
+
+def test_a_step_approved_before_is_not_asked_again(context, approval):
+    """A rerun after a crash, or an approval by the command line, is respected."""
+    approval.execute_complete(context, answer("Approve"))
+    assert "approved already" in approval.execute(context)

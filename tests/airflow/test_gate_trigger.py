@@ -1,0 +1,168 @@
+"""The trigger: survives restarts, gives one event, and never judges what another one has ended."""
+
+from dataclasses import asdict
+
+import pytest
+
+from feed_migration.orchestration.gate_record import GateStart, join_gate
+from feed_migration.orchestration.place import Place, current_place
+from feed_migration.plan import load_plan
+from tests.airflow.conftest import Stage, steady
+
+
+class Clock:
+    def __init__(self, now: float = 1_790_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def place(stage: Stage) -> Place:
+    return current_place()
+
+
+@pytest.fixture
+def start(stage: Stage, place: Place) -> GateStart:
+    plan = load_plan(place.plan_path)
+    journal = stage.journal
+    migration_id = journal.begin_migration(plan.name, plan.sha256, "ann", steps=plan.steps)
+    return join_gate(
+        journal,
+        migration_id=migration_id,
+        step="cutover-50",
+        key="dag/run#0",
+        actor="ann",
+        started_unix=1_790_000_000.0,
+    )
+
+
+def trigger_of(place: Place, start: GateStart, clock: Clock):
+    from feed_migration.orchestration.gate_trigger import GateTrigger
+
+    return GateTrigger(place=place, start=asdict(start), settle_seconds=0.0, clock=clock)
+
+
+def test_the_trigger_is_rebuilt_from_json_alone(place: Place, start: GateStart):
+    """Another triggerer knows of it only what `serialize` gave the database."""
+    import json
+
+    from airflow.sdk.module_loading import import_string
+
+    path, arguments = trigger_of(place, start, Clock()).serialize()
+    rebuilt = import_string(path)(**json.loads(json.dumps(arguments)))
+    assert start == rebuilt.start
+    assert place == rebuilt.place
+
+
+async def test_it_ends_with_the_verdict_that_the_journal_has(
+    stage: Stage, place: Place, start: GateStart
+):
+    """The event is the journal's own verdict, so a lost event loses nothing."""
+    clock = Clock()
+    trigger = trigger_of(place, start, clock)
+    events = [event async for event in _driven(trigger, clock)]
+    (verdict,) = stage.journal.events(start.migration_id, "verdict")
+    assert [event.payload["decision"] for event in events] == ["Promote"]
+    assert verdict.body == events[0].payload
+
+
+async def test_a_restarted_trigger_keeps_what_was_measured(
+    stage: Stage, place: Place, start: GateStart
+):
+    """Killed after some ticks and started anew, it judges the same ticks of the same run."""
+    clock = Clock()
+    first = trigger_of(place, start, clock)
+    clock.now += 0.2
+    assert first.poll() is None
+    measured = stage.journal.measurements(start.migration_id, "cutover-50", start.run)
+    assert measured
+    second = trigger_of(place, start, clock)
+    [event] = [event async for event in _driven(second, clock)]
+    assert event.payload["decision"] == "Promote"
+    kept = stage.journal.measurements(start.migration_id, "cutover-50", start.run)
+    assert measured == kept[: len(measured)]
+
+
+async def test_a_restart_after_the_verdict_repeats_it(stage: Stage, place: Place, start: GateStart):
+    """The first verdict of a run stands, even if Prometheus would say otherwise now."""
+    clock = Clock()
+    [before] = [e async for e in _driven(trigger_of(place, start, clock), clock)]
+    stage.prometheus.script = lambda query: [(labels, 9.0) for labels, _ in steady(query)]
+    [after] = [e async for e in _driven(trigger_of(place, start, clock), clock)]
+    assert before.payload == after.payload
+    assert stage.kinds().count("verdict") == 1
+
+
+async def test_a_rollback_from_outside_ends_the_gate(stage: Stage, place: Place, start: GateStart):
+    """`backpack-migrate rollback` ends a waiting gate within a poll."""
+    stage.journal.append(
+        "rollback_started",
+        migration_id=start.migration_id,
+        actor="ann",
+        body={"reason": "by hand", "epoch": 2, "breach_at": 0.0, "instances": {}},
+    )
+    clock = Clock()
+    [event] = [e async for e in _driven(trigger_of(place, start, clock), clock)]
+    assert event.payload["decision"] == "Rollback"
+    assert "verdict" not in stage.kinds()
+
+
+async def test_a_journal_that_stays_away_is_blindness(
+    place: Place, start: GateStart, monkeypatch: pytest.MonkeyPatch
+):
+    """Longer than `blind_limit` without a judgement ends as the plan's `on_blind` says."""
+
+    def away(place: Place):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("feed_migration.orchestration.runtime.open_runtime", away)
+    clock = Clock()
+    [event] = [e async for e in _driven(trigger_of(place, start, clock), clock)]
+    assert event.payload["decision"] == "Rollback"
+    assert "disk full" in event.payload["reasons"][0]["text"]
+
+
+def test_a_person_who_clears_the_gate_begins_a_new_run(stage: Stage, start: GateStart):
+    """A retry resumes its run; another attempt inherits no success."""
+    again = {"migration_id": start.migration_id, "step": start.step, "actor": "ann"}
+    retry = join_gate(stage.journal, key="dag/run#0", started_unix=2e9, **again)
+    cleared = join_gate(stage.journal, key="dag/run#1", started_unix=2e9, **again)
+    assert start == retry
+    assert (cleared.run, cleared.started_unix) == ("2", 2e9)
+
+
+async def test_the_first_event_comes_no_sooner_than_airflow_can_take_it(
+    stage: Stage, place: Place, start: GateStart, monkeypatch: pytest.MonkeyPatch
+):
+    """An event before the deferral is stored would be lost with the task."""
+    import asyncio
+
+    slept: list[float] = []
+    trigger = trigger_of(place, start, Clock(start.started_unix + 600.0))
+    trigger.settle_seconds = 5.0
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    [event] = [event async for event in trigger.run()]
+    assert slept[-1] == 5.0
+    assert event
+
+
+async def _driven(trigger, clock: Clock):
+    """Run the trigger while its clock moves a second per pause."""
+    import asyncio
+
+    real_sleep = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        clock.now += max(seconds, 0.5)
+        await real_sleep(0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio, "sleep", sleep)
+        async for event in trigger.run():
+            yield event

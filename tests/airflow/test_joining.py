@@ -1,0 +1,70 @@
+"""Who may drive a migration: one living DAG run, with the plan it began with."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from feed_migration.errors import GateNotPassed, MigrationActive, PlanChanged
+from feed_migration.journal import Journal
+from feed_migration.orchestration.joining import Applicant, join_migration
+from feed_migration.plan import load_plan
+
+PLAN = load_plan(Path(__file__).with_name("plan.yaml"))
+EVERYTHING = tuple(step.name for step in PLAN.steps if step.phase != "preflight")
+ANN = Applicant(key="m/1#0", dag_id="m", run_id="1", actor="ann", steps=EVERYTHING)
+BOB = Applicant(key="m/2#0", dag_id="m", run_id="2", actor="bob", steps=EVERYTHING)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path / "journal.db")
+
+
+def alive(dag_id: str, run_id: str) -> str:
+    return "running"
+
+
+def over(dag_id: str, run_id: str) -> str:
+    return "failed"
+
+
+def test_a_retry_joins_what_it_began(journal: Journal):
+    """A killed `begin` leaves one migration, however often it is tried."""
+    first = join_migration(journal, PLAN, ANN, run_state=alive)
+    assert join_migration(journal, PLAN, ANN, run_state=alive) == first
+    assert len(journal.events(kind="migration_started")) == 1
+
+
+def test_a_second_run_is_refused_while_the_first_lives(journal: Journal):
+    """Two DAG runs never drive one migration, whatever their DAGs are."""
+    join_migration(journal, PLAN, ANN, run_state=over)
+    before = journal.events()
+    with pytest.raises(MigrationActive, match="m 1 drives"):
+        join_migration(journal, PLAN, BOB, run_state=alive)
+    assert journal.events() == before
+
+
+def test_a_second_run_continues_after_a_dead_one(journal: Journal):
+    """What a dead run left behind is taken over, under the name of who does it."""
+    first = join_migration(journal, PLAN, ANN, run_state=over)
+    assert join_migration(journal, PLAN, BOB, run_state=over) == first
+    assert journal.events(first)[-1].actor == "bob"
+
+
+def test_a_changed_plan_is_refused(journal: Journal):
+    """Thresholds cannot move while they are being judged by."""
+    join_migration(journal, PLAN, ANN, run_state=over)
+    with pytest.raises(PlanChanged, match="restore it"):
+        join_migration(journal, replace(PLAN, sha256="0" * 64), ANN, run_state=over)
+
+
+@pytest.mark.parametrize("override", [{}, {"waive": True}, {"reason": "because"}])
+def test_an_early_phase_cannot_be_skipped_without_both_tick_and_reason(
+    journal: Journal, override: dict[str, object]
+):
+    """A refusal names what is missing, and writes nothing."""
+    late = replace(BOB, steps=("cutover-50", "cutover-100"), **override)
+    with pytest.raises(GateNotPassed, match="dry_run, shadow"):
+        join_migration(journal, PLAN, late, run_state=over)
+    assert journal.events() == []
