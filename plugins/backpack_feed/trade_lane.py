@@ -30,6 +30,8 @@ class TradeLane:
         self._clock = clock
         self._order = asyncio.Lock()
         self._wanted = asyncio.Event()
+        # what happened before the first trade of a session is caught up with, it is no gap in it
+        self._streaming = False
 
     async def live(self, trade_id: int | None, trade: Trade, receipt_timestamp: float) -> None:
         """Take a trade from the socket; returns when it and all it set free are delivered."""
@@ -40,6 +42,7 @@ class TradeLane:
 
         `fetch` returns the newest trades of the market by REST, as (id, trade) in any order.
         """
+        self._streaming = False
         if self.sequencer.last_id is not None:
             self._wanted.set()
         while True:
@@ -53,8 +56,9 @@ class TradeLane:
             offer = self.sequencer.offer(trade_id, (trade, receipt_timestamp))
             await self._send(offer.deliver)
         if offer.missing is not None:
-            self.gaps += was_whole
+            self.gaps += was_whole and self._streaming
             self._wanted.set()
+        self._streaming = True
 
     async def _fill(self, fetch: Fetch) -> None:
         for delay_seconds in (*RETRY_DELAYS_SECONDS, None):

@@ -37,6 +37,8 @@ class TradeMarket:
     venue_symbol: str
     sequencer: TradeSequencer[Waiting]
     fill: asyncio.Task[None] | None = None
+    # what happened before the first frame of a subscription is caught up with, it is no gap in it
+    streaming: bool = False
 
 
 class TradeStreams:
@@ -71,6 +73,7 @@ class TradeStreams:
 
     def catch_up(self, market: TradeMarket) -> None:
         """Fetch what was missed while nobody listened; without a start nothing was missed."""
+        market.streaming = False
         if market.sequencer.last_id is None:
             return
         if market.fill is not None:
@@ -88,8 +91,9 @@ class TradeStreams:
         self._counters.trade_duplicates += offer.duplicate
         self._count_lost(market, sequencer.lost - lost)
         if offer.missing is not None:
-            self._counters.sequence_gaps += was_whole
+            self._counters.sequence_gaps += was_whole and market.streaming
             self._want_fill(market)
+        market.streaming = True
         await self._deliver_all(market, offer.deliver)
 
     async def on_fetched(

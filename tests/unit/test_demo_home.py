@@ -1,0 +1,50 @@
+"""What the demo does to a state directory before it starts anything."""
+
+import socket
+
+import pytest
+
+from tools.demo.layout import DemoError, Layout, free_port_base, require_free_ports
+from tools.demo.stack import empty_home, require_demo_home
+
+
+def test_deployment_of_another_origin_is_refused(tmp_path):
+    """A production state directory is never emptied."""
+    (tmp_path / "deployment.yaml").touch()
+    with pytest.raises(DemoError, match="another BACKPACK_HOME"):
+        require_demo_home(Layout(tmp_path))
+
+
+def test_own_leftovers_go_and_caches_stay(tmp_path):
+    """The second demo starts from nothing but the caches of the first."""
+    layout = Layout(tmp_path / "var")
+    empty_home(layout)
+    (layout.home / "journal.db").touch()
+    (layout.home / "cache" / "pip").mkdir()
+    empty_home(layout)
+    assert not (layout.home / "journal.db").exists()
+    assert (layout.home / "cache" / "pip").is_dir()
+
+
+def test_foreign_files_in_an_unmarked_directory_are_kept(tmp_path):
+    """A directory that no demo made loses nothing."""
+    (tmp_path / "notes.txt").touch()
+    empty_home(Layout(tmp_path))
+    assert (tmp_path / "notes.txt").exists()
+
+
+def test_path_too_long_for_a_socket_is_refused_by_name(tmp_path):
+    """Supervisord's own error would name neither the directory nor the remedy."""
+    with pytest.raises(DemoError, match="shorter BACKPACK_HOME"):
+        require_demo_home(Layout(tmp_path / ("x" * 100)))
+
+
+def test_taken_port_is_named_with_its_part_and_a_remedy(tmp_path):
+    """Who starts a second demo learns which port, and how to choose others."""
+    layout = Layout(tmp_path, port_base=free_port_base())
+    expected = rf"{layout.prometheus_port} \(Prometheus\).*PORT_BASE"
+    with (
+        socket.create_server(("127.0.0.1", layout.prometheus_port)),
+        pytest.raises(DemoError, match=expected),
+    ):
+        require_free_ports(layout)
