@@ -137,9 +137,10 @@ class Journal:
             known = {
                 (row.criterion, row.tick_seconds)
                 for row in connection.execute(
-                    sa.select(MEASUREMENTS.c.criterion, MEASUREMENTS.c.tick_seconds).filter_by(
-                        **key
-                    )
+                    # a day's gate has tens of thousands of rows: ask for these ticks only
+                    sa.select(MEASUREMENTS.c.criterion, MEASUREMENTS.c.tick_seconds)
+                    .filter_by(**key)
+                    .where(MEASUREMENTS.c.tick_seconds.in_({tick for _, tick in rows}))
                 )
             }
             fresh = [

@@ -19,6 +19,7 @@ class Outcome:
     outcome: str
     expected: str
     phase: str
+    step: str
     fault: str | None
     instances: dict[str, int]
     ready_instances: int
@@ -93,7 +94,8 @@ def conclude(
     outcome = Outcome(
         outcome=str(state.status),
         expected="rolled_back" if fault else "promoted",
-        phase=state.step or "",
+        phase=state.phase or "",
+        step=state.step or "",
         fault=fault,
         instances=dict(Counter(str(status.variant) for status in statuses)),
         ready_instances=sum(status.ready for status in statuses),

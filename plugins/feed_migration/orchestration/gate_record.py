@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from feed_migration.model import Gate, Verdict
+from feed_migration.model import Decision, Gate, Verdict
 
 if TYPE_CHECKING:
     from feed_migration.journal import Journal
@@ -76,6 +76,9 @@ def record_verdict(journal: "Journal", start: GateStart, verdict: Verdict) -> di
         "run": start.run,
         **verdict.to_json(),
     }
+    if verdict.decision is Decision.ROLLBACK:
+        # the tick that failed: its confirmation came later, and the fleet was exposed meanwhile
+        body["breach_at"] = start.started_unix + verdict.at_seconds
     journal.append(
         "verdict", migration_id=start.migration_id, actor=f"gate {start.step}", body=body
     )
