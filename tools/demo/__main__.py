@@ -33,7 +33,7 @@ from tools.demo.watch import Watch
 
 FINDING, BAD_INPUT, ENVIRONMENT, INTERRUPTED = 1, 2, 3, 130
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 def main(
@@ -107,7 +107,7 @@ def _printer() -> Callable[[Snapshot], None]:
         text = line(snapshot)
         _, _, rest = text.partition(" ")
         if rest != last:
-            console.print(text, markup=False, soft_wrap=True)
+            console.print(text, markup=False)
             last = rest
 
     return show
