@@ -1,11 +1,12 @@
 """What the demo does to a state directory before it starts anything."""
 
+import fcntl
 import socket
 
 import pytest
 
 from tools.demo.layout import DemoError, Layout, free_port_base, require_free_ports
-from tools.demo.stack import empty_home, require_demo_home
+from tools.demo.stack import LOCK, empty_home, require_demo_home, running_stack
 
 
 def test_deployment_of_another_origin_is_refused(tmp_path):
@@ -48,3 +49,18 @@ def test_taken_port_is_named_with_its_part_and_a_remedy(tmp_path):
         pytest.raises(DemoError, match=expected),
     ):
         require_free_ports(layout)
+
+
+def test_a_second_demo_in_the_same_home_is_refused(tmp_path, monkeypatch):
+    """It neither stops nor empties the first one."""
+    layout = Layout(tmp_path, port_base=free_port_base())
+    monkeypatch.setattr("shutil.which", lambda _: "/bin/true")
+    (tmp_path / "report.json").touch()
+    with (tmp_path / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with (
+            pytest.raises(DemoError, match="another demo runs"),
+            running_stack(layout, tmp_path / "plan.yaml", print),
+        ):
+            pass
+    assert (tmp_path / "report.json").exists()

@@ -83,6 +83,7 @@ def run(layout: Layout, plan_path: Path, fault: str | None) -> Outcome:
             journal,
             watch.migration_id,
             fault=fault,
+            fault_injected=watch.injected,
             dag_run_state=state,
             began=began,
         )

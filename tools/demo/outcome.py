@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from feed_migration.journal import Journal
+from tools.demo.faults import FAULT_STEP
 from tools.demo.stack import POLL_SECONDS, Stack
 from tools.demo.trades import TradeAccount, account, published_trades, taped_trades
 
@@ -21,6 +22,7 @@ class Outcome:
     phase: str
     step: str
     fault: str | None
+    fault_injected: bool
     instances: dict[str, int]
     ready_instances: int
     trades_published: int
@@ -58,8 +60,20 @@ class Outcome:
             f"{self.trades_altered} trades are altered": self.trades_altered == 0,
             "no trade was published": self.trades_published > 0,
             "the incident is not documented": promoted or self.incident_documented,
+            **self._fault_facts(),
         }
         return tuple(text for text, holds in facts.items() if not holds)
+
+    def _fault_facts(self) -> dict[str, bool]:
+        """A rollback proves something only where it answers the fault that was injected."""
+        rolled_back = self.breach_to_rollback_s is not None
+        if self.fault is None:
+            return {"something was rolled back": not rolled_back}
+        return {
+            f"the fault {self.fault} was never injected": self.fault_injected,
+            f"it ended in {self.step}, not in {FAULT_STEP}": self.step == FAULT_STEP,
+            "no rollback was verified": rolled_back,
+        }
 
 
 def drain(stack: Stack) -> TradeAccount:
@@ -83,6 +97,7 @@ def conclude(
     migration_id: str,
     *,
     fault: str | None,
+    fault_injected: bool,
     dag_run_state: str,
     began: float,
 ) -> tuple[Outcome, TradeAccount]:
@@ -97,6 +112,7 @@ def conclude(
         phase=state.phase or "",
         step=state.step or "",
         fault=fault,
+        fault_injected=fault_injected,
         instances=dict(Counter(str(status.variant) for status in statuses)),
         ready_instances=sum(status.ready for status in statuses),
         trades_published=trades.published,

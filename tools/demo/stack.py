@@ -1,5 +1,6 @@
 """Starts and stops the embedded deployment: one supervisord with everything below it."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -30,6 +31,7 @@ POLL_SECONDS = 0.2
 START_DEADLINE_SECONDS = 120.0
 STOP_DEADLINE_SECONDS = 20.0
 MAX_SOCKET_PATH_BYTES = 95
+LOCK = ".demo.lock"
 
 
 @dataclass
@@ -77,9 +79,16 @@ def running_stack(layout: Layout, plan: Path, say: Callable[[str], None]) -> Ite
             "Prometheus is missing: run 'apt-get install prometheus', or put the binary on PATH"
         )
     require_demo_home(layout)
-    _stop_leftover(layout.home / "supervisord.pid")
-    require_free_ports(layout)
-    empty_home(layout)
+    with _sole_demo(layout):
+        _stop_leftover(layout)
+        require_free_ports(layout)
+        empty_home(layout)
+        yield from _run(layout, plan, prometheus, say)
+
+
+def _run(
+    layout: Layout, plan: Path, prometheus: str, say: Callable[[str], None]
+) -> Iterator[Stack]:
     _write_static_files(layout, plan, prometheus)
     processes.adopt_orphans()
     stack = Stack(layout, plan, _start_supervisord(layout))
@@ -109,7 +118,7 @@ def empty_home(layout: Layout) -> None:
     home = layout.home
     if (home / MARKER).exists():
         for entry in home.iterdir():
-            if entry.name == "cache":
+            if entry.name in {"cache", LOCK}:
                 continue
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     for name in ("logs", "fleet", "fleet.d", "prometheus/targets", "sandbox", "airflow", "cache"):
@@ -130,11 +139,25 @@ def stop(stack: Stack) -> None:
     processes.end(processes.family())
 
 
-def _stop_leftover(pid_file: Path) -> None:
+@contextmanager
+def _sole_demo(layout: Layout) -> Iterator[None]:
+    """Hold the state directory: two demos in one would destroy each other."""
+    layout.home.mkdir(parents=True, exist_ok=True)
+    with (layout.home / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DemoError(
+                f"another demo runs in {layout.home}: stop it, or set another BACKPACK_HOME"
+            ) from None
+        yield
+
+
+def _stop_leftover(layout: Layout) -> None:
     """A demo that was killed outright leaves its supervisord: end it before starting anew."""
     with suppress(OSError, ValueError, psutil.NoSuchProcess):
-        process = psutil.Process(int(pid_file.read_text()))
-        if "supervisord" in " ".join(process.cmdline()):
+        process = psutil.Process(int((layout.home / "supervisord.pid").read_text()))
+        if str(layout.home / "supervisord.conf") in process.cmdline():
             family = process.children(recursive=True)
             process.terminate()
             with suppress(psutil.TimeoutExpired):

@@ -41,7 +41,7 @@ class Watch:
         self._plan = plan
         self._journal = journal
         self._fault = fault
-        self._injected = False
+        self.injected = False
         self._began = began
         self.migration_id: str | None = None
 
@@ -80,17 +80,17 @@ class Watch:
             seconds_left=self._seconds_left(state, elapsed),
             instances=[(s.id, str(s.variant), s.ready) for s in self._stack.fleet.instances()],
             criteria=self._criteria(state),
-            fault=self._fault if self._injected else None,
+            fault=self._fault if self.injected else None,
             last_event=newest,
         )
 
     def _inject_when_due(self, state: MigrationState) -> None:
         """Break the venue once the gate of the fault step watches the exposed instances."""
-        if not self._fault or self._injected or state.step != FAULT_STEP:
+        if not self._fault or self.injected or state.step != FAULT_STEP:
             return
         if state.pending_act is None and self._measurements(state):
             inject(self._stack, self._fault)
-            self._injected = True
+            self.injected = True
 
     def _measurements(self, state: MigrationState) -> list[Measurement]:
         if not self.migration_id or not state.step:
