@@ -2,13 +2,13 @@
 .PHONY: setup demo test lint format lock clean
 .DEFAULT_GOAL := help
 
-setup:
+setup:  ## Python 3.13, .venv with every pinned package, Prometheus
 	@tools/setup.sh
 
-demo: setup  ## a whole migration; FAULT=auth_failure|gap|stale|disconnect|schema_drift for a rollback
+demo: setup  ## a whole migration; FAULT=auth_failure|gap|stale|disconnect|schema_drift; PORT_BASE=18600
 	@.venv/bin/python -m tools.demo $(if $(FAULT),--fault $(FAULT)) $(if $(PORT_BASE),--port-base $(PORT_BASE))
 
-test: setup  ## unit, property, integration, Airflow and process tests
+test: setup  ## every test; ARGS="-k gate" for some
 	@.venv/bin/python -m pytest $(ARGS)
 
 lint: setup  ## ruff, mypy, import contracts

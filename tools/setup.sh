@@ -28,11 +28,13 @@ find_python() {
 install_packages() {
     local wanted
     wanted="$(cat requirements.txt pyproject.toml | sha256sum | cut -d' ' -f1)"
-    [ "$(cat .venv/installed 2>/dev/null || true)" = "$wanted" ] && return
+    [ "$(cat .venv/installed 2>/dev/null || true)" = "$wanted" ] && [ -x .venv/bin/python ] && return
     local python
     python="$(find_python)"
     echo "setup: installing the pinned packages into .venv (about 90 s, once)"
-    [ -x .venv/bin/python ] || "$python" -m venv .venv
+    # an interrupted start leaves an environment without pip, which no repetition would mend
+    .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv \
+        || die "no virtual environment could be made with $python: see its message above"
     export PIP_CACHE_DIR="$PWD/var/cache/pip" PIP_DISABLE_PIP_VERSION_CHECK=1
     .venv/bin/python -m pip install --quiet --require-hashes -r requirements.txt \
         || die "the packages could not be installed: see pip's message above, then run it again"

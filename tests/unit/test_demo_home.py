@@ -27,11 +27,31 @@ def test_own_leftovers_go_and_caches_stay(tmp_path):
     assert (layout.home / "cache" / "pip").is_dir()
 
 
-def test_foreign_files_in_an_unmarked_directory_are_kept(tmp_path):
-    """A directory that no demo made loses nothing."""
+def test_directory_with_foreign_files_is_refused(tmp_path):
+    """Marked as the demo's own, it would be emptied by the next demo."""
     (tmp_path / "notes.txt").touch()
-    empty_home(Layout(tmp_path))
-    assert (tmp_path / "notes.txt").exists()
+    with pytest.raises(DemoError, match=r"notes\.txt"):
+        require_demo_home(Layout(tmp_path))
+
+
+def test_what_set_up_made_is_no_foreign_file(tmp_path):
+    """The first demo of a clone finds the package cache and nothing else."""
+    (tmp_path / "cache").mkdir()
+    require_demo_home(Layout(tmp_path))
+
+
+def test_file_in_place_of_the_directory_is_refused(tmp_path):
+    """The error names it, where a traceback would end in mkdir."""
+    (tmp_path / "var").touch()
+    with pytest.raises(DemoError, match="is no directory"):
+        require_demo_home(Layout(tmp_path / "var"))
+
+
+@pytest.mark.parametrize("base", [-5, 80, 65530, 99999])
+def test_impossible_port_base_is_refused(tmp_path, base):
+    """Ports that do not exist, or belong to the system, are named before anything starts."""
+    with pytest.raises(DemoError, match=f"PORT_BASE is {base}"):
+        require_free_ports(Layout(tmp_path, port_base=base))
 
 
 def test_path_too_long_for_a_socket_is_refused_by_name(tmp_path):
@@ -55,6 +75,7 @@ def test_a_second_demo_in_the_same_home_is_refused(tmp_path, monkeypatch):
     """It neither stops nor empties the first one."""
     layout = Layout(tmp_path, port_base=free_port_base())
     monkeypatch.setattr("shutil.which", lambda _: "/bin/true")
+    empty_home(layout)
     (tmp_path / "report.json").touch()
     with (tmp_path / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,8 +1,4 @@
-"""`python -m tools.demo`: a whole migration on this machine, or its automatic rollback.
-
-Exit 0: what should happen, happened. 1: something else did. 2: bad input. 3: the machine lacks a
-part, or one did not start. 130: interrupted.
-"""
+"""`python -m tools.demo`: what `make demo` runs."""
 
 import os
 import signal
@@ -34,6 +30,7 @@ from tools.demo.watch import Watch
 FINDING, BAD_INPUT, ENVIRONMENT, INTERRUPTED = 1, 2, 3, 130
 
 console = Console(highlight=False, soft_wrap=True)
+errors = Console(highlight=False, soft_wrap=True, stderr=True)
 
 
 def main(
@@ -43,7 +40,11 @@ def main(
     port_base: Annotated[int, typer.Option(help="first of about 30 ports")] = DEFAULT_PORT_BASE,
     fleet_size: Annotated[int, typer.Option(min=2, max=10)] = FLEET_SIZE,
 ) -> None:
-    """Run one migration and report; see the module's docstring for exit codes."""
+    """A whole migration on this machine, or its automatic rollback after a fault.
+
+    Exit codes: 0 what should happen, happened; 1 something else did; 2 bad input; 3 the machine
+    lacks a part, or one did not start; 130 interrupted.
+    """
     if fault is not None and fault not in FAULTS:
         _refuse(f"unknown fault {fault!r}: choose one of {', '.join(FAULTS)}")
     home = Path(os.environ.get("BACKPACK_HOME") or REPOSITORY / "var").absolute()
@@ -55,7 +56,7 @@ def main(
     except PlanError as error:
         _refuse(str(error))
     except (DemoError, MigrationError) as error:
-        console.print(f"demo: {error}", style="red", markup=False)
+        errors.print(f"demo: {error}", style="red", markup=False)
         sys.exit(ENVIRONMENT)
     except KeyboardInterrupt:
         console.print("interrupted; every process is stopped")
@@ -141,7 +142,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _refuse(message: str) -> None:
-    console.print(f"demo: {message}", style="red", markup=False)
+    errors.print(f"demo: {message}", style="red", markup=False)
     sys.exit(BAD_INPUT)
 
 

@@ -8,6 +8,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT_PORT_BASE = 18600
 FLEET_SIZE = 10
 SHADOW_SIZE = 2
+FIRST_PORT, LAST_PORT = 1024, 65535
+SPARE_PORTS = 10
 MARKER = ".made-by-demo"
 
 
@@ -109,7 +111,9 @@ def ports_in_use(layout: Layout) -> dict[str, int]:
 
 
 def require_free_ports(layout: Layout) -> None:
-    """Raise DemoError naming the first taken port."""
+    """Raise DemoError naming the first port that is taken or does not exist."""
+    if not FIRST_PORT <= layout.port_base <= LAST_PORT - len(layout.ports) - SPARE_PORTS:
+        raise DemoError(f"PORT_BASE is {layout.port_base}: choose one from 1024 to 65000")
     for part, port in ports_in_use(layout).items():
         raise DemoError(
             f"port {port} ({part}) is in use: stop what listens there, "

@@ -108,6 +108,15 @@ def require_demo_home(layout: Layout) -> None:
     home = layout.home
     if (home / "deployment.yaml").exists() and not (home / MARKER).exists():
         raise DemoError(f"{home} is a deployment of another origin: set another BACKPACK_HOME")
+    if home.exists() and not home.is_dir():
+        raise DemoError(f"{home} is no directory: set another BACKPACK_HOME")
+    # what is not ours is not emptied, now or by the next demo; set-up itself only makes the cache
+    strange = {entry.name for entry in home.iterdir()} - {"cache", LOCK} if home.exists() else set()
+    if strange and not (home / MARKER).exists():
+        raise DemoError(
+            f"{home} holds files that no demo made ({', '.join(sorted(strange)[:3])}): "
+            "set BACKPACK_HOME to an empty directory"
+        )
     # supervisord binds a name ten characters longer, and the kernel takes 107 bytes
     if len(os.fsencode(layout.supervisor_socket)) > MAX_SOCKET_PATH_BYTES:
         raise DemoError(f"{home} is too long a path for a socket: set a shorter BACKPACK_HOME")
@@ -142,8 +151,14 @@ def stop(stack: Stack) -> None:
 @contextmanager
 def _sole_demo(layout: Layout) -> Iterator[None]:
     """Hold the state directory: two demos in one would destroy each other."""
-    layout.home.mkdir(parents=True, exist_ok=True)
-    with (layout.home / LOCK).open("w") as lock:
+    try:
+        layout.home.mkdir(parents=True, exist_ok=True)
+        opened = (layout.home / LOCK).open("w")
+    except OSError as error:
+        raise DemoError(
+            f"{layout.home} cannot be written ({error.strerror}): set another BACKPACK_HOME"
+        ) from error
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
