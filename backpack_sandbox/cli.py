@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import http.client
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import urllib.request
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from backpack_sandbox.config import SandboxConfig
 from backpack_sandbox.errors import SandboxError
@@ -22,6 +23,15 @@ from backpack_sandbox.server import Sandbox
 
 REQUEST_TIMEOUT_SECONDS = 10
 EXIT_USAGE = 2
+MAX_PORT = 65535
+FAULT_NAMES = [name.value for name in FaultName]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells a mistake in one line; argparse would put the usage above it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="backpack-sandbox", description=__doc__)
+    parser = _Parser(prog="backpack-sandbox", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="run the venue until SIGTERM or Ctrl-C"))
     _add_fault(commands.add_parser("fault", help="start or end a fault of a running venue"))
@@ -49,22 +59,38 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state-dir", type=Path, required=True, help="CA, api key and ledger")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8600, help="0 takes any free port")
-    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--host", default="127.0.0.1", help="address of this machine")
+    parser.add_argument("--port", type=_port, default=8600, help="0 takes any free port")
+    parser.add_argument("--seed", type=int, default=7, help="same seed, same market")
     parser.add_argument("--rate", type=_positive, default=10.0, help="book events per s and market")
     parser.add_argument("--trades", type=_positive, default=1.0, help="takers per s and market")
-    parser.add_argument("--fault", action="append", default=[], choices=[*FaultName])
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        choices=FAULT_NAMES,
+        help="start with this fault on; may repeat",
+    )
     parser.set_defaults(command=_serve)
 
 
 def _add_fault(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", choices=[*FaultName])
+    parser.add_argument(
+        "name", nargs="?", choices=FAULT_NAMES, help="what the venue does to its clients"
+    )
     _add_address(parser)
     parser.add_argument("--user-agent", default="*", help="glob of the clients it is meant for")
-    parser.add_argument("--symbol", action="append", help="venue symbol; default every market")
+    parser.add_argument(
+        "--symbol",
+        action="append",
+        help="venue symbol, for gap, stale and schema_drift; may repeat",
+    )
     parser.add_argument("--duration", type=_positive, help="seconds; default until cleared")
-    parser.add_argument("--share", type=_positive)
+    parser.add_argument(
+        "--share",
+        type=_positive,
+        help="0 to 1: share of the frames hit (gap, schema_drift) or of the sockets (the others)",
+    )
     parser.add_argument("--clear", action="store_true", help="end every fault first")
     parser.set_defaults(command=_fault)
 
@@ -83,10 +109,19 @@ def _add_address(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be above 0, was {text}")
+        raise argparse.ArgumentTypeError(f"must be a number above 0, was {text!r}")
     return value
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= MAX_PORT):
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to {MAX_PORT}, was {text!r}")
+    return int(text)
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -145,20 +180,39 @@ def _truth(options: argparse.Namespace) -> int:
 
 
 def _request(options: argparse.Namespace, method: str, path: str, body: Any = None) -> Any:
-    if not options.url.startswith("https://"):
-        raise SandboxError(f"--url {options.url}: must start with https://")
+    _check_url(options.url)
+    context = _trusting(options.ca)
     content = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(options.url + path, data=content, method=method)  # noqa: S310
     try:
-        context = ssl.create_default_context(cafile=str(options.ca))
         with urllib.request.urlopen(  # noqa: S310 - https only, checked above
             request, timeout=REQUEST_TIMEOUT_SECONDS, context=context
         ) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
         raise SandboxError(f"{path}: {error.read().decode(errors='replace')}") from error
-    except OSError as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         raise SandboxError(f"{options.url}: {error}; is the venue up, and --ca its own?") from error
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        usable = parts.scheme == "https" and parts.hostname and parts.port != 0
+    except ValueError:  # a bracket or a port that is none
+        usable = False
+    if not usable or any(c.isspace() for c in url):
+        raise SandboxError(f"--url {url}: must be https://host[:port], as `serve` printed it")
+
+
+def _trusting(ca_file: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(ca_file))
+    except OSError as error:
+        raise SandboxError(
+            f"--ca {ca_file} cannot be read: {error.strerror or error}; give the ca.pem of the"
+            " venue's --state-dir"
+        ) from error
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ class FaultName(StrEnum):
     SCHEMA_DRIFT = "schema_drift"
 
 
+SYMBOL_FAULTS = frozenset({FaultName.GAP, FaultName.STALE, FaultName.SCHEMA_DRIFT})
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
     """One active fault.
@@ -71,9 +74,13 @@ class FaultRegistry:
         duration_seconds: float | None = None,
         share: float | None = None,
     ) -> Fault:
-        """Start a fault at once; SandboxError for a name, duration or share that cannot be."""
+        """Start a fault at once; SandboxError for what cannot be."""
         if duration_seconds is not None and duration_seconds <= 0:
             raise SandboxError(f"duration_seconds was {duration_seconds}, must be above 0")
+        if symbols is not None and parse_fault_name(name) not in SYMBOL_FAULTS:
+            raise SandboxError(
+                f"{name} cannot be narrowed to symbols: only gap, stale and schema_drift can"
+            )
         if share is not None and not 0 < share <= 1:
             raise SandboxError(f"share was {share}, must be above 0 and at most 1")
         self._last_id += 1

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import ssl
 import time
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -115,7 +116,7 @@ class Sandbox:
         try:
             config.state_dir.mkdir(parents=True, exist_ok=True)
             stack.callback(os.close, lock_state_dir(config.state_dir))
-            self._tls = server_context(config.ca_file, config.ca_key_file, config.host)
+            self._tls = _tls(config)
             self._key = ApiKey.load_or_create(config.api_key_file)
             recovered = recover(config.ledger_file, self.catalog)
             self.ledger = stack.enter_context(Ledger(config.ledger_file, recovered.trades))
@@ -157,9 +158,14 @@ class Sandbox:
         try:
             await web.TCPSite(runner, host, port, ssl_context=self._tls).start()
         except OSError as error:
-            busy = error.errno == errno.EADDRINUSE
-            reason = "is already in use; choose another --port" if busy else str(error)
-            raise SandboxError(f"port {port} of {host} {reason}") from error
+            if error.errno == errno.EADDRINUSE:
+                reason = f"port {port} of {host} is already in use; choose another --port"
+            else:
+                reason = (
+                    f"cannot listen on {host}:{port}: {error.strerror or error}; give --host an"
+                    " address of this machine, and --port one that this user may take"
+                )
+            raise SandboxError(reason) from error
         self.port = runner.addresses[0][1]
         self.ledger.begin_session(
             {
@@ -203,6 +209,16 @@ class Sandbox:
         with suppress(TimeoutError):
             async with asyncio.timeout(SHUTDOWN_SECONDS):
                 await self._sockets.close_all()
+
+
+def _tls(config: SandboxConfig) -> ssl.SSLContext:
+    try:
+        return server_context(config.ca_file, config.ca_key_file, config.host)
+    except UnicodeError as error:
+        raise SandboxError(
+            f"cannot listen on {config.host}: it is no host name; give --host an address of this"
+            " machine"
+        ) from error
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

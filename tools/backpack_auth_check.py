@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from backpack_feed.addresses import is_address
 from backpack_feed.constants import MILLISECONDS, REST_URL, SIGNATURE_WINDOW_MS, USER_AGENT
 from backpack_feed.errors import ConfigError
 from backpack_feed.signing import Signer, parse_public_key, parse_seed, read_credentials
@@ -21,6 +22,7 @@ from backpack_feed.signing import Signer, parse_public_key, parse_seed, read_cre
 MAX_DRIFT_MS = SIGNATURE_WINDOW_MS // 2
 TIMEOUT_SECONDS = 10
 HTTP_OK = 200
+HTTP_UNAUTHORIZED = 401
 MESSAGE_LIMIT = 200
 
 
@@ -113,7 +115,8 @@ def _check_signed_request(signer: Signer, venue: Venue) -> Check:
     except requests.RequestException as error:
         return Check("signed request", holds=False, sentence=f"{_unreachable(venue, error)}.")
     if answer.status_code != HTTP_OK:
-        return Check("signed request", holds=False, sentence=f"{_refusal(answer)}.")
+        sentence = f"{_refusal(answer)}{_remedy(answer)}."
+        return Check("signed request", holds=False, sentence=sentence)
     return Check("signed request", holds=True, sentence="the venue accepted GET /api/v1/capital.")
 
 
@@ -133,6 +136,19 @@ def _refusal(answer: requests.Response) -> str:
     return f"the venue answered {answer.status_code} ({text})"
 
 
+def _remedy(answer: requests.Response) -> str:
+    """What to do about a refused signature of a pair that belongs together."""
+    text = answer.text.lower()
+    if "request has expired" in text or "invalid timestamp" in text:
+        return ": synchronise this host's clock (NTP)"
+    if "signature" in text or answer.status_code == HTTP_UNAUTHORIZED:
+        return (
+            ": the key is not registered at the venue, or was revoked: create or enable it there,"
+            " or check which account's key file this is"
+        )
+    return ""
+
+
 def main(
     argv: Sequence[str] | None = None,
     clock: Callable[[], float] = time.time,  # noqa: TID251 - an argument
@@ -145,8 +161,8 @@ def main(
     parser.add_argument("--rest-url", default=REST_URL)
     parser.add_argument("--ca-file", type=Path, help="replaces the public authorities")
     arguments = parser.parse_args(argv)
-    if urlsplit(arguments.rest_url).scheme != "https":
-        parser.error(f"--rest-url: {arguments.rest_url} must start with https://")
+    if not is_address(arguments.rest_url, "https"):
+        parser.error(f"--rest-url: {arguments.rest_url} must be https://host[:port]")
     if arguments.ca_file is not None and not arguments.ca_file.is_file():
         parser.error(f"--ca-file: {arguments.ca_file} is not a file")
     verify = True if arguments.ca_file is None else str(arguments.ca_file)

@@ -2,6 +2,8 @@
 
 Importing the package loads neither feed: each is imported when its name is first asked for, so that
 a native process never pays for ccxt.
+
+"Protocol section N" in a docstring is the rule of that number in docs/exchanges/backpack.md.
 """
 
 from importlib import import_module

@@ -121,7 +121,7 @@ async def _rest(call: Awaitable[Any]) -> Any:
     try:
         return await call
     except BaseError as error:
-        raise RequestFailed(str(error)) from error
+        raise RequestFailed(_with_cause(error)) from error
 
 
 async def _meaning(call: Awaitable[Any]) -> Any:
@@ -138,6 +138,11 @@ async def _meaning(call: Awaitable[Any]) -> Any:
         text = str(error)
         code = _CLOSE_CODE.search(text)
         clean = code is not None and code[1] in _CLEAN_CLOSES
-        raise SessionLost(text, clean=clean) from error
+        raise SessionLost(_with_cause(error), clean=clean) from error
     except BaseError as error:
         raise VenueRefusal(error) from error
+
+
+def _with_cause(error: BaseError) -> str:
+    """Ccxt's text often is no more than the address it asked; the cause says what went wrong."""
+    return str(error) if error.__cause__ is None else f"{error}: {error.__cause__}"

@@ -6,16 +6,17 @@ Relative paths mean "beside this file". Errors name the file and the key.
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
-import yaml
 
+from backpack_feed.addresses import is_address
+from backpack_feed.config_files import check_authority, check_folder, check_key_file
 from backpack_feed.refusal import ConfigError
+from backpack_feed.strict_yaml import parse_mapping
 
 MAX_BYTES = 262_144
 _INSTANCE_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
-_SCHEMES = {"rest_url": ("https", "http"), "ws_url": ("wss", "ws")}
+_SCHEMES = {"rest_url": "https", "ws_url": "wss"}
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -97,47 +98,15 @@ def load_config(path: Path) -> HandlerConfig:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}: check --config") from error
     if len(raw) > MAX_BYTES:
         raise ConfigError(f"{path}: is larger than {MAX_BYTES} bytes: is it the right file?")
-    document = _parse(path, raw)
+    document = parse_mapping(path, raw)
     try:
         config = msgspec.convert(_with_default_kinds(document), HandlerConfig, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path}: {_at_key(str(error))}") from error
     _check(path, config)
-    return _beside(path.resolve().parent, config)
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """`SafeLoader` without aliases (no alias bombs) and without repeated keys."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(
-                None,
-                None,
-                "aliases are not allowed",
-                self.peek_event().start_mark,  # type: ignore[no-untyped-call]
-            )
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key.value!r} is given twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
-
-
-def _parse(path: Path, raw: bytes) -> Any:
-    try:
-        return _StrictLoader(raw).get_single_data()
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{path}:{line}: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: is not YAML: {error}") from error
+    config = _beside(path.resolve().parent, config)
+    _check_files(path, config)
+    return config
 
 
 def _with_default_kinds(document: Any) -> Any:
@@ -152,13 +121,14 @@ def _with_default_kinds(document: Any) -> Any:
 
 
 def _path(kind: type, value: Any) -> Any:
-    if kind is Path and isinstance(value, str) and value:
+    if kind is Path and isinstance(value, str) and value and "\0" not in value:
         return Path(value)
     raise ValueError(f"Expected a path, was {value!r}")  # msgspec adds the key
 
 
 def _at_key(text: str) -> str:
     """``Expected `str`, got `int` - at `$.venue.rest_url` `` → `venue.rest_url: Expected …`."""
+    text = "".join(c if c.isprintable() else "?" for c in text)  # one line whatever the key is
     match = re.fullmatch(r"(?P<what>.*) - at `\$\.?(?P<key>.*)`", text, re.DOTALL)
     if match is None:
         return f"the file: {text}"
@@ -166,11 +136,12 @@ def _at_key(text: str) -> str:
 
 
 def _check(path: Path, config: HandlerConfig) -> None:
-    for field, schemes in _SCHEMES.items():
-        url = urlsplit(getattr(config.venue, field))
-        if url.scheme not in schemes or not url.hostname or url.username:
+    for field, scheme in _SCHEMES.items():
+        url = getattr(config.venue, field)
+        if not is_address(url, scheme):
             raise ConfigError(
-                f"{path}: venue.{field}: must be {schemes[0]}://host[:port] without a user name"
+                f"{path}: venue.{field}: {_without_user(url)!r} cannot be used: must be"
+                f" {scheme}://host[:port] without a user name"
             )
     repeated = sorted({s for s in config.symbols if config.symbols.count(s) > 1})
     if repeated:
@@ -184,6 +155,20 @@ def _check(path: Path, config: HandlerConfig) -> None:
             f"{path}: checkpoint_directory: needed without a tape, or a restart loses or repeats"
             " trades: name a folder"
         )
+
+
+def _without_user(url: str) -> str:
+    """Return `url` fit for an error: what stands before an @ may be a password."""
+    return "…@" + url.rpartition("@")[2] if "@" in url else url
+
+
+def _check_files(path: Path, config: HandlerConfig) -> None:
+    check_authority(f"{path}: venue.ca_file", config.venue.ca_file)
+    check_key_file(f"{path}: credentials_file", config.credentials_file)
+    check_folder(f"{path}: checkpoint_directory", config.checkpoint_directory)
+    for number, sink in enumerate(config.sinks):
+        if isinstance(sink, TapeSink):
+            check_folder(f"{path}: sinks[{number}].directory", sink.directory)
 
 
 def _beside(folder: Path, config: HandlerConfig) -> HandlerConfig:

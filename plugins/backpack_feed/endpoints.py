@@ -1,5 +1,7 @@
 """GET /metrics, /healthz, /readyz and /snapshot of one FeedHandler process."""
 
+import errno
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -50,14 +52,23 @@ async def listening(app: web.Application, where: MetricsConfig) -> AsyncIterator
         site = web.TCPSite(runner, where.host, where.port, reuse_address=True)
         try:
             await site.start()
-        except OSError as error:
-            raise ListenError(
-                f"metrics.port: cannot listen on {where.host}:{where.port}: {_reason(error)}:"
-                " stop what uses it or choose another port"
-            ) from error
+        except (OSError, UnicodeError) as error:
+            raise _cannot_listen(where, error) from error
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+def _cannot_listen(where: MetricsConfig, error: OSError | UnicodeError) -> ListenError:
+    if isinstance(error, (socket.gaierror, UnicodeError)) or error.errno == errno.EADDRNOTAVAIL:
+        return ListenError(
+            f"metrics.host: {where.host} is no address of this host: choose one of its addresses,"
+            " such as 127.0.0.1"
+        )
+    return ListenError(
+        f"metrics.port: cannot listen on {where.host}:{where.port}: {_reason(error)}:"
+        " stop what uses it or choose another port"
+    )
 
 
 def _reason(error: OSError) -> str:

@@ -15,6 +15,7 @@ from cryptofeed.defines import L2_BOOK, TRADES
 from cryptofeed.feed import Feed
 from cryptofeed.types import Trade
 
+from backpack_feed.addresses import is_address
 from backpack_feed.backoff import full_jitter
 from backpack_feed.connection import BackpackConnection
 from backpack_feed.constants import (
@@ -80,8 +81,8 @@ class BackpackFeed(Feed):
         monotonic: Callable[[], float] = time.monotonic,
         **kwargs: Any,
     ) -> None:
-        if not ws_url.startswith("wss://"):
-            raise ConfigError(f"ws_url: {ws_url} must start with wss://")
+        if not is_address(ws_url, "wss"):
+            raise ConfigError(f"ws_url: {ws_url} must be wss://host[:port]")
         if depth_window and depth_window not in DEPTH_WINDOWS:
             raise ConfigError(f"depth_window: {depth_window} is none of {', '.join(DEPTH_WINDOWS)}")
         # cryptofeed's own watchdog and retry budget are off: the connection has better ones

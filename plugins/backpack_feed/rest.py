@@ -6,11 +6,11 @@ import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 
+from backpack_feed.addresses import is_address
 from backpack_feed.backoff import full_jitter
 from backpack_feed.constants import (
     DEPTH_LIMIT,
@@ -67,8 +67,8 @@ class BackpackRest:
         proxy: str | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        if urlsplit(rest_url).scheme != "https":
-            raise ConfigError(f"rest_url: {rest_url} must start with https://")
+        if not is_address(rest_url, "https"):
+            raise ConfigError(f"rest_url: {rest_url} must be https://host[:port]")
         self.rest_url = rest_url.rstrip("/")
         self.signer = signer
         self._tls = tls_context(ca_file)
@@ -164,8 +164,9 @@ class BackpackRest:
                     return body
                 raise _refusal(path, response, body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            text = str(error) or type(error).__name__
-            raise RetryableError(f"{self.rest_url}{path}: {text}") from error
+            # the text alone may be empty, or no more than the address once again
+            cause = f"{type(error).__name__}: {error}".removesuffix(": ")
+            raise RetryableError(f"{self.rest_url}{path}: {cause}") from error
 
 
 async def _bounded_body(response: aiohttp.ClientResponse) -> bytes:

@@ -89,7 +89,7 @@ def _decode_key(place: str, text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except ValueError:  # also what binascii raises
-        raise ConfigError(f"{place}: is neither base64 nor hex") from None
+        raise ConfigError(f"{place}: is neither base64 nor hex: copy it again") from None
 
 
 class Signer:
@@ -167,7 +167,9 @@ def read_credentials(path: Path) -> tuple[str, str]:
         with path.open("rb") as file:
             body = file.read(CREDENTIALS_LIMIT_BYTES)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ConfigError(
+            f"{path}: cannot be read: {error.strerror}: check the path and its permissions"
+        ) from error
     try:
         content = msgspec.json.decode(body, type=dict[str, str])
         return content["api_key"], content["private_key"]

@@ -10,7 +10,7 @@ from cryptofeed.backends.backend import BackendQueue
 from cryptofeed.defines import L2_BOOK, TRADES
 
 from backpack_feed.checkpoint import Checkpoint, least_taken
-from backpack_feed.config import CryptofeedSink, HandlerConfig
+from backpack_feed.config import CryptofeedSink, HandlerConfig, TapeSink
 from backpack_feed.refusal import ConfigError, Refusal, SinkError
 from backpack_feed.tape import Tape
 
@@ -58,12 +58,7 @@ def open_sinks(config: HandlerConfig, variant: str, fail: Callable[[Refusal], No
     """
     sinks = Sinks()
     if config.tape is not None:
-        sinks.tape = Tape(
-            config.tape.directory,
-            instance_id=config.instance_id,
-            variant=variant,
-            book_interval_seconds=config.tape.book_interval_seconds,
-        )
+        sinks.tape = _tape(config, config.tape, variant)
         sinks.callbacks[TRADES].append(_reporting(sinks.tape.trade, fail))
         sinks.callbacks[L2_BOOK].append(_reporting(sinks.tape.book, fail))
     trade_counts = []
@@ -79,6 +74,21 @@ def open_sinks(config: HandlerConfig, variant: str, fail: Callable[[Refusal], No
         sinks.checkpoint = Checkpoint(config.checkpoint_directory, least_taken(trade_counts))
         sinks.callbacks[TRADES].append(_reporting(sinks.checkpoint.trade, fail))
     return sinks
+
+
+def _tape(config: HandlerConfig, sink: TapeSink, variant: str) -> Tape:
+    try:
+        return Tape(
+            sink.directory,
+            instance_id=config.instance_id,
+            variant=variant,
+            book_interval_seconds=sink.book_interval_seconds,
+        )
+    except SinkError as error:
+        raise ConfigError(
+            f"sinks[{config.sinks.index(sink)}].directory: {error}: name a folder that this"
+            " process may fill"
+        ) from error
 
 
 def _reporting(callback: SinkCallback, fail: Callable[[Refusal], None]) -> SinkCallback:

@@ -72,6 +72,40 @@ def test_a_port_in_use_ends_with_2_and_names_the_port(config_file):
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize("host", ["nosuch.invalid", "a..b", "203.0.113.1"])
+def test_a_host_of_no_address_here_is_blamed_on_the_host(config_file, host):
+    """Another port would not help."""
+    with config_file.open("a") as file:
+        file.write(f"metrics: {{host: {host}, port: 0}}\n")
+    ended = run_to_the_end("run", "--config", str(config_file), flag="true")
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].startswith(f"backpack-feed: metrics.host: {host} ")
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("flag", ["true", "false"])
+def test_a_missing_authority_ends_either_variant_with_2_and_one_line(config_file, flag):
+    """Before anything listens: key, path and remedy."""
+    with config_file.open("a") as file:
+        file.write("venue: {ca_file: no.pem}\n")
+    ended = run_to_the_end("run", "--config", str(config_file), flag=flag)
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    missing = config_file.parent / "no.pem"
+    assert f"{config_file}: venue.ca_file: {missing} cannot be read: No such file" in ended.stderr
+
+
+def test_a_tape_that_cannot_be_opened_ends_with_2_and_names_the_key(config_file):
+    """The folder is right, the file in it is not."""
+    (config_file.parent / "tape" / "trades.jsonl").mkdir(parents=True)
+    with config_file.open("a") as file:
+        file.write("sinks: [{directory: tape}]\n")
+    ended = run_to_the_end("run", "--config", str(config_file), flag="true")
+    assert ended.returncode == 2
+    assert "backpack-feed: sinks[0].directory: " in ended.stderr
+    assert "Is a directory" in ended.stderr
+
+
 @pytest.mark.parametrize("native", [True, False], ids=["native", "ccxt"])
 async def test_an_unknown_symbol_ends_with_2_and_is_named(venue, tmp_path, native):
     """A symbol that the venue does not list cannot be waited for."""
@@ -135,6 +169,7 @@ async def test_an_unreachable_venue_is_waited_for(venue, tmp_path):
     path.write_text(path.read_text().replace(f":{venue.port}", ":9"))
     async with FeedProcess(path, native=False) as feed:
         await eventually(lambda: any("cannot be loaded" in line for line in feed.log), 15)
+        assert any("cannot be loaded" in line and "Connect" in line for line in feed.log)
         snapshot = await feed.snapshot()
         assert snapshot["ready"] is False
         assert snapshot["reasons"] == ["SOL-USDC: not ready: no book in sync yet"]

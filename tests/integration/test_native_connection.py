@@ -271,8 +271,10 @@ async def test_a_sink_that_cannot_keep_its_data_halts_the_feed(venue, delivered)
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"ws_url": "ws://127.0.0.1"}, "must start with wss://"),
-        ({"rest_url": "http://127.0.0.1"}, "must start with https://"),
+        ({"ws_url": "ws://127.0.0.1"}, "must be wss://host"),
+        ({"rest_url": "http://127.0.0.1"}, "must be https://host"),
+        ({"rest_url": "https://127.0.0.1:abc"}, "must be https://host"),
+        ({"ws_url": "wss://[::1"}, "must be wss://host"),
         ({"depth_window": "100ms"}, "depth_window: 100ms is none of"),
         ({"ca_file": "/does/not/exist.pem"}, "holds no readable certificate"),
         ({"channels": [ORDER_INFO]}, "needs credentials"),

@@ -70,7 +70,9 @@ def test_truth_is_printed_as_json_lines(served):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["fault", "earthquake"], "invalid choice"),
+        (["fault", "earthquake"], "choose from 'auth_failure', 'gap', 'stale'"),
+        (["fault", "gap", "--share", "2"], "share was 2.0"),
+        (["fault", "disconnect", "--symbol", "SOL_USDC"], "only gap, stale and schema_drift"),
         (["fault"], "name a fault"),
         (["fault", "gap", "--symbol", "NOPE"], "unknown symbol NOPE"),
         (["truth", "trades", "--symbol", "NOPE"], "unknown symbol NOPE"),
@@ -81,7 +83,60 @@ def test_a_wrong_order_is_exit_2_with_the_reason(served, arguments, says):
     refused = run(*arguments, *address(served))
     assert refused.returncode == 2
     assert says in refused.stderr
-    assert "Traceback" not in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--port", "99999", "--port: must be a number from 0 to 65535"),
+        ("--port", "-1", "--port: must be a number from 0 to 65535"),
+        ("--port", "http", "--port: must be a number from 0 to 65535"),
+        ("--rate", "abc", "--rate: must be a number above 0, was 'abc'"),
+        ("--rate", "nan", "--rate: must be a number above 0, was 'nan'"),
+        ("--host", "nosuch.invalid", "cannot listen on nosuch.invalid"),
+        ("--host", "a..b", "cannot listen on a..b"),
+        ("--fault", "frob", "choose from 'auth_failure', 'gap', 'stale'"),
+    ],
+)
+def test_a_venue_that_cannot_be_served_is_one_line_and_exit_2(tmp_path, option, value, says):
+    """The option is named, and what it should be."""
+    refused = run("serve", "--state-dir", tmp_path, "--port", 0, option, value)
+    assert refused.returncode == 2
+    assert says in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "ca", "says"),
+    [
+        ("https://127.0.0.1:abc", "ca.pem", "--url https://127.0.0.1:abc: must be https://host"),
+        ("https://[::1", "ca.pem", "--url https://[::1: must be https://host"),
+        ("https://a b", "ca.pem", "--url https://a b: must be https://host"),
+        ("http://127.0.0.1:9", "ca.pem", "--url http://127.0.0.1:9: must be https://host"),
+        ("https://127.0.0.1:9", "no.pem", "no.pem cannot be read: No such file"),
+        ("https://127.0.0.1:9", "ledger.jsonl", "ledger.jsonl cannot be read: "),
+    ],
+)
+def test_a_wrong_address_is_one_line_and_exit_2(served, url, ca, says):
+    """The option at fault is named before anything is sent."""
+    refused = run("fault", "gap", "--url", url, "--ca", served["state_dir"] / ca)
+    assert refused.returncode == 2
+    assert says in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("fault", ["what the venue does to its clients", "share of the frames"]),
+        ("serve", ["start with this fault on"]),
+    ],
+)
+def test_help_explains_the_fault_and_its_share(command, says):
+    """Every word of the command line has a help text."""
+    text = " ".join(run(command, "--help").stdout.split())
+    assert all(part in text for part in says)
 
 
 def test_a_venue_that_is_not_there_is_one_line_and_exit_2(served):

@@ -160,6 +160,8 @@ async def test_a_fault_ends_when_its_duration_is_over(venue):
         {"fault": "earthquake"},
         {"fault": "gap", "symbols": ["NOPE"]},
         {"fault": "gap", "share": 2},
+        {"fault": "disconnect", "symbols": ["SOL_USDC"]},
+        {"fault": "auth_failure", "symbols": ["SOL_USDC"]},
         {"fault": "gap", "duration_seconds": -1},
         {"fault": "gap", "user_agnet": "*"},
         {},

@@ -1,12 +1,16 @@
 """The configuration file of a FeedHandler process."""
 
+import json
 from pathlib import Path
 
 import pytest
+import trustme
 
 from backpack_feed.config import CryptofeedSink, TapeSink, load_config
 from backpack_feed.refusal import ConfigError
+from tests.support.backpack_fixtures import load_fixture
 
+KEY = load_fixture("signing_vectors")["keys"]["seed_00_1f"]
 MINIMAL = "instance_id: feed-00\nsymbols: [SOL-USDC]\n"
 
 
@@ -20,6 +24,15 @@ def write(tmp_path):
     return write_config
 
 
+@pytest.fixture
+def files(tmp_path):
+    """A certificate authority and a key file beside the configuration, and a file in the way."""
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    pair = {"api_key": KEY["verifying_key_b64_api_key"], "private_key": KEY["seed_b64_api_secret"]}
+    (tmp_path / "key.json").write_text(json.dumps(pair))
+    (tmp_path / "taken").write_text("")
+
+
 def refusal(path):
     with pytest.raises(ConfigError) as caught:
         load_config(path)
@@ -29,12 +42,13 @@ def refusal(path):
     return text.removeprefix(str(path))
 
 
+@pytest.mark.usefixtures("files")
 def test_a_full_file_is_read_with_paths_beside_it(write, tmp_path):
     """Relative paths mean beside the file; a sink without a kind is a tape."""
     config = load_config(
         write(
             MINIMAL + "venue: {rest_url: 'https://h:1', ws_url: 'wss://h:1', ca_file: ca.pem}\n"
-            "credentials_file: /etc/key.json\n"
+            f"credentials_file: {tmp_path}/key.json\n"
             "metrics: {host: 127.0.0.1, port: 9601}\n"
             "sinks:\n- {directory: tapes, book_interval_seconds: 0.5}\n"
             "- {kind: cryptofeed, channel: trades, backend: a.B, options: {host: x}}\n"
@@ -42,7 +56,7 @@ def test_a_full_file_is_read_with_paths_beside_it(write, tmp_path):
         )
     )
     assert config.venue.ca_file == tmp_path / "ca.pem"
-    assert config.credentials_file == Path("/etc/key.json")
+    assert config.credentials_file == tmp_path / "key.json"
     assert config.sinks == (
         TapeSink(directory=tmp_path / "tapes", book_interval_seconds=0.5),
         CryptofeedSink(channel="trades", backend="a.B", options={"host": "x"}),
@@ -87,9 +101,33 @@ def test_defaults_are_the_venue_itself_and_no_sinks(write):
         (MINIMAL + "metrics: &m {port: 1}\nvenue: *m\n", ":4: aliases are not allowed"),
         ("instance_id: [\n", ":2: "),
         ("- 1\n", "the file: "),
-        ("", "the file: "),
+        ("", ": is empty: write a mapping with at least instance_id and symbols"),
+        ("# nothing\n", ": is empty: "),
+        (MINIMAL + "? [a]\n: b\n", ":3: a key must be plain text"),
+        (MINIMAL + "a: 2026-99-99\n", ":3: '2026-99-99' "),
+        (MINIMAL + "a: !!bool maybe\n", ":3: 'maybe' "),
+        (MINIMAL + "!!map [a]: 1\n", ":3: "),
+        ("!!map [a]\n", ":1: "),
+        ("[" * 10_000, ": is nested too deeply"),
+        ("\x00\x01\x02", ": is not a text file "),
+        ('"a\\nb": 1\n' + MINIMAL, "unknown field"),
+        (MINIMAL + "venue: {rest_url: 'https://[::1'}\n", ": venue.rest_url: 'https://[::1' "),
+        (MINIMAL + "venue: {rest_url: 'https://h:abc'}\n", ": venue.rest_url: 'https://h:abc' "),
+        (MINIMAL + "venue: {rest_url: 'https://h:0'}\n", ": venue.rest_url: 'https://h:0' "),
+        (MINIMAL + "venue: {ws_url: 'wss://h:99999'}\n", ": venue.ws_url: 'wss://h:99999' "),
+        (MINIMAL + "venue: {rest_url: 'https://a b'}\n", ": venue.rest_url: "),
+        (MINIMAL + "venue: {rest_url: 'http://h'}\n", "must be https://host[:port]"),
+        (MINIMAL + "venue: {ws_url: 'ws://h'}\n", "must be wss://host[:port]"),
+        (MINIMAL + "venue: {ca_file: no.pem}\n", "/no.pem cannot be read: No such file"),
+        (MINIMAL + "venue: {ca_file: taken}\n", ": venue.ca_file: "),
+        (MINIMAL + "credentials_file: no.json\n", "/no.json: cannot be read: No such file"),
+        (MINIMAL + "credentials_file: taken\n", ": credentials_file: "),
+        (MINIMAL + "sinks: [{directory: taken}]\n", ": sinks[0].directory: "),
+        (MINIMAL + "sinks: [{directory: taken/below}]\n", "/taken is not a folder"),
+        (MINIMAL + "checkpoint_directory: taken\n", ": checkpoint_directory: "),
     ],
 )
+@pytest.mark.usefixtures("files")
 def test_a_mistake_is_named_with_file_and_key(write, text, complaint):
     """Each mistake gives one line with the place."""
     assert complaint in refusal(write(text))
