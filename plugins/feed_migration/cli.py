@@ -110,7 +110,8 @@ def rollback(
     migration: Which = None,
 ) -> None:
     """Put every instance back on ccxt and verify it. Needs neither Airflow nor the database."""
-    deployment, actor = _deployment(), _actor()
+    # without the environment: a wrong PROMETHEUS_URL there must not stop the way back
+    deployment, actor = load_deployment(home_directory(), {}), _actor()
     fleet, spool = SupervisorFleet(deployment), Spool(deployment.spool_file)
     journal, migration_id = _journal_if_any(deployment, migration)
     result = way_back.revert(fleet, journal, migration_id, actor, reason, spool=spool)

@@ -158,15 +158,15 @@ def home_directory(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def load_deployment(home: Path, environ: Mapping[str, str] = os.environ) -> Deployment:
-    """Read `home`/deployment.yaml; raises `DeploymentError` naming file and key."""
+    """Read `home`/deployment.yaml; raises `DeploymentError` naming file and key, or variable."""
     home = home.absolute()
     path = home / FILE_NAME
     file = _parse(path)
     _require_unique(path, file)
     return Deployment(
         home=home,
-        prometheus_url=environ.get("PROMETHEUS_URL") or file.prometheus_url,
-        journal_url=file.journal_url or f"sqlite:///{home / 'journal.db'}",
+        prometheus_url=_url(environ, "PROMETHEUS_URL") or file.prometheus_url,
+        journal_url=_journal_url(home, file.journal_url or "journal.db"),
         fleet=_fleet(home, file.fleet),
         instances=tuple(_instance(home, entry) for entry in file.instances),
         shadow_instances=tuple(_instance(home, entry) for entry in file.shadow_instances),
@@ -177,7 +177,7 @@ def load_deployment(home: Path, environ: Mapping[str, str] = os.environ) -> Depl
         ),
         credentials_file=_optional(home, file.credentials_file),
         airflow=AirflowSettings(
-            url=environ.get("AIRFLOW_URL") or file.airflow.url,
+            url=_url(environ, "AIRFLOW_URL") or file.airflow.url,
             username=environ.get("AIRFLOW_USERNAME") or file.airflow.username,
             password_file=home
             / (environ.get("AIRFLOW_PASSWORD_FILE") or file.airflow.password_file),
@@ -207,6 +207,19 @@ def _parse(path: Path) -> _File:
         raise DeploymentError(f"{path}: {error}", "correct the key") from error
 
 
+def _url(environ: Mapping[str, str], name: str) -> str:
+    """Return the URL in the variable `name`, "" where it is not set."""
+    value = environ.get(name)
+    try:
+        return msgspec.convert(value, _Url) if value else ""
+    except msgspec.ValidationError:
+        # not with the value: it may hold a password
+        raise DeploymentError(
+            f"environment variable {name}: not a http(s) URL without user and password",
+            f"correct {name}, or unset it to use {FILE_NAME}",
+        ) from None
+
+
 def _require_unique(path: Path, file: _File) -> None:
     seen: set[str] = set()
     for entry in (*file.instances, *file.shadow_instances):
@@ -229,6 +242,14 @@ def _fleet(home: Path, settings: _Fleet) -> FleetSettings:
 
 def _instance(home: Path, entry: _Instance) -> Instance:
     return Instance(id=entry.id, url=entry.url.rstrip("/"), config=home / entry.config)
+
+
+def _journal_url(home: Path, text: str) -> str:
+    """Return an SQLAlchemy URL; a path, or a relative SQLite URL, means the state directory."""
+    path = text.removeprefix("sqlite:///")
+    if "://" in path:
+        return text
+    return f"sqlite:///{home / path}"
 
 
 def _optional(home: Path, name: str | None) -> Path | None:

@@ -15,6 +15,7 @@ MigrationError                 exit code
   EnvironmentUnavailable       3  something that must run does not
     JournalUnavailable         3
     FleetUnavailable           3
+      InstanceStuck            3  the supervisor answers, but one instance cannot be acted on
       FleetBusy                3  another process of the same epoch acts on it
     AirflowUnavailable         3
 """
@@ -114,6 +115,10 @@ class JournalUnavailable(EnvironmentUnavailable):
 
 class FleetUnavailable(EnvironmentUnavailable):
     """The fleet's supervisor does not answer."""
+
+
+class InstanceStuck(FleetUnavailable):
+    """One instance cannot be acted on; the supervisor answers, so the others can."""
 
 
 class FleetBusy(FleetUnavailable):

@@ -19,7 +19,9 @@ migration_finished   outcome (promoted, held, rolled_back)
 audit_note           anything
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -56,3 +58,42 @@ class Event:
     body: Mapping[str, Any]
     prev_hash: str
     hash: str
+
+
+# A body may be of another version, or written by hand: each of these takes anything at all.
+
+
+def body_epoch(body: Mapping[str, Any]) -> int:
+    """Return the fencing epoch of a body, 0 where it has none that means anything."""
+    value = body_number(body, "epoch")
+    return int(value) if value is not None else 0
+
+
+def body_number(body: Mapping[str, Any], key: str) -> float | None:
+    """Return the finite number under `key`, None where there is none."""
+    with suppress(TypeError, ValueError, OverflowError):
+        value = float(body[key]) if key in body else math.nan
+        return value if math.isfinite(value) else None
+    return None
+
+
+def body_names(body: Mapping[str, Any], key: str = "instances") -> tuple[str, ...]:
+    """Return the names in a list, or the keys of a mapping."""
+    value = body.get(key)
+    if isinstance(value, str) or not isinstance(value, Sequence | Mapping):
+        return ()
+    return tuple(name for name in value if isinstance(name, str))
+
+
+def body_mapping(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return the mapping under `key`, empty where there is none."""
+    value = body.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def body_mappings(body: Mapping[str, Any], key: str) -> tuple[Mapping[str, Any], ...]:
+    """Return the mappings of the list under `key`."""
+    value = body.get(key)
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return ()
+    return tuple(entry for entry in value if isinstance(entry, Mapping))

@@ -53,20 +53,43 @@ class Fence:
         """Return the highest epoch admitted so far."""
         return read_epoch(self.path)
 
-    def check(self, epoch: int) -> None:
+    def check(self, epoch: int, *, repair: bool = False) -> None:
         """Raise `StaleEpoch` unless `epoch` is still the highest."""
-        current = self.epoch()
+        current = self._current(repair=repair)
         if epoch < current:
             raise StaleEpoch(presented=epoch, current=current)
 
     @contextmanager
-    def admitted(self, epoch: int) -> Iterator[None]:
-        """Raise the fence to `epoch` and hold the fleet; raises `StaleEpoch` if it is too low."""
-        self.check(epoch)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.with_name("epoch.lock").open("ab") as lock:
-            self._raise_to(epoch, waited_for=self._acquire(lock))
+    def admitted(self, epoch: int, *, repair: bool = False) -> Iterator[None]:
+        """Raise the fence to `epoch` and hold the fleet; raises `StaleEpoch` if it is too low.
+
+        `repair` is for the way back: a file that holds no epoch counts as 0 and is overwritten.
+        """
+        self.check(epoch, repair=repair)
+        with self._lock_file() as lock:
+            self._raise_to(epoch, waited_for=self._acquire(lock), repair=repair)
             yield
+
+    def _current(self, *, repair: bool) -> int:
+        try:
+            return self.epoch()
+        except FleetUnavailable:
+            if not repair:
+                raise
+            return 0
+
+    def _lock_file(self) -> IO[bytes]:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            return self.path.with_name("epoch.lock").open("ab")
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> FleetUnavailable:
+        return FleetUnavailable(
+            f"fence {self.path} cannot be written ({error.strerror})",
+            "free the disk or fix its rights",
+        )
 
     def _acquire(self, lock: IO[bytes]) -> bool:
         deadline = self._monotonic() + self._wait_seconds
@@ -80,8 +103,8 @@ class Fence:
             else:
                 return True
 
-    def _raise_to(self, epoch: int, *, waited_for: bool) -> None:
-        current = self.epoch()
+    def _raise_to(self, epoch: int, *, waited_for: bool, repair: bool) -> None:
+        current = self._current(repair=repair)
         if epoch < current:
             raise StaleEpoch(presented=epoch, current=current)
         if not waited_for and epoch == current:
@@ -90,4 +113,7 @@ class Fence:
                 "wait for it to end; `backpack-migrate rollback` takes over by a higher epoch",
             )
         if epoch > current:
-            write_text(self.path, f"{epoch}\n")
+            try:
+                write_text(self.path, f"{epoch}\n")
+            except OSError as error:
+                raise self._unwritable(error) from error

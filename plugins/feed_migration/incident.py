@@ -4,7 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from feed_migration.events import Event, EventKind
+from feed_migration.events import (
+    Event,
+    EventKind,
+    body_epoch,
+    body_mapping,
+    body_mappings,
+    body_names,
+    body_number,
+)
 from feed_migration.markdown import cell, code, code_block, labels, number, table, utc
 from feed_migration.model import Decision
 from feed_migration.phases import MigrationState, fold
@@ -34,6 +42,11 @@ class Incident:
         """The comment by which the page shows that this incident is in it."""
         return f"<!-- incident {self.migration_id} epoch {self.epoch} -->"
 
+    @property
+    def verified_marker(self) -> str:
+        """The comment by which the page shows that it tells of the verification."""
+        return f"<!-- verified {self.migration_id} epoch {self.epoch} -->"
+
 
 def incident_from(events: Sequence[Event]) -> Incident | None:
     """Return the latest rollback in `events` of one migration, None where there was none."""
@@ -46,17 +59,22 @@ def incident_from(events: Sequence[Event]) -> Incident | None:
     proof = verified.body if verified else {}
     return Incident(
         migration_id=started.migration_id,
-        epoch=int(started.body.get("epoch", 0)),
+        epoch=body_epoch(started.body),
         reason=str(started.body.get("reason", "")),
         actor=started.actor,
         state=fold(events),
-        breach_at=proof.get("breach_at", started.body.get("breach_at")),
+        breach_at=next(
+            filter(None, (body_number(b, "breach_at") for b in (proof, started.body))), None
+        ),
         verified_at=verified.at if verified else None,
-        breach_to_rollback_seconds=proof.get("breach_to_rollback_seconds"),
+        breach_to_rollback_seconds=body_number(proof, "breach_to_rollback_seconds"),
         # a resumed rollback finds instances that the first attempt had flipped already
-        before=first.body.get("instances", {}),
-        after=proof.get("instances", {}),
-        logs=first.body.get("logs", {}),
+        before=body_mapping(first.body, "instances"),
+        after=body_mapping(proof, "instances"),
+        logs={
+            name: body_names(body_mapping(first.body, "logs"), name)
+            for name in body_mapping(first.body, "logs")
+        },
         verdict=verdict.body if verdict else None,
         verdict_at=verdict.at if verdict else None,
         events=events,
@@ -67,22 +85,30 @@ def render_incident(incident: Incident) -> str:
     """Return the section, headings from level 2 on."""
     parts = [
         incident.marker,
+        *([incident.verified_marker] if incident.verified_at is not None else []),
         f"## {utc(incident.breach_at)} · {cell(incident.migration_id)} rolled back",
         _summary(incident),
         "### Failure indicators",
         _indicators(incident),
         "### Instances",
-        table(
-            ("instance", "before", "after"),
-            [
-                (name, variant, incident.after.get(name, "not verified"))
-                for name, variant in incident.before.items()
-            ],
-        ),
+        _instances(incident),
         "### Timeline",
         timeline(incident.events) if incident.events else "The journal was not available.",
         "### Logs before the restart",
         *(_logs(incident) or ["No instance was affected, so no log was kept."]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def render_verification(incident: Incident) -> str:
+    """Return the section for a page that told of the incident before it was verified."""
+    parts = [
+        incident.verified_marker,
+        f"## {utc(incident.verified_at)} · {cell(incident.migration_id)} rollback verified",
+        f"The incident of {utc(incident.breach_at)} above was written before this.",
+        _summary(incident),
+        "### Instances",
+        _instances(incident),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -107,19 +133,20 @@ def describe(event: Event) -> str:
         for key in ("step", "act", "state", "variant", "decision", "outcome", "reason", "path")
         if body.get(key)
     ]
-    named = body.get("instances")
+    named = body_names(body)
     if named:
         words.append(f"{len(named)} instances")
     if event.kind == EventKind.VERDICT:
-        words += [str(reason.get("text", "")) for reason in body.get("reasons", ())]
-    if "breach_to_rollback_seconds" in body:
-        words.append(f"{body['breach_to_rollback_seconds']:.1f} s after the breach")
+        words += [str(reason.get("text", "")) for reason in body_mappings(body, "reasons")]
+    took = body_number(body, "breach_to_rollback_seconds")
+    if took is not None:
+        words.append(f"{took:.1f} s after the breach")
     return ", ".join(word for word in words if word)
 
 
 def indicators(verdict: Mapping[str, Any]) -> str:
     """Return the criteria of a verdict with value, threshold, series and query."""
-    reasons = verdict.get("reasons", ())
+    reasons = body_mappings(verdict, "reasons")
     rows = [
         (
             reason.get("criterion", ""),
@@ -137,6 +164,14 @@ def indicators(verdict: Mapping[str, Any]) -> str:
     ]
     head = ("criterion", "value", "threshold", "series", "finding")
     return "\n\n".join(filter(None, (table(head, rows), "\n".join(queries))))
+
+
+def _instances(incident: Incident) -> str:
+    rows = [
+        (name, variant, incident.after.get(name, "not verified"))
+        for name, variant in incident.before.items()
+    ]
+    return table(("instance", "before", "after"), rows)
 
 
 def _indicators(incident: Incident) -> str:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from feed_migration import phases
 from feed_migration.chain import GENESIS_HASH, VerifyResult, canonical_json, link, verify_chain
-from feed_migration.errors import MigrationActive
+from feed_migration.errors import JournalUnavailable, MigrationActive
 from feed_migration.events import Event, EventKind
 from feed_migration.fence import read_epoch
 from feed_migration.journal_db import EVENTS, LOCK_WAIT_SECONDS, MEASUREMENTS, JournalDatabase
@@ -47,13 +47,23 @@ class Journal:
         self._database = JournalDatabase(url, lock_wait_seconds=lock_wait_seconds)
         self._home = home or _directory_of(self._database.url)
         if self._home is not None:
-            Spool(self._home / "journal.spool.jsonl").absorb(self._absorb)
+            self.absorb(Spool(self._home / "journal.spool.jsonl"))
 
     def hurried(self, lock_wait_seconds: float) -> Self:
         """Return the same journal for a caller that cannot wait long for a lock."""
         other = copy(self)
         other._database = self._database.hurried(lock_wait_seconds)  # noqa: SLF001 - our own kind
         return other
+
+    def absorb(self, spool: Spool) -> None:
+        """Append what `spool` holds, in order and each event once, and empty it."""
+        try:
+            spool.absorb(self._absorb)
+        except OSError as error:
+            raise JournalUnavailable(
+                f"{spool.path}: cannot be absorbed ({error.strerror})",
+                "it holds the events of a rollback: make it readable and writable, then repeat",
+            ) from error
 
     def append(self, kind: str, *, migration_id: str, actor: str, body: Mapping[str, Any]) -> Event:
         """Append one event (`events.EventKind`) and return it; it is on disk."""

@@ -58,9 +58,16 @@ class JournalDatabase:
     """Transactions on the journal's tables; every database error becomes `JournalUnavailable`."""
 
     def __init__(self, url: str, *, lock_wait_seconds: float = LOCK_WAIT_SECONDS) -> None:
-        self.url = sa.make_url(url)
-        self.sqlite = self.url.get_backend_name() == "sqlite"
-        self._engine = self._create_engine(lock_wait_seconds)
+        try:
+            self.url = sa.make_url(url)
+            self.sqlite = self.url.get_backend_name() == "sqlite"
+            self._engine = self._create_engine(lock_wait_seconds)
+        except (sa.exc.SQLAlchemyError, ImportError, ValueError) as error:
+            # the URL may hold a password: only its scheme is repeated
+            raise JournalUnavailable(
+                f"journal {url.partition('://')[0]}://…: {type(error).__name__}",
+                "correct journal_url in deployment.yaml, or install the driver that it names",
+            ) from error
         self._prepare()
 
     def hurried(self, lock_wait_seconds: float) -> Self:

@@ -1,7 +1,8 @@
 """Where a migration is: the transition table, and the fold of its events into a state. Pure.
 
 The journal is the authority, so the fold never fails on what is written there: an event that the
-table does not allow, or a promotion without proof, changes nothing and is listed in `ignored`.
+table does not allow, a promotion without proof, or a step other than the held one, changes nothing
+and is listed in `ignored`. A body of odd types counts as one without these facts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,7 +10,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from feed_migration.events import Event, EventKind
+from feed_migration.events import (
+    Event,
+    EventKind,
+    body_epoch,
+    body_mappings,
+    body_names,
+    body_number,
+)
 from feed_migration.model import Decision
 
 
@@ -74,6 +82,7 @@ class MigrationState:
     `proven` holds the steps whose current run has a Promote, by the gate or by a person with a
     reason; `exposed` the instances that may be on native: intended counts, until ccxt is confirmed.
     `epoch` fences the forward acts; a rollback took `rollback_epoch`. Times are unix seconds.
+    `held_step` is the step of the last hold; only it goes on from there.
     """
 
     migration_id: str = ""
@@ -87,6 +96,7 @@ class MigrationState:
     ended_at: float | None = None
     step: str | None = None
     phase: str | None = None
+    held_step: str = ""
     run: str = ""
     runs: tuple[tuple[str, str], ...] = ()
     steps: tuple[Mapping[str, Any], ...] = ()
@@ -125,7 +135,7 @@ def apply(state: MigrationState, event: Event) -> MigrationState:
     """Return the state after one more event."""
     status = transition(state.status, event.kind)
     # what may have been exposed stays exposed, whether or not it was allowed
-    if status is None or _unproven(state, event):
+    if status is None or _unproven(state, event) or _passes_hold(state, event):
         return replace(_exposure(state, event), ignored=(*state.ignored, event.seq))
     effect = _EFFECTS.get(EventKind(event.kind))
     after = effect(state, event) if effect else state
@@ -144,6 +154,12 @@ def promotion_refusal(state: MigrationState, step: str) -> str:
         return f"earlier steps are not promoted: {', '.join(sorted(missing))}"
     if facts.get("gated") and step not in state.proven:
         return f"the gate of {step} gave no Promote"
+    return _hold_refusal(state, step)
+
+
+def _hold_refusal(state: MigrationState, step: str) -> str:
+    if _is_held_elsewhere(state, step):
+        return f"the migration is held at {state.held_step}"
     if state.status is Status.HELD and step not in state.proven:
         return f"{step} is held and nobody promoted it with a reason"
     return ""
@@ -159,6 +175,16 @@ def _unproven(state: MigrationState, event: Event) -> bool:
     return False
 
 
+def _passes_hold(state: MigrationState, event: Event) -> bool:
+    """Whether the event would take a held migration on at another step than the held one."""
+    step = str(event.body.get("step", ""))
+    return event.kind == EventKind.STEP_STARTED and _is_held_elsewhere(state, step)
+
+
+def _is_held_elsewhere(state: MigrationState, step: str) -> bool:
+    return state.status is Status.HELD and state.held_step not in {"", step}
+
+
 def _earlier(state: MigrationState, step: str) -> set[str]:
     names = [str(facts.get("name")) for facts in state.steps]
     return set(names[: names.index(step)]) if step in names else set()
@@ -172,8 +198,8 @@ def _migration_started(state: MigrationState, event: Event) -> MigrationState:
         plan_name=str(body.get("plan", "")),
         plan_sha256=str(body.get("plan_sha256", "")),
         run_key=str(body.get("run_key", "")),
-        epoch=int(body.get("epoch", 0)),
-        steps=tuple(body.get("steps", ())),
+        epoch=body_epoch(body),
+        steps=body_mappings(body, "steps"),
         started_at=event.at,
     )
 
@@ -206,7 +232,7 @@ def _verdict(state: MigrationState, event: Event) -> MigrationState:
     if decision == Decision.PROMOTE:
         return replace(state, proven=state.proven | {step})
     if decision == Decision.ROLLBACK and state.breach_at is None:
-        state = replace(state, breach_at=float(event.body.get("breach_at") or event.at))
+        state = replace(state, breach_at=body_number(event.body, "breach_at") or event.at)
     return replace(state, proven=state.proven - {step})
 
 
@@ -242,15 +268,18 @@ def _step_promoted(state: MigrationState, event: Event) -> MigrationState:
 
 
 def _held(state: MigrationState, event: Event) -> MigrationState:
-    return replace(state, reason=str(event.body.get("reason", "")))
+    step = str(event.body.get("step") or state.step or "")
+    return replace(state, reason=str(event.body.get("reason", "")), held_step=step)
 
 
 def _rollback_started(state: MigrationState, event: Event) -> MigrationState:
-    breach = state.breach_at if state.breach_at is not None else event.body.get("breach_at")
+    breach = (
+        state.breach_at if state.breach_at is not None else body_number(event.body, "breach_at")
+    )
     return replace(
         state,
-        rollback_epoch=max(state.rollback_epoch, int(event.body.get("epoch", 0))),
-        breach_at=float(breach) if breach is not None else event.at,
+        rollback_epoch=max(state.rollback_epoch, body_epoch(event.body)),
+        breach_at=breach if breach is not None else event.at,
         reason=str(event.body.get("reason", "")),
         ended_at=None,
     )
@@ -279,7 +308,7 @@ _EFFECTS = {
 
 def _exposure(state: MigrationState, event: Event) -> MigrationState:
     """Follow which instances may be on native."""
-    named = tuple(event.body.get("instances", ()))
+    named = body_names(event.body)
     if event.kind in {EventKind.ACT_INTENDED, EventKind.ACT_CONFIRMED}:
         if event.body.get("variant") == "native":
             fresh = tuple(name for name in named if name not in state.exposed)

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from feed_migration.errors import JournalUnavailable
 from feed_migration.events import EventKind
 from feed_migration.journal import Journal
 from feed_migration.phases import MigrationState
@@ -17,8 +16,9 @@ LOCK_WAIT_SECONDS = 1.0
 class Recorder:
     """The journal of one rollback, that never stands in its way.
 
-    Once the journal has failed, everything goes to the spool: a journal that comes back half way
-    would otherwise hold the end of the rollback before its beginning.
+    Once the journal has failed, everything goes to the spool, and what an earlier call spooled goes
+    into the journal first: a journal that comes back half way would otherwise hold the end of the
+    rollback before its beginning, and ignore it.
     """
 
     def __init__(
@@ -30,21 +30,16 @@ class Recorder:
         actor: str,
         clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
     ) -> None:
-        self._journal = journal.hurried(LOCK_WAIT_SECONDS) if journal is not None else None
+        self._journal = journal
         self._spool = spool
         self._who = {"migration_id": migration_id, "actor": actor}
         self._clock = clock
+        self._journal = self._ask(lambda patient: patient.hurried(LOCK_WAIT_SECONDS), None)
 
     def write(self, kind: EventKind, body: Mapping[str, Any]) -> None:
         """Keep one event; never raises for want of a journal or a disk."""
-        if self._journal is not None:
-            try:
-                self._journal.append(kind, body=body, **self._who)
-            except JournalUnavailable:
-                self._journal = None
-            else:
-                return
-        self._spool.write(kind, body=body, at=self._clock(), **self._who)
+        if not self._ask(lambda journal: self._append(journal, kind, body), default=False):
+            self._spool.write(kind, body=body, at=self._clock(), **self._who)
 
     def state(self) -> MigrationState:
         """Return where the migration is, an empty state where the journal does not say."""
@@ -54,10 +49,16 @@ class Recorder:
         """Return the highest epoch of the journal, 0 where it does not say."""
         return self._ask(lambda journal: journal.max_epoch(), 0)
 
+    def _append(self, journal: Journal, kind: EventKind, body: Mapping[str, Any]) -> bool:
+        journal.append(kind, body=body, **self._who)
+        return True
+
     def _ask[Answer](self, question: Callable[[Journal], Answer], default: Answer) -> Answer:
         if self._journal is not None:
             try:
+                if not self._spool.is_empty():
+                    self._journal.absorb(self._spool)
                 return question(self._journal)
-            except JournalUnavailable:
+            except Exception:  # noqa: BLE001 - whatever is wrong with it, the fleet goes back
                 self._journal = None
         return default

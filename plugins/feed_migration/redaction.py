@@ -1,6 +1,7 @@
 """Log lines fit for a document: no secrets, no control characters, no endless lines. Pure."""
 
 import re
+from collections.abc import Callable
 
 MAX_CHARACTERS = 400
 REDACTED = "[redacted]"
@@ -14,12 +15,17 @@ _PATTERNS = (
     ),
     re.compile(r"(?P<keep>(?i:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"),
     # user:password@ of a URL
-    re.compile(r"(?P<keep>://)[^\s/@:]+:[^\s/@]+(?=@)"),
-    # JWT, hex and base64 of 32 bytes and more: keys, seeds, signatures
+    re.compile(r"(?P<keep>://)[^\s/@:]*:[^\s/@]+(?=@)"),
+    # JWT and hex of 20 bytes and more
     re.compile(r"(?P<keep>)\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9._-]+"),
     re.compile(r"(?P<keep>)\b[0-9a-fA-F]{40,}\b"),
-    re.compile(r"(?P<keep>)(?<![A-Za-z0-9+_-])[A-Za-z0-9+_-][A-Za-z0-9+/_-]{39,}={0,2}"),
 )
+# base64 of exactly 64 or 32 bytes, both alphabets, padded or not: signatures, keys, seeds
+_EXACT_KEY = re.compile(
+    r"(?<![A-Za-z0-9+_-])(?:[A-Za-z0-9+/_-]{86}(?:==)?|[A-Za-z0-9+/_-]{43}=?)(?![A-Za-z0-9+/_=-])"
+)
+_LONG_RUN = re.compile(r"(?:\./)?(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{40,}={0,2}")
+_PATH_PART = 20
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -27,19 +33,25 @@ def redact(line: str) -> str:
     """Return `line` without what looks like a secret, without control characters, cut to size."""
     line = _CONTROL.sub("", line.rstrip("\r\n"))
     for pattern in _PATTERNS:
-        line = pattern.sub(_replace, line)
+        line = pattern.sub(lambda match: f"{match.group('keep')}{REDACTED}", line)
+    line = _EXACT_KEY.sub(lambda match: _unless(_is_one_case, match.group()), line)
+    line = _LONG_RUN.sub(lambda match: _unless(_is_words_or_path, match.group()), line)
     return line if len(line) <= MAX_CHARACTERS else f"{line[:MAX_CHARACTERS]}…"
 
 
-def _replace(match: re.Match[str]) -> str:
-    # a path of this machine is long too, and it is what the reader needs
-    found = match.group(0)
-    if not match.group("keep") and _looks_like_path_or_words(found):
-        return found
-    return f"{match.group('keep')}{REDACTED}"
+def _unless(harmless: Callable[[str], bool], found: str) -> str:
+    return found if harmless(found) else REDACTED
 
 
-def _looks_like_path_or_words(found: str) -> bool:
-    """A secret of 40 characters has digits and both cases between its separators; names do not."""
+def _is_one_case(found: str) -> bool:
+    """A metric or constant may have a key's length; a key of one case has odds below 1e-9."""
+    return found in {found.lower(), found.upper()}
+
+
+def _is_words_or_path(found: str) -> bool:
+    """A long secret has digits and both cases; of what has all three, only a path may stay."""
+    if _is_one_case(found) or not any(character.isdigit() for character in found):
+        return True
     parts = re.split(r"[/_.-]", found)
-    return max(len(part) for part in parts) < 20 and "+" not in found  # noqa: PLR2004
+    short = max(len(part) for part in parts) < _PATH_PART and "+" not in found
+    return short and found.startswith(("/", "./"))

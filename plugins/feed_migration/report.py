@@ -17,6 +17,7 @@ from feed_migration.incident import (
     incident_from,
     indicators,
     render_incident,
+    render_verification,
     timeline,
 )
 from feed_migration.journal import Journal
@@ -42,6 +43,7 @@ def document_incident(
 ) -> Path:
     """Append the latest rollback of `migration_id` to the deployment's runbook page, once.
 
+    One that was on the page before it was verified gets a second section when it is.
     The journal has all that is needed; `result` and `proof` stand in where it does not answer.
     Returns the page. Raises `EnvironmentUnavailable` where there is nothing to document or the
     page cannot be written.
@@ -49,15 +51,15 @@ def document_incident(
     incident = _incident(journal, migration_id, actor, result=result, proof=proof, now=clock())
     page = deployment.incidents_file
     try:
-        added = _append_once(page, incident)
+        marker = _append_once(page, incident)
     except OSError as error:
         raise EnvironmentUnavailable(
             f"{page}: cannot be written ({error.strerror})", "free the disk, then repeat"
         ) from error
-    if added:
+    if marker:
         spool = Spool(deployment.spool_file)
         recorder = Recorder(journal, spool, migration_id=migration_id, actor=actor, clock=clock)
-        body = {"path": str(page), "marker": incident.marker}
+        body = {"path": str(page), "marker": marker}
         recorder.write(EventKind.INCIDENT_DOCUMENTED, body)
     return page
 
@@ -149,19 +151,28 @@ def _incident(
     )
 
 
-def _append_once(page: Path, incident: Incident) -> bool:
+def _append_once(page: Path, incident: Incident) -> str:
+    """Append what the page lacks of `incident`; returns its marker, "" where it lacks nothing."""
     page.parent.mkdir(parents=True, exist_ok=True)
     with page.open("a+", encoding="utf-8") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         stream.seek(0)
         text = stream.read()
-        if incident.marker in text:
-            return False
-        head = "" if text else _template()
-        stream.write(f"{head}\n{render_incident(incident)}")
-        stream.flush()
-        os.fsync(stream.fileno())
-        return True
+        marker, section = _missing(text, incident)
+        if marker:
+            head = "" if text else _template()
+            stream.write(f"{head}\n{section}")
+            stream.flush()
+            os.fsync(stream.fileno())
+        return marker
+
+
+def _missing(text: str, incident: Incident) -> tuple[str, str]:
+    if incident.marker not in text:
+        return incident.marker, render_incident(incident)
+    if incident.verified_at is not None and incident.verified_marker not in text:
+        return incident.verified_marker, render_verification(incident)
+    return "", ""
 
 
 def _template() -> str:

@@ -170,7 +170,11 @@ def _recorder(
 
 def _epoch(fleet: Fleet, recorder: Recorder, unfinished: int, *, resume: bool) -> int:
     """Return the epoch to act with: that of the unfinished rollback, else one above all."""
-    current = fleet.epoch()
+    try:
+        current = fleet.epoch()
+    except FleetUnavailable:
+        # a damaged fence: the journal's epochs stand in, and the way back overwrites it
+        current = 0
     if resume and unfinished >= current:
         return unfinished
     return 1 + max(current, recorder.max_epoch())

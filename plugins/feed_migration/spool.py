@@ -4,7 +4,6 @@ The next good start of the journal absorbs the file, in order and each line once
 """
 
 import fcntl
-import json
 import os
 import sys
 import uuid
@@ -13,6 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+import msgspec
 
 from feed_migration.chain import canonical_json
 
@@ -58,20 +59,44 @@ class Spool:
         with suppress(OSError):
             self._append(line)
 
+    def is_empty(self) -> bool:
+        """Return whether nothing waits; raises OSError where the file cannot be asked."""
+        try:
+            return self.path.stat().st_size == 0
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+
     def absorb(self, take: Callable[[SpooledEvent], None]) -> int:
         """Hand every event to `take`, then empty the file; returns how many there were.
 
-        A line torn by a full disk or a crash is skipped. If `take` raises, the file stays whole.
+        A line torn by a full disk or a crash, or that is no event, goes to `rejected_path`: it may
+        be evidence. If `take` raises, the file stays whole.
         """
-        if not self.path.exists():
+        if self.is_empty():
             return 0
         with self._locked("r+b") as stream:
-            events = list(_events(stream.read()))
+            events, rejected = _parse(stream.read())
             for event in events:
                 take(event)
+            if rejected:
+                self._keep(rejected)
             stream.truncate(0)
             os.fsync(stream.fileno())
             return len(events)
+
+    @property
+    def rejected_path(self) -> Path:
+        """Lines that could not be read as events, as they were."""
+        return self.path.with_name(f"{self.path.name}.rejected")
+
+    def _keep(self, lines: list[bytes]) -> None:
+        with self.rejected_path.open("ab") as stream:
+            stream.writelines(line + b"\n" for line in lines)
+            stream.flush()
+            os.fsync(stream.fileno())
+        (self._errors or sys.stderr).write(
+            f"{len(lines)} unreadable lines of {self.path} are kept in {self.rejected_path}\n"
+        )
 
     def _append(self, line: str) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +113,13 @@ class Spool:
             yield stream
 
 
-def _events(raw: bytes) -> Iterator[SpooledEvent]:
-    for line in raw.splitlines():
-        with suppress(ValueError, TypeError):
-            yield SpooledEvent(**json.loads(line))
+def _parse(raw: bytes) -> tuple[list[SpooledEvent], list[bytes]]:
+    """Return the events, and the lines that are none."""
+    events: list[SpooledEvent] = []
+    rejected: list[bytes] = []
+    for line in filter(bytes.strip, raw.splitlines()):
+        try:
+            events.append(msgspec.json.decode(line, type=SpooledEvent))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            rejected.append(line)
+    return events, rejected

@@ -169,3 +169,50 @@ def test_an_unknown_instance_is_named(running):
 
 def _impatient(deployment):
     return replace(deployment, fleet=replace(deployment.fleet, ready_deadline_seconds=2.0))
+
+
+def test_a_file_that_cannot_be_written_keeps_only_its_own_instance_back(running):
+    """All others are flipped; then the one is named."""
+    names = [instance.id for instance in running.deployment.instances]
+    path = conf_path(running.deployment, "feed-01")
+    obstacle = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    obstacle.mkdir()
+    try:
+        with pytest.raises(FleetUnavailable, match=r"feed-01\.conf cannot be written"):
+            running.fleet.set_variant(names, "native", epoch=1, max_unavailable=4)
+    finally:
+        obstacle.rmdir()
+
+    others = [name for name in names if name != "feed-01"]
+    running.fleet.wait_ready(others, "native", 15)
+    assert running.variants()["feed-01"] == "ccxt"
+
+
+def test_a_process_that_does_not_die_keeps_only_its_own_instance_back(running):
+    """A stopped process takes no signal but SIGKILL: the others run on the new feed meanwhile."""
+    names = [instance.id for instance in running.deployment.instances]
+    stuck = running.pids()["feed-00"]
+    fleet = SupervisorFleet(running.deployment, monotonic=lambda: 10 * time.monotonic())
+    os.kill(stuck, signal.SIGSTOP)
+    try:
+        with pytest.raises(FleetUnavailable, match="feed-00 does not stop"):
+            fleet.set_variant(names, "native", epoch=1, max_unavailable=4)
+        running.fleet.wait_ready(names[1:], "native", 15)
+    finally:
+        os.kill(stuck, signal.SIGCONT)
+
+    running.fleet.set_variant(names, "native", epoch=1, max_unavailable=4)
+    running.fleet.wait_ready(names, "native", 15)
+
+
+def test_a_damaged_fence_does_not_stop_the_way_back(running):
+    """Forward it is an error; back to ccxt it is overwritten."""
+    running.fleet.set_variant(["feed-00"], "native", epoch=1)
+    running.deployment.fence_file.write_text("many\n")
+    with pytest.raises(FleetUnavailable, match="unreadable"):
+        running.fleet.set_variant(["feed-01"], "native", epoch=1)
+
+    running.fleet.set_variant(["feed-00"], "ccxt", epoch=2)
+
+    assert running.fleet.epoch() == 2
+    running.fleet.wait_ready(["feed-00"], "ccxt", 15)

@@ -145,6 +145,17 @@ TestMigration.settings = settings(
     suppress_health_check=[HealthCheck.too_slow],
 )
 
+ODD = st.sampled_from([None, "", "many", [], {}, [None], [{}], {"feed-00": None}, True, -1, 1e400])
+odd_bodies = st.dictionaries(
+    st.sampled_from(
+        [
+            *("step", "run", "decision", "reason", "epoch", "variant", "instances", "outcome"),
+            *("breach_at", "steps", "plan", "plan_sha256", "run_key", "phase", "act"),
+        ]
+    ),
+    ODD,
+)
+
 bodies = st.fixed_dictionaries(
     {},
     optional={
@@ -226,3 +237,44 @@ def test_a_rolled_back_migration_never_goes_forward_again(history):
 def test_a_kind_from_another_version_changes_nothing(kind):
     """It is not in the table, so it has no transition."""
     assert transition(Status.RUNNING, kind) is None
+
+
+@given(st.lists(st.tuples(st.sampled_from([*EventKind]), odd_bodies | bodies), max_size=25))
+@settings(max_examples=300, deadline=None)
+def test_the_fold_never_fails_on_odd_bodies(history):
+    """Wrong types, nulls and infinities change what they can, and the way back stays open."""
+    state = fold([])
+    for begun in ([], [_begun()]):
+        events = [_event(seq, kind, body) for seq, (kind, body) in enumerate(history, start=2)]
+        state = fold([*begun, *events])
+        assert isinstance(state.epoch, int)
+        assert isinstance(state.rollback_epoch, int)
+    back = fold([_event(99, EventKind.ROLLBACK_STARTED, EPOCH_BODY)], state)
+    assert back.status is Status.ROLLING_BACK
+
+
+def _held_at(step):
+    return fold(
+        [
+            _begun(),
+            _event(2, EventKind.STEP_STARTED, {"step": step}),
+            _event(3, EventKind.HELD, {"step": step, "reason": "coverage"}),
+        ]
+    )
+
+
+@pytest.mark.parametrize("step", ["preflight", "shadow", "cutover-50", ""])
+@pytest.mark.parametrize("kind", [EventKind.STEP_STARTED, EventKind.STEP_PROMOTED])
+def test_another_step_does_not_end_a_hold(step, kind):
+    """Who was refused, or told a step again, must not let the migration run on."""
+    state = apply(_held_at("cutover-10"), _event(4, kind, {"step": step, "run": "2"}))
+    assert (state.status, state.step, state.ignored) == (Status.HELD, "cutover-10", (4,))
+
+
+def test_the_held_step_itself_goes_on():
+    """A person starts its gate again."""
+    state = apply(
+        _held_at("cutover-10"),
+        _event(4, EventKind.STEP_STARTED, {"step": "cutover-10", "run": "2"}),
+    )
+    assert (state.status, state.run) == (Status.RUNNING, "2")

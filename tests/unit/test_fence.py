@@ -50,3 +50,21 @@ def test_an_unreadable_epoch_is_an_error_with_a_remedy(fence):
     fence.path.write_text("many\n")
     with pytest.raises(FleetUnavailable, match="audit export"):
         admit(fence, 1)
+
+
+@pytest.mark.parametrize("garbage", [b"many\n", b"\xff\xfe", b"1.5", b"null"])
+def test_the_way_back_overwrites_an_unreadable_epoch(fence, garbage):
+    """A damaged file must not keep the fleet on a bad feed; from then on it fences again."""
+    fence.path.parent.mkdir()
+    fence.path.write_bytes(garbage)
+    with fence.admitted(4, repair=True):
+        assert read_epoch(fence.path) == 4
+    with pytest.raises(StaleEpoch), fence.admitted(3, repair=True):
+        pass
+
+
+def test_a_fence_that_cannot_be_written_is_said(fence):
+    """The fleet is not touched, and the reader learns which file it is."""
+    fence.path.mkdir(parents=True)
+    with pytest.raises(FleetUnavailable, match="epoch"), fence.admitted(4, repair=True):
+        pass

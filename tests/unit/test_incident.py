@@ -7,7 +7,7 @@ import yaml
 
 from feed_migration import rollback
 from feed_migration.deployment import load_deployment
-from feed_migration.errors import EnvironmentUnavailable
+from feed_migration.errors import DeploymentError, EnvironmentUnavailable, RollbackUnverified
 from feed_migration.incident import incident_from
 from feed_migration.journal import Journal
 from feed_migration.markdown import cell, code, code_block
@@ -126,3 +126,51 @@ def test_foreign_text_cannot_break_out_of_the_page():
     block = code_block(["```", "# heading"])
     assert block.startswith("````text\n")
     assert block.endswith("\n````")
+
+
+def test_a_rollback_verified_later_is_said_on_the_page(deployment, journal):
+    """The page was written while an instance was dry; the proof that came later is added, once."""
+    fleet, migration_id = MemoryFleet(), begin(journal)
+    fleet.variant["feed-03"] = "native"
+    fleet.dry.add("feed-03")
+    spool = Spool(deployment.spool_file, io.StringIO())
+    rollback.revert(fleet, journal, migration_id, "ana", "gate said so", spool=spool)
+    with pytest.raises(RollbackUnverified):
+        rollback.verify(fleet, journal, migration_id, "ana", deadline_seconds=0.1, spool=spool)
+    first = document_incident(deployment, journal, migration_id, "ana").read_text()
+    assert "| breach to verified rollback | not verified |" in first
+
+    fleet.dry.clear()
+    rollback.verify(fleet, journal, migration_id, "ana", spool=spool)
+    page = document_incident(deployment, journal, migration_id, "ana").read_text()
+    again = document_incident(deployment, journal, migration_id, "ana").read_text()
+
+    later = page.removeprefix(first)
+    assert page.startswith(first)
+    assert "rollback verified" in later
+    assert "| feed-03 | native | ccxt |" in later
+    assert "| breach to verified rollback | 0." in later
+    assert "not verified" not in later
+    assert again == page
+
+
+@pytest.mark.parametrize("odd", [None, "soon", ["x"], {"a": 1}])
+def test_an_incident_with_odd_bodies_is_still_documented(deployment, journal, odd):
+    """Events of another version or hand lose their figures, not the page."""
+    migration_id = begin(journal)
+    body = {"epoch": odd, "reason": odd, "breach_at": odd, "instances": odd, "logs": odd}
+    for kind in ("rollback_started", "rollback_verified"):
+        body = {**body, "breach_to_rollback_seconds": odd}
+        journal.append(kind, migration_id=migration_id, actor="ana", body=body)
+    page = document_incident(deployment, journal, migration_id, "ana").read_text()
+    assert f"{migration_id} rolled back" in page.replace("\\", "")
+
+
+@pytest.mark.parametrize("name", ["PROMETHEUS_URL", "AIRFLOW_URL"])
+@pytest.mark.parametrize("url", ["http://ana:hunter2@prom:9090", "prom:9090", "ftp://hunter2"])
+def test_a_url_of_the_environment_is_checked_like_one_of_the_file(deployment, name, url):
+    """A password in it would reach messages and links; the refusal does not repeat it."""
+    with pytest.raises(DeploymentError, match=name) as caught:
+        load_deployment(deployment.home, {name: url})
+    assert "hunter2" not in str(caught.value)
+    assert load_deployment(deployment.home, {name: "http://prom:9090"}).home == deployment.home

@@ -172,3 +172,13 @@ def test_the_database_itself_refuses_to_rewrite_history(path, journal):
                 connection.execute(statement)
     finally:
         connection.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["frobdb://u:secret@h/x", "postgresql+psycopg2://u:secret@h:abc/x", "://"]
+)
+def test_an_unusable_url_is_an_unavailable_journal(url):
+    """A rollback goes on without a journal whose URL is wrong, and no password is shown."""
+    with pytest.raises(JournalUnavailable, match="journal_url") as refusal:
+        Journal(url)
+    assert "secret" not in str(refusal.value)

@@ -1,6 +1,7 @@
 """What goes from a log into a document carries no secret and breaks nothing."""
 
 import base64
+import random
 
 import pytest
 
@@ -27,12 +28,24 @@ def test_a_key_is_removed_in_every_encoding(secret, line):
     assert "[redacted]" in redact(line.format(secret))
 
 
+@pytest.mark.parametrize("size", [32, 64])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("line", ["got {} from", "{}", "at /v1/{}.", "[{}]", "'{}'"])
+def test_no_key_passes_as_a_path(size, encode, line):
+    """Some keys have a separator every few characters, as a path has; none may pass."""
+    dice = random.Random(size)
+    keys = [encode(dice.randbytes(size)).decode() for _ in range(3000)]
+    forms = [form for key in keys for form in (key, key.rstrip("="))]
+    assert [form for form in forms if form in redact(line.format(form))] == []
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
         ("password=hunter2 user=ana", "password=[redacted] user=ana"),
         ("Authorization: Bearer abc.def", "Authorization: [redacted]"),
         ("redis://bob:pass@10.0.0.1/0", "redis://[redacted]@10.0.0.1/0"),
+        ("redis://:pass@10.0.0.1/0", "redis://[redacted]@10.0.0.1/0"),
         ("token: 'a b'", "token: [redacted] b'"),
     ],
 )
@@ -48,6 +61,8 @@ def test_named_secrets_are_removed_and_the_rest_stays(line, expected):
         'File "/opt/backpack/releases/current/plugins/backpack_feed/connection.py", line 42',
         "ConnectionResetError: [Errno 104] Connection reset by peer",
         "backpack_feed_symbol_snapshot_age_seconds is 61.2",
+        "backpack_feed_symbol_snapshot_age_seconds_m is a name of 43 characters",
+        "./releases/2026_10_02/Plugins/backpack_feed/native/book.py",
     ],
 )
 def test_ordinary_lines_stay_as_they_are(line):

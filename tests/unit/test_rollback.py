@@ -2,6 +2,8 @@
 
 import io
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -238,3 +240,84 @@ def test_data_must_flow_on_every_instance(journal, spool, exposed, fault):
 
     assert caught.value.instances == ("feed-07",)
     assert journal.state(migration_id).status is Status.ROLLING_BACK
+
+
+def locked(tmp_path):
+    """Somebody holds the journal's write lock: appends wait and give up, reading goes on."""
+    connection = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    return closing(connection)
+
+
+def test_a_journal_that_comes_back_has_the_beginning_before_the_end(
+    tmp_path, journal, spool, exposed
+):
+    """What `revert` had to spool is in the journal before `verify` adds its proof."""
+    fleet, migration_id = exposed
+    with locked(tmp_path):
+        revert(fleet, journal, migration_id, spool)
+    assert "rollback_started" in spool.path.read_text()
+
+    verify(fleet, journal, migration_id, spool)
+
+    state = journal.state(migration_id)
+    assert (state.status, state.ignored) == (Status.ROLLED_BACK, ())
+    assert spool.path.read_text() == ""
+
+
+def test_what_cannot_be_absorbed_yet_keeps_the_proof_behind_it(tmp_path, journal, spool, exposed):
+    """The journal stays locked for all of the rollback; the next start puts it in, in order."""
+    fleet, migration_id = exposed
+    with locked(tmp_path):
+        result = revert(fleet, journal, migration_id, spool)
+        verify(fleet, journal, migration_id, spool, breach_at=result.breach_at)
+
+    state = Journal(tmp_path / "journal.db").state(migration_id)
+    assert (state.status, state.ignored) == (Status.ROLLED_BACK, ())
+
+
+def test_a_spooled_line_of_another_shape_is_kept_aside(tmp_path, journal, spool, exposed):
+    """It must not keep the journal from opening for ever, and it may be evidence."""
+    _, migration_id = exposed
+    who = {"migration_id": migration_id, "actor": "ana", "at": 1.0}
+    spool.write("audit_note", body={"text": "kept"}, **who)
+    with spool.path.open("a") as stream:
+        stream.write('{"id":"x","at":"noon","migration_id":"m","kind":"k","actor":"a","body":7}\n')
+
+    notes = Journal(tmp_path / "journal.db").events(migration_id, "audit_note")
+
+    assert [note.body["text"] for note in notes] == ["kept"]
+    assert '"at":"noon"' in spool.rejected_path.read_text()
+    assert spool.is_empty()
+
+
+class Unpredictable(Journal):
+    """A journal that fails in a way that nobody thought of."""
+
+    def state(self, migration_id):
+        raise RuntimeError(migration_id)
+
+    max_epoch = append = state
+
+
+def test_a_journal_that_fails_in_any_way_does_not_stop_a_rollback(tmp_path, spool, exposed):
+    """Not only by the error that it promises."""
+    fleet, migration_id = exposed
+    journal = Unpredictable(tmp_path / "journal.db")
+    revert(fleet, journal, migration_id, spool)
+    verify(fleet, journal, migration_id, spool, breach_at=1.0)
+    assert fleet.native == []
+    assert "rollback_verified" in spool.path.read_text()
+
+
+def test_an_unreadable_fence_does_not_stop_a_rollback(journal, spool, exposed):
+    """The journal's epochs stand in for it."""
+    fleet, migration_id = exposed
+    highest = journal.max_epoch()
+
+    def unreadable():
+        raise FleetUnavailable("fence is unreadable")
+
+    fleet.epoch = unreadable
+    assert revert(fleet, journal, migration_id, spool).epoch == highest + 1
+    assert fleet.native == []

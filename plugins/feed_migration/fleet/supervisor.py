@@ -3,18 +3,21 @@
 The flag of an instance is in its file below `include_dir`; the file is what the instance becomes
 on any start, so it is written first. Converging means: write the file, let supervisord read it,
 restart what supervisord then calls changed. So the next attempt completes one cut short anywhere.
+An instance that cannot be acted on is named when all others are done.
 """
 
 import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from feed_migration.deployment import Deployment, Instance
 from feed_migration.durable import write_text
-from feed_migration.errors import FleetUnavailable, NotReady, UsageError
+from feed_migration.errors import FleetUnavailable, InstanceStuck, NotReady, UsageError
 from feed_migration.fence import Fence
 from feed_migration.fleet.base import InstanceStatus, Variant
+from feed_migration.fleet.setbacks import Setbacks
 from feed_migration.fleet.snapshot import read_statuses
 from feed_migration.fleet.supervisor_conf import STOP_WAIT_SECONDS, conf_path, program_conf
 from feed_migration.fleet.supervisor_rpc import RUNNING, STOPPED, SupervisorRpc
@@ -86,7 +89,7 @@ class SupervisorFleet:
         pending = instances if len(instances) <= size else self._wrong(instances, variant, epoch)
         batches = list(itertools.batched(pending, size, strict=False))
         for number, batch in enumerate(batches, start=1):
-            with self._fence.admitted(epoch):
+            with self._fence.admitted(epoch, repair=variant == "ccxt"):
                 self._converge(batch, variant, epoch)
             if number < len(batches):
                 self.wait_ready(_ids(batch), variant, self.ready_deadline_seconds)
@@ -116,12 +119,15 @@ class SupervisorFleet:
     def stop_shadow(self, epoch: int) -> None:
         """Stop the shadow instances and remove their files."""
         names = _ids(self._deployment.shadow_instances)
+        setbacks = Setbacks()
         with self._fence.admitted(epoch):
             for name in names:
-                conf_path(self._deployment, name).unlink(missing_ok=True)
+                with setbacks.of(name):
+                    self._unlink(name)
             if names:
-                self._rpc.reload()
-                self._stop([name for name in names if name in self._rpc.states()])
+                self._reload(setbacks)
+                self._stop([name for name in names if name in self._rpc.states()], setbacks)
+        setbacks.check()
 
     def log_tails(self, ids: Sequence[str], lines: int) -> dict[str, tuple[str, ...]]:
         """Return the last `lines` log lines of each of `ids`, redacted."""
@@ -138,7 +144,7 @@ class SupervisorFleet:
         return [known[name] for name in ids]
 
     def _wrong(self, instances: Sequence[Instance], variant: Variant, epoch: int) -> list[Instance]:
-        with self._fence.admitted(epoch):
+        with self._fence.admitted(epoch, repair=variant == "ccxt"):
             added, changed, _ = self._rpc.reload()
             states = self._rpc.states()
         return [
@@ -150,35 +156,83 @@ class SupervisorFleet:
         ]
 
     def _converge(self, instances: Sequence[Instance], variant: Variant, epoch: int) -> None:
+        setbacks = Setbacks()
         for instance in instances:
             self._fence.check(epoch)
-            self._write(instance, variant)
+            with setbacks.of(instance.id):
+                self._write(instance, variant)
         self._fence.check(epoch)
-        added, changed, _ = self._rpc.reload()
-        stale = [name for name in _ids(instances) if name in changed]
-        self._stop(stale)
-        for name in _ids(instances):
-            if name in added or name in stale:
-                self._rpc.add(name)
-            # also wakes supervisord, which would notice the new group only within a second
+        added, changed = self._reload(setbacks)
+        # whose file could not be written stays as it is: a restart would bring the wrong feed
+        names = setbacks.spared(_ids(instances))
+        stale = [name for name in names if name in changed]
+
+        def revive(name: str) -> None:
+            self._rpc.add(name)
+            # wakes supervisord, which would notice the new group only within a second
             self._rpc.start(name)
 
-    def _stop(self, names: Sequence[str]) -> None:
-        """Stop all `names` at once, wait until they are down, and forget them."""
         for name in names:
-            self._rpc.stop(name)
+            with setbacks.of(name):
+                if name in added:
+                    revive(name)
+                elif name not in changed:
+                    self._rpc.start(name)
+        self._stop(stale, setbacks, then=revive)
+        setbacks.check()
+
+    def _reload(self, setbacks: Setbacks) -> tuple[frozenset[str], frozenset[str]]:
+        """Let supervisord read all files; returns which programs are new and which changed."""
+        try:
+            added, changed, _ = self._rpc.reload()
+        except FleetUnavailable as error:
+            setbacks.check(error)
+            raise
+        return added, changed
+
+    def _stop(
+        self,
+        names: Sequence[str],
+        setbacks: Setbacks,
+        then: Callable[[str], None] | None = None,
+    ) -> None:
+        """Stop all `names` at once; each that is down is forgotten, and `then` is called for it."""
+        for name in names:
+            with setbacks.of(name):
+                self._rpc.stop(name)
+        left = setbacks.spared(names)
         began, reminded = self._monotonic(), False
-        while up := self._still_up(names):
+        while left:
+            left = self._forget_down(left, setbacks, then)
             waited = self._monotonic() - began
             if waited >= _STOP_DEADLINE_SECONDS:
-                raise FleetUnavailable(f"{', '.join(up)} does not stop", "kill it, then repeat")
+                break
             if waited >= _REMINDER_SECONDS and not reminded:
                 reminded = True
-                for name in up:
-                    self._rpc.remind(name)
-            self._sleep(_POLL_SECONDS)
+                self._remind(left, setbacks)
+            if left:
+                self._sleep(_POLL_SECONDS)
+        for name in left:
+            with setbacks.of(name):
+                raise InstanceStuck(f"{name} does not stop", "kill it, then repeat")
+
+    def _forget_down(
+        self, names: Sequence[str], setbacks: Setbacks, then: Callable[[str], None] | None
+    ) -> list[str]:
+        """Return those of `names` that are still up."""
+        up = self._still_up(names)
         for name in names:
-            self._rpc.remove(name)
+            if name not in up:
+                with setbacks.of(name):
+                    self._rpc.remove(name)
+                    if then is not None:
+                        then(name)
+        return up
+
+    def _remind(self, names: Sequence[str], setbacks: Setbacks) -> None:
+        for name in names:
+            with setbacks.of(name):
+                self._rpc.remind(name)
 
     def _still_up(self, names: Sequence[str]) -> list[str]:
         states = self._rpc.states()
@@ -198,9 +252,14 @@ class SupervisorFleet:
         try:
             write_text(path, program_conf(self._deployment, instance, variant))
         except OSError as error:
-            raise FleetUnavailable(
-                f"{path} cannot be written ({error.strerror})", "free the disk or fix its rights"
-            ) from error
+            raise _stuck_file(path, error) from error
+
+    def _unlink(self, name: str) -> None:
+        path = conf_path(self._deployment, name)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise _stuck_file(path, error) from error
 
     def _statuses(self, instances: Sequence[Instance]) -> tuple[InstanceStatus, ...]:
         statuses = read_statuses(instances)
@@ -219,6 +278,12 @@ class SupervisorFleet:
         except FleetUnavailable:
             return dict.fromkeys(_ids(instances), "supervisord does not answer")
         return {name: f"supervisor: {states.get(name, 'not added')}" for name in _ids(instances)}
+
+
+def _stuck_file(path: Path, error: OSError) -> InstanceStuck:
+    return InstanceStuck(
+        f"{path} cannot be written ({error.strerror})", "free the disk or fix its rights"
+    )
 
 
 def _ids(instances: Iterable[Instance]) -> tuple[str, ...]:

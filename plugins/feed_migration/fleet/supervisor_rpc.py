@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
-from feed_migration.errors import FleetUnavailable
+from feed_migration.errors import FleetUnavailable, InstanceStuck
 
 TIMEOUT_SECONDS = 10.0
 RUNNING = frozenset({"STARTING", "RUNNING", "BACKOFF"})
@@ -18,7 +18,7 @@ STOPPED = frozenset({"STOPPED", "EXITED", "FATAL", "UNKNOWN"})
 class SupervisorRpc:
     """The few calls a fleet needs; each program is the only one of its process group.
 
-    Raises `FleetUnavailable` when supervisord does not answer or refuses a call.
+    Raises `FleetUnavailable` when supervisord does not answer, `InstanceStuck` when it refuses.
     """
 
     def __init__(self, socket_path: Path, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
@@ -77,7 +77,7 @@ class SupervisorRpc:
         except xmlrpc.client.Fault as fault:
             if fault.faultCode in tolerate:
                 return None
-            raise FleetUnavailable(
+            raise InstanceStuck(
                 f"supervisord refused {method}{arguments}: {fault.faultString}",
                 "read supervisord.log in the state directory",
             ) from fault
