@@ -68,3 +68,23 @@ def test_an_early_phase_cannot_be_skipped_without_both_tick_and_reason(
     with pytest.raises(GateNotPassed, match="dry_run, shadow"):
         join_migration(journal, PLAN, late, run_state=over)
     assert journal.events() == []
+
+
+def test_a_cutover_that_never_moved_the_fleet_cannot_be_waived(journal: Journal):
+    """A reason stands in for a proof, not for the act."""
+    late = replace(BOB, steps=("stabilisation",), waive=True, reason="because")
+    with pytest.raises(GateNotPassed, match="cutover-50, cutover-100"):
+        join_migration(journal, PLAN, late, run_state=over)
+    assert journal.events() == []
+
+
+def test_a_cutover_that_moved_the_fleet_can_be_waived(journal: Journal):
+    """Its gate is what the person answers for."""
+    migration_id = join_migration(journal, PLAN, ANN, run_state=over)
+    for step in ("cutover-50", "cutover-100"):
+        body = {"act": "set_variant", "variant": "native", "step": step, "instances": ["feed-00"]}
+        for kind in ("act_intended", "act_confirmed"):
+            journal.append(kind, migration_id=migration_id, actor="ann", body=body)
+    late = replace(BOB, steps=("stabilisation",), waive=True, reason="because")
+    join_migration(journal, PLAN, late, run_state=over)
+    assert "cutover-100" in journal.state(migration_id).promoted

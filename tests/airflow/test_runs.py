@@ -37,6 +37,7 @@ def test_a_breach_takes_the_fleet_back_and_fails_the_run(stage: Stage):
     assert stage.run("backpack_migration") == "failed"
     assert stage.natives == []
     kinds = stage.kinds()
+    assert kinds.count("rollback_started") == 1
     assert kinds.index("rollback_started") < kinds.index("rollback_verified")
     assert kinds.index("rollback_verified") < kinds.index("incident_documented")
     journal = stage.journal
@@ -108,3 +109,19 @@ def test_the_rollback_dag_takes_back_a_half_done_migration(stage: Stage):
     assert "consumers complain" in json.dumps(
         [event.body for event in stage.journal.events(kind="rollback_started")]
     )
+
+
+def test_a_journal_that_is_away_for_a_moment_costs_a_good_run_nothing(stage: Stage, monkeypatch):
+    """Airflow knows that every task succeeded, so the way back asks the journal again first."""
+    from feed_migration.orchestration import runtime as runtimes
+
+    real, asked = runtimes.journal_for_rollback, []
+
+    def away_at_first(place):
+        asked.append(place)
+        return real(place) if len(asked) > 1 else None
+
+    monkeypatch.setattr(runtimes, "journal_for_rollback", away_at_first)
+    assert stage.run("backpack_dry_run") == "success"
+    assert len(asked) == 2
+    assert "rollback_started" not in stage.kinds()

@@ -1,7 +1,7 @@
 """Forward acts as tasks: `cutover.advance` moves the fleet, and only the journal proves a step."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
@@ -13,9 +13,6 @@ from feed_migration.orchestration.actor import actor_of
 from feed_migration.orchestration.place import Place
 from feed_migration.orchestration.runtime import Runtime, open_runtime
 from feed_migration.phases import Status
-
-if TYPE_CHECKING:
-    from feed_migration.journal import Journal
 
 BEGIN = "begin"
 
@@ -53,13 +50,19 @@ def migration_of(context: Mapping[str, Any], task_id: str = BEGIN) -> str:
     return str(migration_id)
 
 
-def note_start(journal: "Journal", migration_id: str, step: str, actor: str) -> None:
-    """Write that work on `step` begins, once; its gate may already be at a later run."""
-    state = journal.state(migration_id)
+def note_start(runtime: Runtime, migration_id: str, step: str, actor: str) -> None:
+    """Write that work on `step` begins, once; its gate may already be at a later run.
+
+    Raises before it writes where the step may not begin: the event alone would end a hold.
+    """
+    runtimes.require_open(runtime, step, migration_id)
+    state = runtime.journal.state(migration_id)
     if state.step == step:
         return
     body = {"step": step, "run": dict(state.runs).get(step, "1")}
-    journal.append(EventKind.STEP_STARTED, migration_id=migration_id, actor=actor, body=body)
+    runtime.journal.append(
+        EventKind.STEP_STARTED, migration_id=migration_id, actor=actor, body=body
+    )
 
 
 class AdvanceOperator(ActOperator):
@@ -81,7 +84,7 @@ class AdvanceOperator(ActOperator):
         elif state.status is Status.HELD and state.step == self.step:
             self.log.info("%s stands as it was held, its gate runs again", self.step)
         else:
-            note_start(runtime.journal, migration_id, self.step, actor)
+            note_start(runtime, migration_id, self.step, actor)
             result = runtimes.advance(runtime, self.step, migration_id, actor)
             self.log.info("%s: %s", ", ".join(result.acts), ", ".join(result.instances))
 
@@ -115,6 +118,7 @@ class ReportOperator(ActOperator):
         """Return the path of the report."""
         migration_id, actor = migration_of(context), actor_of(context)
         if self.step not in runtime.journal.state(migration_id).promoted:
-            note_start(runtime.journal, migration_id, self.step, actor)
+            note_start(runtime, migration_id, self.step, actor)
+            runtimes.require_native(runtime)
             runtimes.promote(runtime, self.step, migration_id, actor)
         return runtimes.close_promoted(runtime, migration_id, actor)

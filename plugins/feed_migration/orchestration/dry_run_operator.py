@@ -62,7 +62,7 @@ class CheckOperator(ActOperator):
         if self.step in runtime.journal.state(migration_id).promoted:
             self.log.info("%s is promoted already", self.step)
             return
-        note_start(runtime.journal, migration_id, self.step, actor_of(context))
+        note_start(runtime, migration_id, self.step, actor_of(context))
         code = self._run(self.argv(runtime.deployment), {**os.environ, **_environment(runtime)})
         body = {"step": self.step, "check": self.check, "exit_code": code}
         actor = actor_of(context)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
@@ -21,6 +21,10 @@ from feed_migration.orchestration.gate_record import (
 )
 from feed_migration.orchestration.gate_trigger import SETTLE_SECONDS, GateTrigger
 from feed_migration.orchestration.runtime import Runtime, open_runtime
+from feed_migration.phases import Status
+
+if TYPE_CHECKING:
+    from feed_migration.journal import Journal
 
 # What a triggerer may be dead for at the end of a gate before the wait itself fails.
 SLACK_SECONDS = 120.0
@@ -47,8 +51,13 @@ class GateOperator(ActOperator):
     def act(self, runtime: Runtime, context: Any) -> str:
         """Begin or rejoin the run and defer, unless its verdict is in the journal already."""
         migration_id = migration_of(context)
-        if self.step in runtime.journal.state(migration_id).promoted:
+        state = runtime.journal.state(migration_id)
+        if self.step in state.promoted:
             return f"{self.step} is promoted already"
+        # a new run of the held step is how its hold ends; one of another step must not end it
+        held_here = state.status is Status.HELD and state.step == self.step
+        if state.status in {Status.RUNNING, Status.HELD} and not held_here:
+            runtimes.require_open(runtime, self.step, migration_id)
         start = join_gate(
             runtime.journal,
             migration_id=migration_id,
@@ -69,7 +78,13 @@ class GateOperator(ActOperator):
         )
 
     def resume(self, context: Any, event: dict[str, Any]) -> str:
-        """Take the trigger's verdict: promote the step, or fail for good."""
+        """Take the trigger's verdict: promote the step, or fail for good.
+
+        A Rollback needs neither the plan nor a journal that answers.
+        """
+        if event["decision"] == Decision.ROLLBACK:
+            journal = runtimes.journal_for_rollback(self.place)
+            raise self._taken_back(journal, context, migration_of(context), event)
         start = GateStart(
             migration_id=migration_of(context),
             step=self.step,
@@ -88,7 +103,32 @@ class GateOperator(ActOperator):
         if verdict["decision"] == Decision.HOLD:
             body = {"step": self.step, "reason": text}
             runtime.journal.append("held", migration_id=start.migration_id, actor=actor, body=body)
+        if verdict["decision"] == Decision.ROLLBACK:
+            raise self._taken_back(runtime.journal, context, start.migration_id, verdict)
         raise AirflowFailException(f"gate {self.step}: {text}")
+
+    def _taken_back(
+        self,
+        journal: "Journal | None",
+        context: Any,
+        migration_id: str,
+        verdict: dict[str, Any],
+    ) -> AirflowFailException:
+        """Put the fleet back here and now; return the failure to end with.
+
+        The rollback task may have ended before, with a hold. What fails here is left to it.
+        """
+        text = reason = f"gate {self.step}: {explain(verdict)}"
+        state = runtimes.state_if_any(journal, migration_id)
+        if state and state.status in {Status.ROLLING_BACK, Status.ROLLED_BACK}:
+            # begun from outside, or by this task before it was killed: the reason stands
+            reason = state.reason or text
+        try:
+            if state is None or state.status is not Status.PROMOTED:
+                runtimes.revert(self.place, journal, migration_id, actor_of(context), reason)
+        except Exception:
+            self.log.exception("not back on ccxt yet, the task rollback.revert goes on")
+        return AirflowFailException(text)
 
     def _timeout(self, start: GateStart) -> timedelta:
         left_seconds = start.started_unix + self.longest_seconds - self.clock()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from feed_migration.errors import MigrationError
 from feed_migration.model import Decision, Verdict
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.gate_record import (
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 SETTLE_SECONDS = 5.0
 POLL_SECONDS = 1.0
 MIN_PAUSE_SECONDS = 0.1
+# Where the plan itself cannot be read any more
+PLANLESS_LIMIT_SECONDS = 120.0
 UNDER_WAY = frozenset({"running", "held"})
 
 
@@ -120,10 +123,20 @@ class GateTrigger(BaseTrigger):
 
     def _blind(self, error: Exception, since: float) -> dict[str, Any] | None:
         self._gate_run = self._runtime = None
-        gate = self.place.plan().step(self.start.step).gate
-        if gate is None or self.clock() - since <= gate.blind_limit_seconds:
+        limit_seconds, decision = self._blindness()
+        if self.clock() - since <= limit_seconds:
             return None
-        return self._ended(f"not judged since {since:.0f}: {error}", gate.on_blind)
+        return self._ended(f"not judged since {since:.0f}: {error}", decision)
+
+    def _blindness(self) -> tuple[float, Decision]:
+        """Return for how long blindness is borne and how it ends, as the plan says if it can."""
+        try:
+            gate = self.place.plan().step(self.start.step).gate
+        except (MigrationError, KeyError):
+            gate = None
+        if gate is None:
+            return PLANLESS_LIMIT_SECONDS, Decision.ROLLBACK
+        return gate.blind_limit_seconds, gate.on_blind
 
     def _ended(self, text: str, decision: Decision = Decision.ROLLBACK) -> dict[str, Any]:
         return {

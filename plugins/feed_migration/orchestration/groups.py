@@ -33,9 +33,10 @@ from feed_migration.orchestration.rollback_operators import (
     VerdictOperator,
 )
 
-# Retries are for infrastructure: a breach or a refusal fails at once. The way back tries harder.
+# Retries are for infrastructure: a breach or a refusal fails at once. The way back tries harder,
+# for minutes: an instance that is slow to come up is no reason to give up.
 FORWARD: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(seconds=3)}
-BACK: dict[str, Any] = {"retries": 5, "retry_delay": timedelta(seconds=3)}
+BACK: dict[str, Any] = {"retries": 20, "retry_delay": timedelta(seconds=5)}
 APPROVAL_TIMEOUT = timedelta(hours=24)
 
 

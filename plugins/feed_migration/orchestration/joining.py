@@ -57,6 +57,7 @@ def join_migration(
             "run backpack_migration or the earlier phase, or trigger again with "
             "`skip_earlier_phases` and a reason",
         )
+    _require_moved(journal, migration_id, plan, missing)
     if migration_id is None:
         migration_id = journal.begin_migration(
             plan.name, plan.sha256, applicant.actor, steps=plan.steps, run_key=applicant.key
@@ -95,6 +96,23 @@ def _missing(plan: Plan, promoted: Sequence[str], steps: Sequence[str]) -> tuple
             break
         before.append(step.name)
     return tuple(name for name in before if name not in promoted and not _implied(plan.step(name)))
+
+
+def _require_moved(
+    journal: "Journal", migration_id: str | None, plan: Plan, waived: Sequence[str]
+) -> None:
+    """A person's word stands in for the proof of a step, but not for the step."""
+    confirmed: set[Any] = set()
+    if migration_id is not None:
+        acts = journal.events(migration_id=migration_id, kind="act_confirmed")
+        confirmed = {act.body.get("step") for act in acts if act.body.get("variant") == "native"}
+    still = [name for name in waived if plan.step(name).phase == "cutover"]
+    never = [name for name in still if name not in confirmed]
+    if never:
+        raise GateNotPassed(
+            f"{', '.join(never)} cannot be skipped, the fleet was never moved",
+            "run backpack_cutover",
+        )
 
 
 def _implied(step: Step) -> bool:

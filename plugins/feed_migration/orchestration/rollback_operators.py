@@ -1,21 +1,27 @@
 """The way back as teardown tasks: they run whatever happened before, and ask only the journal."""
 
+import logging
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
 from feed_migration.errors import JournalUnavailable
 from feed_migration.events import EventKind
-from feed_migration.model import Plan
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.act_operators import BEGIN, ActOperator, migration_of
 from feed_migration.orchestration.actor import actor_of
 from feed_migration.orchestration.gate_record import explain
 from feed_migration.orchestration.runtime import Runtime
 from feed_migration.phases import MigrationState, Status
+from feed_migration.spool import UNRESOLVED
 
+if TYPE_CHECKING:
+    from feed_migration.journal import Journal
+
+LOG = logging.getLogger(__name__)
+FAILED_STATES = frozenset({"failed", "upstream_failed", "skipped"})
 # what the events of a rollback name where there never was a migration
 NO_MIGRATION = "none"
 
@@ -28,50 +34,90 @@ class Ending(StrEnum):
     REVERT = "revert"
 
 
-def ending(state: MigrationState, plan: Plan, steps: Sequence[str]) -> Ending:
+def steps_of(state: MigrationState, steps: Sequence[str]) -> tuple[str, ...]:
+    """Return `steps`; where the DAG run cannot name its own, every step of the migration."""
+    return tuple(steps) or tuple(str(facts.get("name")) for facts in state.steps)
+
+
+def ending(state: MigrationState, steps: Sequence[str]) -> Ending:
     """Return what the journal says must become of the exposure.
 
     A report that could not be written is no reason to move a proven fleet, so only the steps that
-    a gate or a check proves count.
+    a gate or a check proves count. The plan is not asked: it may be broken by now.
     """
     if state.status is Status.HELD:
         return Ending.HOLD
     if state.status in {Status.ROLLING_BACK, Status.ROLLED_BACK}:
         return Ending.REVERT
-    proven = {name for name in steps if plan.step(name).phase != "post_migration"}
-    return Ending.KEEP if proven <= set(state.promoted) else Ending.REVERT
+    needed = {
+        name
+        for name in steps_of(state, steps)
+        if state.step_facts(name).get("phase") != "post_migration"
+    }
+    return Ending.KEEP if needed and needed <= set(state.promoted) else Ending.REVERT
 
 
-class RevertOperator(ActOperator):
-    """Put every instance on ccxt and verify that its data flows, unless the steps are proven."""
+class WayBackOperator(ActOperator):
+    """Base of the way back: nothing that goes wrong is a reason not to try again."""
+
+    def execute(self, context: Any) -> Any:
+        """Run `take_back` with the journal, or None where that does not answer in seconds."""
+        return self.take_back(runtimes.journal_for_rollback(self.place), context)
+
+    def take_back(self, journal: "Journal | None", context: Any) -> str:
+        """Do what the task is for."""
+        raise NotImplementedError
+
+
+class RevertOperator(WayBackOperator):
+    """Put every instance on ccxt and verify that its data flows, unless the steps are proven.
+
+    A hold leaves the fleet alone and fails for good: who clears the failed tasks of the run to
+    watch the step again then clears the way back with them. `steps` may be empty, see `steps_of`.
+    """
 
     def __init__(self, *, steps: Sequence[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.steps = tuple(steps)
 
-    def execute(self, context: Any) -> Any:
-        """Act as the journal says; on the last try, act without a journal that does not answer."""
-        try:
-            return super().execute(context)
-        except JournalUnavailable as error:
-            if context["ti"].try_number <= context["ti"].max_tries:
-                raise
-            self.log.exception("the journal is not available, so the fleet goes back")
-            reason = f"the journal is not available: {error.problem}"
-            runtimes.revert(self.place, None, migration_of(context), actor_of(context), reason)
-            return str(Ending.REVERT)
-
-    def act(self, runtime: Runtime, context: Any) -> str:
+    def take_back(self, journal: "Journal | None", context: Any) -> str:
         """Return the ending that was carried out."""
-        migration_id = migration_of(context)
-        state = runtime.journal.state(migration_id)
-        decision = ending(state, runtime.plan, self.steps)
-        if decision is Ending.REVERT:
-            runtimes.revert(
-                self.place, runtime.journal, migration_id, actor_of(context), cause(state)
+        migration_id, actor = migration_of(context), actor_of(context)
+        state = runtimes.state_if_any(journal, migration_id)
+        if state is None and not (_anything_failed(context) or _last_try(context)):
+            # nothing to hurry from: a lock that passes must not cost a proven fleet its place
+            raise JournalUnavailable(
+                "the journal does not say how the migration stands",
+                "restore it; after the last try of this task the fleet goes back",
             )
+        decision = ending(state, self.steps) if state else Ending.REVERT
+        if state and decision is Ending.HOLD:
+            raise held(state)
+        if decision is Ending.REVERT:
+            reason = cause(state) if state else "the journal does not answer"
+            runtimes.revert(self.place, journal if state else None, migration_id, actor, reason)
         self.log.info("%s", decision)
         return str(decision)
+
+
+def held(state: MigrationState) -> AirflowFailException:
+    """Return the failure that stands for a hold."""
+    return AirflowFailException(f"held, the exposure stays as it is: {state.reason}")
+
+
+def _last_try(context: Any) -> bool:
+    return bool(context["ti"].try_number > context["ti"].max_tries)
+
+
+def _anything_failed(context: Any) -> bool:
+    """Whether Airflow knows of a task of this run that did not succeed; no answer is a yes."""
+    dag_run = context["dag_run"]
+    try:
+        states = context["ti"].get_task_states(dag_id=dag_run.dag_id, run_ids=[dag_run.run_id])
+        return any(state in FAILED_STATES for state in states[dag_run.run_id].values())
+    except Exception:
+        LOG.exception("Airflow does not say how the run stands")
+        return True
 
 
 def cause(state: MigrationState) -> str:
@@ -92,10 +138,15 @@ class DocumentOperator(ActOperator):
         self.migration_from = migration_from
 
     def act(self, runtime: Runtime, context: Any) -> str | None:
-        """Return the path of the page."""
+        """Return the path of the page; fails on a hold, as the revert before it does."""
         migration_id = migration_of(context, self.migration_from)
-        status = runtime.journal.state(migration_id).status
-        if status not in {Status.ROLLING_BACK, Status.ROLLED_BACK}:
+        if migration_id == UNRESOLVED:
+            # as the journal read it when it absorbed what was spooled
+            migration_id = runtime.journal.latest_migration() or UNRESOLVED
+        state = runtime.journal.state(migration_id)
+        if state.status is Status.HELD:
+            raise held(state)
+        if state.status not in {Status.ROLLING_BACK, Status.ROLLED_BACK}:
             return None
         page = runtimes.document(runtime, migration_id, actor_of(context))
         _finish(runtime, migration_id, actor_of(context))
@@ -121,23 +172,31 @@ class VerdictOperator(ActOperator):
     def act(self, runtime: Runtime, context: Any) -> str:
         """Raise AirflowFailException with what happened instead of a promotion."""
         state = runtime.journal.state(migration_of(context))
-        missing = [name for name in self.steps if name not in state.promoted]
+        names = steps_of(state, self.steps)
+        missing = [name for name in names if name not in state.promoted]
         if state.status is Status.HELD:
             raise AirflowFailException(f"held: {state.reason}")
         if state.status in {Status.ROLLING_BACK, Status.ROLLED_BACK}:
             raise AirflowFailException(f"{str(state.status).replace('_', ' ')}: {state.reason}")
-        if missing:
-            raise AirflowFailException(f"not promoted: {', '.join(missing)}")
+        if missing or not names:
+            raise AirflowFailException(f"not promoted: {', '.join(missing) or 'nothing begun'}")
         return "promoted"
 
 
-class TakeBackOperator(ActOperator):
+class TakeBackOperator(WayBackOperator):
     """The rollback that a person asks for: the active migration, or the bare fleet."""
 
-    def act(self, runtime: Runtime, context: Any) -> str:
-        """Return the id of the migration that was taken back."""
-        journal = runtime.journal
-        migration_id = journal.active_migration() or journal.latest_migration() or NO_MIGRATION
+    def take_back(self, journal: "Journal | None", context: Any) -> str:
+        """Return the id of the migration that was taken back, UNRESOLVED without a journal."""
+        migration_id = UNRESOLVED
+        try:
+            if journal is not None:
+                migration_id = (
+                    journal.active_migration() or journal.latest_migration() or NO_MIGRATION
+                )
+        except Exception:
+            self.log.exception("the journal does not say which migration is active")
+            journal = None
         reason = str(context["params"].get("reason") or "asked for by a person")
         runtimes.revert(self.place, journal, migration_id, actor_of(context), reason)
         return migration_id

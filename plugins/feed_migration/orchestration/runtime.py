@@ -6,8 +6,10 @@ only: Airflow imports every DAG file for each task, and the parser must touch no
 
 # ruff: noqa: PLC0415 - deferring these imports is what this module is for
 
+import logging
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from feed_migration.model import Plan, Step
@@ -20,19 +22,27 @@ if TYPE_CHECKING:
     from feed_migration.gate_run import GateRun
     from feed_migration.journal import Journal
     from feed_migration.orchestration.gate_record import GateStart
+    from feed_migration.phases import MigrationState
     from feed_migration.prometheus import PrometheusSource
 
 QUERY_TIMEOUT_SECONDS = 10.0
+# what a locked journal may cost a rollback before it goes on without
+ROLLBACK_LOCK_WAIT_SECONDS = 2.0
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """One deployment with its plan and its open journal."""
+    """One deployment with its open journal, and its plan once that is asked for."""
 
     place: Place
-    plan: Plan
     deployment: "Deployment"
     journal: "Journal"
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan; read late, since a mistake in it must not stop what needs none."""
+        return self.place.plan()
 
     def expected_instances(self, step: Step) -> int:
         """Return how many native instances `expect_series: fleet` means at `step`."""
@@ -46,17 +56,36 @@ class Runtime:
 
 
 def open_runtime(place: Place) -> Runtime:
-    """Read deployment and plan, and open the journal of `place`."""
+    """Read the deployment and open the journal of `place`."""
     from feed_migration.deployment import load_deployment
     from feed_migration.journal import Journal
 
     deployment = load_deployment(place.home)
     return Runtime(
         place=place,
-        plan=place.plan(),
         deployment=deployment,
         journal=Journal(deployment.journal_url, home=deployment.home),
     )
+
+
+def journal_for_rollback(place: Place) -> "Journal | None":
+    """Return the journal if it answers within seconds: the way back waits for nothing longer."""
+    from feed_migration.deployment import load_deployment
+    from feed_migration.journal import Journal
+
+    deployment = load_deployment(
+        place.home, {}
+    )  # a wrong URL in the environment must not stop the way back
+    try:
+        return Journal(
+            deployment.journal_url,
+            home=deployment.home,
+            lock_wait_seconds=ROLLBACK_LOCK_WAIT_SECONDS,
+        )
+    except Exception:
+        # whatever it is, it must not keep the fleet where it is
+        LOG.exception("the journal does not answer, the rollback goes on without")
+        return None
 
 
 def open_fleet(deployment: "Deployment") -> "Fleet":
@@ -116,22 +145,56 @@ def promote(runtime: Runtime, step: str, migration_id: str, actor: str) -> None:
     cutover.promote(runtime.step(step), runtime.plan, runtime.journal, migration_id, actor)
 
 
+def require_open(runtime: Runtime, step: str, migration_id: str) -> None:
+    """Raise unless work on `step` may begin; see `cutover.require_open`."""
+    from feed_migration import cutover
+
+    state = runtime.journal.state(migration_id)
+    cutover.require_open(runtime.step(step), runtime.plan, state)
+
+
+def require_native(runtime: Runtime) -> None:
+    """Raise NotReady naming the instances that are not on native and ready in time."""
+    fleet = open_fleet(runtime.deployment)
+    names = [status.id for status in fleet.instances()]
+    fleet.wait_ready(names, "native", fleet.ready_deadline_seconds)
+
+
 def revert(
     place: Place, journal: "Journal | None", migration_id: str, actor: str, reason: str
 ) -> None:
-    """Put the fleet back on ccxt and verify it; one already taken back is only verified."""
+    """Put the fleet back on ccxt and verify it; one already taken back is only verified.
+
+    Where the migration is taken back and another one has the fleet by now, nothing is touched.
+    """
     from feed_migration import rollback
     from feed_migration.deployment import load_deployment
     from feed_migration.phases import Status
     from feed_migration.spool import Spool
 
-    deployment = load_deployment(place.home)
+    deployment = load_deployment(
+        place.home, {}
+    )  # a wrong URL in the environment must not stop the way back
     fleet, spool = open_fleet(deployment), Spool(deployment.spool_file)
     breach_at = None
-    if journal is None or journal.state(migration_id).status is not Status.ROLLED_BACK:
+    state = state_if_any(journal, migration_id)
+    over = state is not None and state.status is Status.ROLLED_BACK
+    if over and journal is not None and journal.active_migration() not in {None, migration_id}:
+        LOG.info("%s is taken back, the fleet is another migration's by now", migration_id)
+        return
+    if not over or any(status.variant == "native" for status in fleet.instances()):
         result = rollback.revert(fleet, journal, migration_id, actor, reason, spool=spool)
         breach_at = result.breach_at
     rollback.verify(fleet, journal, migration_id, actor, breach_at=breach_at, spool=spool)
+
+
+def state_if_any(journal: "Journal | None", migration_id: str) -> "MigrationState | None":
+    """Return where the migration is; None, not an error, where the journal does not say."""
+    try:
+        return journal.state(migration_id) if journal is not None else None
+    except Exception:
+        LOG.exception("the journal does not say where %s is", migration_id)
+        return None
 
 
 def document(runtime: Runtime, migration_id: str, actor: str) -> str:
@@ -142,9 +205,15 @@ def document(runtime: Runtime, migration_id: str, actor: str) -> str:
 
 
 def close_promoted(runtime: Runtime, migration_id: str, actor: str) -> str:
-    """Write the report and finish the migration; see `closing.close_promoted`."""
-    from feed_migration.orchestration import closing
+    """Write the report and finish the migration; see `closing.close_promoted`.
 
+    Raises NotReady unless every instance is on native and ready when the migration is finished.
+    """
+    from feed_migration.orchestration import closing
+    from feed_migration.phases import Status
+
+    if runtime.journal.state(migration_id).status is Status.RUNNING:
+        require_native(runtime)
     fleet = open_fleet(runtime.deployment)
     page = runtime.place.home / "docs" / "migrations" / f"{migration_id}.md"
     closing.close_promoted(

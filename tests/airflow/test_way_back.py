@@ -1,0 +1,328 @@
+"""The operators of the way back, one at a time, with each part they lean on broken in turn."""
+
+import sqlite3
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from feed_migration.errors import FleetUnavailable, JournalUnavailable, NotReady, StaleEpoch
+from feed_migration.phases import Status
+from feed_migration.spool import Spool
+from tests.airflow.conftest import Stage
+
+STEP = "cutover-50"
+BREACH = {
+    "step": STEP,
+    "run": "1",
+    "decision": "Rollback",
+    "at_seconds": 3.0,
+    "reasons": [{"criterion": "errors", "text": "errors 5 > 0"}],
+}
+
+
+class Killed(BaseException):
+    """The process ends here, as by SIGKILL: nothing catches it."""
+
+
+@pytest.fixture
+def place(stage: Stage):
+    from feed_migration.orchestration.place import current_place
+
+    return current_place()
+
+
+@pytest.fixture
+def migration_id(stage: Stage, place) -> str:
+    """A migration whose first half of the fleet is on native, its gate under way."""
+    plan, journal = place.plan(), stage.journal
+    begun = journal.begin_migration(plan.name, plan.sha256, "ann", steps=plan.steps)
+    who = {"migration_id": begun, "actor": "ann"}
+    for step in ("preflight", "dry_run", "shadow"):
+        journal.append("approval", body={"step": step, "decision": "Promote", "reason": "t"}, **who)
+        journal.append("step_promoted", body={"step": step}, **who)
+    journal.append("step_started", body={"step": STEP, "run": "1"}, **who)
+    names = stage.fleet.names[:2]
+    stage.fleet.set_variant(names, "native", epoch=journal.state(begun).epoch)
+    return begun
+
+
+@pytest.fixture
+def context(migration_id: str) -> dict[str, Any]:
+    return context_of(migration_id, gate="failed")
+
+
+def context_of(migration_id: str, **tasks: str) -> dict[str, Any]:
+    """The context of a task on its first of six tries; `tasks` is task → state of the run."""
+    return {
+        "ti": SimpleNamespace(
+            xcom_pull=lambda task_ids: migration_id,
+            get_task_states=lambda dag_id, run_ids: {run_ids[0]: tasks},
+            try_number=1,
+            max_tries=5,
+        ),
+        "dag_run": SimpleNamespace(
+            dag_id="m", run_id="1", clear_number=0, triggering_user_name="ann"
+        ),
+        "params": {"reason": "by hand"},
+    }
+
+
+def reverting(place) -> Any:
+    from feed_migration.orchestration.rollback_operators import RevertOperator
+
+    steps = ("dry_run", "shadow", STEP, "cutover-100", "stabilisation", "post_migration")
+    return RevertOperator(task_id="revert", place=place, steps=steps)
+
+
+def taking_back(place) -> Any:
+    from feed_migration.orchestration.rollback_operators import TakeBackOperator
+
+    return TakeBackOperator(task_id="revert", place=place)
+
+
+def gate_of(place, step: str = STEP) -> Any:
+    from feed_migration.orchestration.gate_operator import GateOperator
+
+    gate = place.plan().step(step).gate
+    return GateOperator(task_id="gate", place=place, step=step, gate=gate)
+
+
+def fails_for_good() -> Any:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    return pytest.raises(AirflowFailException)
+
+
+def hold(stage: Stage, migration_id: str) -> None:
+    body = {"step": STEP, "reason": "no data"}
+    stage.journal.append("held", migration_id=migration_id, actor="ann", body=body)
+
+
+def test_the_gate_itself_takes_the_fleet_back(stage, place, migration_id, context):
+    """A breach after a hold must not lean on a rollback task that had ended before."""
+    hold(stage, migration_id)
+    with fails_for_good():
+        gate_of(place).resume(context, BREACH)
+    assert stage.natives == []
+    state = stage.journal.state(migration_id)
+    assert state.status == Status.ROLLED_BACK
+    assert "errors 5 > 0" in state.reason
+
+
+def test_the_reason_of_a_rollback_from_outside_stands(stage, place, migration_id, context):
+    """The gate that is ended by it finishes the work, under the reason it was begun with."""
+    body = {"reason": "asked for", "epoch": 2, "breach_at": 1.0, "instances": {}}
+    stage.journal.append("rollback_started", migration_id=migration_id, actor="bob", body=body)
+    with fails_for_good():
+        gate_of(place).resume(context, BREACH)
+    assert stage.natives == []
+    assert stage.journal.state(migration_id).reason == "asked for"
+
+
+def test_the_rollback_task_joins_what_the_gate_did(stage, place, migration_id, context):
+    """The fleet is taken back once; the second time is a check."""
+    with fails_for_good():
+        gate_of(place).resume(context, BREACH)
+    moves = list(stage.fleet.history)
+    assert reverting(place).execute(context) == "revert"
+    assert stage.fleet.history == moves
+    assert stage.kinds(migration_id).count("rollback_started") == 1
+    assert stage.kinds(migration_id).count("rollback_verified") == 1
+
+
+def test_a_gate_killed_while_it_reverts_is_finished_by_the_rollback_task(
+    stage, place, migration_id, context, monkeypatch
+):
+    """Whatever the gate left undone, the way back does."""
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.fleet, "set_variant", raising(Killed()))
+        with pytest.raises(Killed):
+            gate_of(place).resume(context, BREACH)
+    assert stage.natives
+    assert reverting(place).execute(context) == "revert"
+    assert stage.natives == []
+    assert stage.journal.state(migration_id).status == Status.ROLLED_BACK
+
+
+def test_a_gate_that_cannot_revert_fails_and_leaves_it_to_the_rollback_task(
+    stage, place, context, monkeypatch
+):
+    """A retry of the gate would only delay the task that tries harder."""
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.fleet, "set_variant", raising(FleetUnavailable("away")))
+        with fails_for_good():
+            gate_of(place).resume(context, BREACH)
+    reverting(place).execute(context)
+    assert stage.natives == []
+
+
+def test_a_breach_acts_without_a_journal(stage, place, context):
+    """The trigger's word is enough where the journal cannot be opened."""
+    ruin(stage)
+    with fails_for_good():
+        gate_of(place).resume(context, BREACH)
+    assert stage.natives == []
+
+
+def test_a_rollback_of_a_newer_migration_is_not_this_run_s(stage, place, migration_id, context):
+    """A late task of a run that is over leaves the fleet to the migration that has it now."""
+    with fails_for_good():
+        gate_of(place).resume(context, BREACH)
+    plan = place.plan()
+    newer = stage.journal.begin_migration(plan.name, plan.sha256, "bob", steps=plan.steps)
+    epoch = stage.journal.state(newer).epoch
+    stage.fleet.set_variant(stage.fleet.names, "native", epoch=max(epoch, stage.fleet.epoch()))
+    assert reverting(place).execute(context) == "revert"
+    assert stage.natives == stage.fleet.names
+    assert stage.journal.active_migration() == newer
+
+
+@pytest.mark.parametrize("operator", [reverting, taking_back])
+def test_a_mistake_in_the_plan_does_not_stop_a_rollback(
+    stage, context, tmp_path, monkeypatch, operator
+):
+    """Which way is back does not depend on the plan."""
+    from feed_migration.orchestration.place import current_place
+
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("name: [")
+    monkeypatch.setenv("BACKPACK_PLAN", str(broken))
+    operator(current_place()).execute(context)
+    assert stage.natives == []
+
+
+def test_a_mistake_in_the_plan_leaves_the_rollback_tasks_in_their_dag(stage, tmp_path, monkeypatch):
+    """A worker parses the file before a task: for the way back it must find one in it."""
+    from feed_migration.orchestration.dag_factory import migration_dag
+
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("name: [")
+    monkeypatch.setenv("BACKPACK_PLAN", str(broken))
+    # as the worker does it; Airflow's own context manager never takes it out again
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "m")
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", "rollback.revert")
+    dag = migration_dag("m", "doc")
+    assert {"begin", "rollback.revert", "rollback.document", "verdict"} == set(dag.task_ids)
+
+
+@pytest.mark.parametrize("operator", [reverting, taking_back])
+def test_a_ruined_journal_does_not_stop_a_rollback(stage, place, context, operator):
+    """Bytes that are no database: the fleet goes back, the events go to the spool."""
+    ruin(stage)
+    operator(place).execute(context)
+    assert stage.natives == []
+    assert "rollback_verified" in (stage.home / "journal.spool.jsonl").read_text()
+
+
+@pytest.mark.parametrize("operator", [reverting, taking_back])
+def test_a_locked_journal_delays_a_rollback_by_seconds(stage, place, context, operator):
+    """Another process that sits on the write lock costs a short wait, not its patience."""
+    note = {"migration_id": "none", "actor": "ann", "body": {}}
+    # what waits for the journal is absorbed when it is opened, which takes the lock
+    Spool(stage.home / "journal.spool.jsonl").write("audit_note", at=0.0, **note)
+    began = time.monotonic()
+    with locked(stage):
+        operator(place).execute(context)
+    assert stage.natives == []
+    assert time.monotonic() - began < 8.0
+
+
+def test_a_good_run_waits_for_its_journal_before_it_gives_the_fleet_up(stage, place, migration_id):
+    """No task failed, so there is nothing to hurry from; only the last try goes back."""
+    ruin(stage)
+    good = context_of(migration_id, gate="success")
+    with pytest.raises(JournalUnavailable):
+        reverting(place).execute(good)
+    assert stage.natives
+    good["ti"].try_number = 6
+    reverting(place).execute(good)
+    assert stage.natives == []
+
+
+@pytest.mark.parametrize(
+    "error", [NotReady(("feed-00",), {}, 5.0), StaleEpoch(presented=1, current=2)]
+)
+def test_a_rollback_that_is_not_through_is_tried_again(stage, place, context, monkeypatch, error):
+    """An instance that is slow, or a newer actor, is no reason to give the way back up."""
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.fleet, "wait_ready", raising(error))
+        for operator in (reverting, taking_back):
+            with pytest.raises(type(error)):
+                operator(place).execute(context)
+    assert reverting(place).execute(context) == "revert"
+    assert stage.journal.active_migration() is None
+
+
+def test_a_hold_fails_the_rollback_tasks_so_that_a_clear_of_the_failed_ones_takes_them(
+    stage, place, migration_id, context
+):
+    """Green ones would be left out of the clear, and with them the next way back."""
+    from feed_migration.orchestration.rollback_operators import DocumentOperator
+
+    hold(stage, migration_id)
+    with fails_for_good():
+        reverting(place).execute(context)
+    with fails_for_good():
+        DocumentOperator(task_id="document", place=place).execute(context)
+    assert stage.natives == stage.fleet.names[:2]
+
+
+def test_a_refused_step_leaves_a_held_migration_held(stage, place, migration_id, context):
+    """Work that may not begin writes nothing, whichever task asks for it."""
+    from feed_migration.orchestration.act_operators import AdvanceOperator, ReportOperator
+
+    hold(stage, migration_id)
+    before = stage.journal.events()
+    for operator in (
+        AdvanceOperator(task_id="a", place=place, step="cutover-100"),
+        gate_of(place, "cutover-100"),
+        ReportOperator(task_id="r", place=place, step="post_migration"),
+    ):
+        with fails_for_good():
+            operator.execute(context)
+    assert stage.journal.events() == before
+
+
+def test_a_fleet_that_is_not_native_is_not_closed_as_promoted(stage, place, migration_id, context):
+    """The last word of a migration is checked against the fleet, not only against the journal."""
+    from feed_migration.orchestration.act_operators import ReportOperator
+
+    who = {"migration_id": migration_id, "actor": "ann"}
+    for step in (STEP, "cutover-100", "stabilisation"):
+        body = {"step": step, "decision": "Promote", "reason": "by hand"}
+        stage.journal.append("approval", body=body, **who)
+        stage.journal.append("step_promoted", body={"step": step}, **who)
+    with fails_for_good() as refusal:
+        ReportOperator(task_id="r", place=place, step="post_migration").execute(context)
+    assert "feed-03" in str(refusal.value)
+    assert stage.journal.state(migration_id).status == Status.RUNNING
+
+
+def raising(error: BaseException) -> Any:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    return refuse
+
+
+def ruin(stage: Stage) -> None:
+    """Leave bytes where the database was."""
+    for name in ("journal.db-wal", "journal.db-shm"):
+        (stage.home / name).unlink(missing_ok=True)
+    (stage.home / "journal.db").write_bytes(b"no database " * 400)
+
+
+class locked:  # noqa: N801 - reads as the state it brings about
+    """The journal while another process holds its write lock."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._connection = sqlite3.connect(stage.home / "journal.db", isolation_level=None)
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN EXCLUSIVE")
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.rollback()
+        self._connection.close()
