@@ -174,3 +174,23 @@ def test_a_url_of_the_environment_is_checked_like_one_of_the_file(deployment, na
         load_deployment(deployment.home, {name: url})
     assert "hunter2" not in str(caught.value)
     assert load_deployment(deployment.home, {name: "http://prom:9090"}).home == deployment.home
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("state/j.db", "sqlite:///{home}/state/j.db"),
+        ("sqlite:///j.db", "sqlite:///{home}/j.db"),
+        ("sqlite:////srv/j.db", "sqlite:////srv/j.db"),
+        ("postgresql://h/j", "postgresql://h/j"),
+    ],
+)
+def test_a_relative_journal_means_the_state_directory(tmp_path, written, read):
+    """Airflow and a shell in another directory must not keep two journals."""
+    document = {
+        "prometheus_url": "http://127.0.0.1:9090",
+        "journal_url": written,
+        "instances": [{"id": "feed-00", "url": "http://127.0.0.1:1", "config": "feed-00.yaml"}],
+    }
+    (tmp_path / "deployment.yaml").write_text(yaml.safe_dump(document))
+    assert load_deployment(tmp_path, {}).journal_url == read.format(home=tmp_path)

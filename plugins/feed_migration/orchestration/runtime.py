@@ -73,9 +73,8 @@ def journal_for_rollback(place: Place) -> "Journal | None":
     from feed_migration.deployment import load_deployment
     from feed_migration.journal import Journal
 
-    deployment = load_deployment(
-        place.home, {}
-    )  # a wrong URL in the environment must not stop the way back
+    # a wrong URL in the environment must not stop the way back
+    deployment = load_deployment(place.home, {})
     try:
         return Journal(
             deployment.journal_url,
@@ -172,9 +171,8 @@ def revert(
     from feed_migration.phases import Status
     from feed_migration.spool import Spool
 
-    deployment = load_deployment(
-        place.home, {}
-    )  # a wrong URL in the environment must not stop the way back
+    # a wrong URL in the environment must not stop the way back
+    deployment = load_deployment(place.home, {})
     fleet, spool = open_fleet(deployment), Spool(deployment.spool_file)
     breach_at = None
     state = state_if_any(journal, migration_id)
