@@ -41,11 +41,6 @@ class Exchange:
         heapify(self._queue)
         self.model_seconds = 0.0
 
-    @property
-    def next_due_seconds(self) -> float:
-        """Model time of the next event."""
-        return self._queue[0][0]
-
     def advance(self, until_seconds: float) -> Iterator[tuple[float, list[MarketEvent]]]:
         """Move every market up to `until_seconds`; yield (model time, events) in order."""
         queue = self._queue

@@ -34,10 +34,7 @@ REST_BODY_LIMIT_BYTES: Final = 32 * 1024 * 1024
 MICROSECONDS: Final = 1_000_000
 MILLISECONDS: Final = 1_000
 
-ERROR_PARSE: Final = 4002
 ERROR_SIGNATURE: Final = 4003
-ERROR_STREAM: Final = 4006
-ERROR_DEPTH_WINDOW: Final = 4008
 
 BACKFILL: Final = "backfill"
 """`Trade.type` of a trade that came from REST and not from the stream."""

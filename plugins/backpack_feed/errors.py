@@ -3,7 +3,6 @@
 FeedError
 ├── ConfigError           fix the configuration, then start again
 ├── RetryableError        try again after `retry_after_seconds`
-├── ResyncRequired        the stream lost its place: take a new snapshot
 ├── DecodeError           drop this frame, keep the socket
 └── FatalError            trying again cannot help
     ├── AuthenticationError   the venue refused the signature
@@ -27,16 +26,6 @@ class RetryableError(FeedError):
     def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
-
-
-class ResyncRequired(FeedError):  # noqa: N818 - the name is the remedy
-    """A sequence has a hole: `expected` should have come next, `was` came."""
-
-    def __init__(self, stream: str, expected: int, was: int) -> None:
-        super().__init__(f"{stream}: expected id {expected}, was {was}: take a new snapshot")
-        self.stream = stream
-        self.expected = expected
-        self.was = was
 
 
 class DecodeError(FeedError):

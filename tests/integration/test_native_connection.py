@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-import time
-from itertools import pairwise
+from itertools import count, pairwise
 
 import pytest
 from aiohttp import web
@@ -15,7 +14,7 @@ from backpack_feed.refusal import SinkError
 from backpack_feed.signing import Signer
 from tests.support.backpack_fixtures import load_fixture
 from tests.support.conditions import eventually
-from tests.support.native_feed import Delivered, make_feed, running
+from tests.support.native_feed import SPEED, Delivered, fast_monotonic, make_feed, running
 from tests.support.scripted_venue import depth_frame, rest_trade, scripted_venue, trade_frame
 
 KEY = load_fixture("signing_vectors")["keys"]["seed_00_1f"]
@@ -23,7 +22,6 @@ ORDER = next(
     f for f in load_fixture("ws_private_frames")["frames"] if f["name"] == "order_accepted"
 )
 REFUSED = json.dumps({"id": None, "error": {"code": 4003, "message": "Invalid signature"}})
-SPEED = 10
 
 
 @pytest.fixture
@@ -35,10 +33,6 @@ async def venue(tmp_path):
 @pytest.fixture
 def delivered():
     return Delivered()
-
-
-def fast_monotonic() -> float:
-    return time.monotonic() * SPEED
 
 
 def signer() -> Signer:
@@ -168,13 +162,12 @@ async def test_a_refused_signature_stops_private_streams_and_nothing_else(venue,
     venue.clock_ahead_seconds = 3_600
 
     async def refuse(socket):
-        answered = 0
-        while True:
-            requests = [r for r in socket.requests if "signature" in r]
-            if len(requests) > answered:
-                answered = len(requests)
-                await socket.send(REFUSED)
-            await asyncio.sleep(0.01)
+        for answered in count():
+            await eventually(
+                lambda told=answered: sum("signature" in r for r in socket.requests) > told,
+                timeout_seconds=60,
+            )
+            await socket.send(REFUSED)
 
     venue.script = refuse
     async with running(make_feed(venue, delivered, signer=signer()), until_ready=False) as feed:

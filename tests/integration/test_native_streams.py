@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from decimal import Decimal
 
 import pytest
@@ -11,7 +10,7 @@ from aiohttp import web
 from backpack_feed.constants import USER_AGENT
 from tests.support.backpack_fixtures import load_fixture
 from tests.support.conditions import eventually
-from tests.support.native_feed import Delivered, make_feed, running
+from tests.support.native_feed import Delivered, fast_monotonic, make_feed, running
 from tests.support.scripted_venue import (
     depth_frame,
     rest_trade,
@@ -39,11 +38,6 @@ async def venue(tmp_path):
 @pytest.fixture
 def delivered():
     return Delivered()
-
-
-def fast_monotonic() -> float:
-    """Ten seconds of liveness in one."""
-    return time.monotonic() * 10
 
 
 async def socket_of(venue, number: int = 0):

@@ -14,9 +14,7 @@ from feed_migration.prometheus import PrometheusSource
 from feed_migration.promql import selector
 from tests.support.conditions import eventually_sync
 from tests.support.gate_traces import MemoryLog
-from tests.support.prometheus_server import BINARY, scraped
-
-pytestmark = pytest.mark.skipif(BINARY is None, reason="no prometheus binary")
+from tests.support.prometheus_server import scraped
 
 AGE = "backpack_feed_symbol_snapshot_age_seconds"
 NATIVE = {"instance_id": "feed-00", "variant": "native", "symbol": "SOL-USDC"}

@@ -16,22 +16,8 @@ from feed_migration.journal import Journal
 from feed_migration.phases import Status
 from tests.support.conditions import eventually_sync
 from tests.support.migration_plans import PLAN, approve, begin, gate
-from tests.support.supervised_fleet import supervised_fleet
 
 COMMAND = [Path(sys.executable).parent / "backpack-migrate", "rollback", "--reason", "gate"]
-
-
-@pytest.fixture(scope="module")
-def supervised():
-    with supervised_fleet() as fleet:
-        yield fleet
-
-
-@pytest.fixture
-def running(supervised):
-    """The shared fleet, back in its first state: all on ccxt, nothing broken, no epoch."""
-    supervised.reset()
-    return supervised
 
 
 @pytest.fixture

@@ -12,20 +12,6 @@ from feed_migration.fleet.supervisor import SupervisorFleet
 from feed_migration.fleet.supervisor_conf import conf_path, program_conf
 from feed_migration.fleet.supervisor_rpc import SupervisorRpc
 from tests.support.conditions import eventually_sync
-from tests.support.supervised_fleet import supervised_fleet
-
-
-@pytest.fixture(scope="module")
-def supervised():
-    with supervised_fleet() as fleet:
-        yield fleet
-
-
-@pytest.fixture
-def running(supervised):
-    """The shared fleet, back in its first state: all on ccxt, nothing broken, no epoch."""
-    supervised.reset()
-    return supervised
 
 
 def test_only_the_chosen_instances_are_flipped_and_a_repeat_restarts_none(running):

@@ -1,6 +1,7 @@
 """A running native feed and everything that it delivered."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,12 @@ from backpack_feed.normalise import OrderUpdate
 from tests.support.conditions import eventually
 
 STOP_SECONDS = 5.0
+SPEED = 10
+
+
+def fast_monotonic() -> float:
+    """`SPEED` seconds of liveness in one."""
+    return time.monotonic() * SPEED
 
 
 @dataclass

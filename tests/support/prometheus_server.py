@@ -43,7 +43,7 @@ class PrometheusServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        assert BINARY
+        assert BINARY, "Prometheus is missing: run tools/setup.sh"
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [

@@ -80,11 +80,6 @@ class Layout:
         return self.home / "sandbox" / "api_key.json"
 
     @property
-    def ledger(self) -> Path:
-        """Every event that the sandbox published."""
-        return self.home / "sandbox" / "ledger.jsonl"
-
-    @property
     def rest_url(self) -> str:
         """Base URL of the sandbox's REST API."""
         return f"https://127.0.0.1:{self.sandbox_port}"
