@@ -21,6 +21,7 @@ format: setup  ## let ruff lay the code out
 
 lock: setup  ## pin requirements.in anew; needs uv
 	@uv pip compile --quiet --python-version 3.13 --generate-hashes --no-annotate --no-header requirements.in -o requirements.txt
+	@uv pip compile --quiet --python-version 3.13 --no-deps --generate-hashes --no-annotate --no-header requirements-witnesses.in -o requirements-witnesses.txt
 
 clean:  ## remove what the demo and the tests left in var/
 	@rm -rf var

@@ -17,7 +17,7 @@ import requests
 from backpack_feed.addresses import is_address
 from backpack_feed.constants import MILLISECONDS, REST_URL, SIGNATURE_WINDOW_MS, USER_AGENT
 from backpack_feed.errors import ConfigError
-from backpack_feed.signing import Signer, parse_public_key, parse_seed, read_credentials
+from backpack_feed.wire.signing import Signer, parse_public_key, parse_seed, read_credentials
 
 MAX_DRIFT_MS = SIGNATURE_WINDOW_MS // 2
 TIMEOUT_SECONDS = 10

@@ -27,7 +27,7 @@ find_python() {
 
 install_packages() {
     local wanted
-    wanted="$(cat requirements.txt pyproject.toml | sha256sum | cut -d' ' -f1)"
+    wanted="$(cat requirements.txt requirements-witnesses.txt pyproject.toml | sha256sum | cut -d' ' -f1)"
     [ "$(cat .venv/installed 2>/dev/null || true)" = "$wanted" ] && [ -x .venv/bin/python ] && return
     local python
     python="$(find_python)"
@@ -38,6 +38,8 @@ install_packages() {
     export PIP_CACHE_DIR="$PWD/var/cache/pip" PIP_DISABLE_PIP_VERSION_CHECK=1
     .venv/bin/python -m pip install --quiet --require-hashes -r requirements.txt \
         || die "the packages could not be installed: see pip's message above, then run it again"
+    .venv/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements-witnesses.txt \
+        || die "the third-party clients could not be installed: see pip's message above"
     .venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable . \
         || die "the project itself could not be installed: see pip's message above"
     echo "$wanted" > .venv/installed

@@ -10,12 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from backpack_feed.ccxt_feed import CcxtBackpackFeed
-    from backpack_feed.feed import BackpackFeed
+    from backpack_feed.incumbent.feed import CcxtBackpackFeed
+    from backpack_feed.native.feed import BackpackFeed
 
 __all__ = ["BackpackFeed", "CcxtBackpackFeed"]
 
-_HOMES = {"BackpackFeed": "backpack_feed.feed", "CcxtBackpackFeed": "backpack_feed.ccxt_feed"}
+_HOMES = {
+    "BackpackFeed": "backpack_feed.native.feed",
+    "CcxtBackpackFeed": "backpack_feed.incumbent.feed",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -43,8 +43,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
     # The flag and the file are checked before anything heavy is imported
-    from backpack_feed.config import load_config  # noqa: PLC0415
-    from backpack_feed.process_log import secrets_of, start_log  # noqa: PLC0415
+    from backpack_feed.process.config import load_config  # noqa: PLC0415
+    from backpack_feed.process.process_log import secrets_of, start_log  # noqa: PLC0415
 
     config = load_config(arguments.config)
     variant = bind(environ)
@@ -52,7 +52,7 @@ def _run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
 
     import uvloop  # noqa: PLC0415
 
-    from backpack_feed.handler import HandlerProcess  # noqa: PLC0415
+    from backpack_feed.process.handler import HandlerProcess  # noqa: PLC0415
 
     async def serve() -> None:
         await HandlerProcess(config, variant).run()

@@ -41,11 +41,11 @@ def bind(environ: Mapping[str, str]) -> Variant:
     from cryptofeed.exchanges import EXCHANGE_MAP  # noqa: PLC0415
 
     if native_enabled(environ):
-        from backpack_feed.feed import BackpackFeed  # noqa: PLC0415
+        from backpack_feed.native.feed import BackpackFeed  # noqa: PLC0415
 
         EXCHANGE_MAP[EXCHANGE] = BackpackFeed
         return NATIVE
-    from backpack_feed.ccxt_feed import CcxtBackpackFeed  # noqa: PLC0415
+    from backpack_feed.incumbent.feed import CcxtBackpackFeed  # noqa: PLC0415
 
     EXCHANGE_MAP[EXCHANGE] = CcxtBackpackFeed
     return CCXT

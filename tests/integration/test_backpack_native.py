@@ -19,7 +19,7 @@ import pytest
 from cryptofeed.defines import L2_BOOK, TRADES
 
 from backpack_feed.constants import ORDER_INFO
-from backpack_feed.rest import BackpackRest
+from backpack_feed.wire.rest import BackpackRest
 from tests.support.conditions import eventually
 from tests.support.native_feed import Delivered, make_feed, running
 

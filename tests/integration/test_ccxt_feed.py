@@ -8,7 +8,8 @@ import pytest
 from cryptofeed.defines import L2_BOOK, TRADES
 from cryptofeed.feedhandler import FeedHandler
 
-from backpack_feed import CcxtBackpackFeed, ccxt_watch
+from backpack_feed import CcxtBackpackFeed
+from backpack_feed.incumbent import watch as ccxt_watch
 from backpack_sandbox import Sandbox, SandboxConfig
 from tests.support.conditions import eventually
 from tests.support.handler_process import published_trades

@@ -5,8 +5,8 @@ import asyncio
 import aiohttp
 import pytest
 
-from backpack_feed.config import HandlerConfig, MetricsConfig, VenueConfig
-from backpack_feed.handler import HandlerProcess
+from backpack_feed.process.config import HandlerConfig, MetricsConfig, VenueConfig
+from backpack_feed.process.handler import HandlerProcess
 from backpack_sandbox import Sandbox, SandboxConfig
 from tests.support.conditions import eventually
 

@@ -6,17 +6,17 @@ import json
 import pytest
 from cryptofeed.exchanges import EXCHANGE_MAP
 
-from backpack_feed.config import (
+from backpack_feed.process.config import (
     CryptofeedSink,
     HandlerConfig,
     MetricsConfig,
     TapeSink,
     VenueConfig,
 )
-from backpack_feed.handler import HandlerProcess
+from backpack_feed.process.handler import HandlerProcess
+from backpack_feed.process.sinks import open_sinks
+from backpack_feed.process.tape_file import TapeFile
 from backpack_feed.refusal import ConfigError, SinkError
-from backpack_feed.sinks import open_sinks
-from backpack_feed.tape_file import TapeFile
 from backpack_feed.toggle import FLAG, bind
 from backpack_sandbox import Sandbox, SandboxConfig
 from tests.support.conditions import eventually

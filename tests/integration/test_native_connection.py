@@ -7,11 +7,11 @@ from itertools import count, pairwise
 import pytest
 from aiohttp import web
 
-from backpack_feed.connection import BackpackConnection
 from backpack_feed.constants import ORDER_INFO
 from backpack_feed.errors import ConfigError
+from backpack_feed.native.connection import BackpackConnection
 from backpack_feed.refusal import SinkError
-from backpack_feed.signing import Signer
+from backpack_feed.wire.signing import Signer
 from tests.support.backpack_fixtures import load_fixture
 from tests.support.conditions import eventually
 from tests.support.native_feed import SPEED, Delivered, fast_monotonic, make_feed, running

@@ -14,8 +14,8 @@ from backpack_feed.errors import (
     RetryableError,
     VenueError,
 )
-from backpack_feed.rest import BackpackRest
-from backpack_feed.signing import Signer
+from backpack_feed.wire.rest import BackpackRest
+from backpack_feed.wire.signing import Signer
 from tests.support.backpack_fixtures import load_fixture
 from tests.support.scripted_venue import rest_trade, scripted_venue
 

@@ -6,8 +6,8 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backpack_feed.book import BookAction, BookState, DepthBook
-from backpack_feed.messages import DepthMessage, DepthSnapshot
+from backpack_feed.native.book import BookAction, BookState, DepthBook
+from backpack_feed.wire.messages import DepthMessage, DepthSnapshot
 
 PRICES = [Decimal(p) for p in range(1, 7)]
 FIRST_ID = 1_000

@@ -5,7 +5,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backpack_feed.parity import CCXT, NATIVE, Parity, SeenTrade
+from backpack_feed.process.parity import CCXT, NATIVE, Parity, SeenTrade
 
 IDS = st.sets(st.integers(min_value=1, max_value=40), max_size=40)
 

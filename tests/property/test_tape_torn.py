@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backpack_feed.tape_file import TapeFile
+from backpack_feed.process.tape_file import TapeFile
 
 SYMBOLS = ["A", "kPEPE-USDC-PERP", 'odd"name']
 

@@ -7,7 +7,7 @@ from cryptofeed.types import Trade
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backpack_feed.trade_lane import TradeLane
+from backpack_feed.incumbent.trade_lane import TradeLane
 from tests.support.conditions import eventually
 
 FIRST = 100

@@ -11,8 +11,8 @@ from cryptofeed.defines import L2_BOOK, TRADES
 from cryptofeed.types import Trade
 
 from backpack_feed.constants import ORDER_INFO
-from backpack_feed.feed import BackpackFeed
-from backpack_feed.normalise import OrderUpdate
+from backpack_feed.native.feed import BackpackFeed
+from backpack_feed.wire.normalise import OrderUpdate
 from tests.support.conditions import eventually
 
 STOP_SECONDS = 5.0

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from backpack_feed.ccxt_trades import MalformedTrade, to_numbered, to_trade
+from backpack_feed.incumbent.trades import MalformedTrade, to_numbered, to_trade
 
 GOOD = {"id": "7", "side": "buy", "price": 0.00001, "amount": 12.5, "timestamp": 1790900001025}
 

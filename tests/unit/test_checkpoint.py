@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from cryptofeed.types import Trade
 
-from backpack_feed.checkpoint import Checkpoint, least_taken
+from backpack_feed.process.checkpoint import Checkpoint, least_taken
 from backpack_feed.refusal import SinkError
 
 D = Decimal

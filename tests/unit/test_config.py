@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from backpack_feed.config import CryptofeedSink, TapeSink, load_config
+from backpack_feed.process.config import CryptofeedSink, TapeSink, load_config
 from backpack_feed.refusal import ConfigError
 from tests.support.backpack_fixtures import load_fixture
 

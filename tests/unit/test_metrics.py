@@ -6,14 +6,14 @@ from cryptofeed.types import OrderBook, Trade
 from prometheus_client import generate_latest
 
 from backpack_feed.counters import FeedCounters
-from backpack_feed.metrics import (
+from backpack_feed.process.metrics import (
     COUNTERS,
     FeedCollector,
     LatencyObserver,
     Reading,
     build_registry,
 )
-from backpack_feed.parity import Parity
+from backpack_feed.process.parity import Parity
 
 SYMBOL_LABELS = '{instance_id="feed-00",symbol="A",variant="ccxt"}'
 LABELS = '{instance_id="feed-00",variant="ccxt"}'

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from backpack_feed.book import STALE_RUN, BookAction, BookState, DepthBook
-from backpack_feed.decode import decode, decode_depth_snapshot
-from backpack_feed.messages import DepthMessage, DepthSnapshot
+from backpack_feed.native.book import STALE_RUN, BookAction, BookState, DepthBook
+from backpack_feed.wire.decode import decode, decode_depth_snapshot
+from backpack_feed.wire.messages import DepthMessage, DepthSnapshot
 from tests.support.backpack_fixtures import load_fixture
 
 SCENARIOS = load_fixture("depth_sync")["scenarios"]

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backpack_feed.decode import (
+from backpack_feed.errors import DecodeError
+from backpack_feed.wire.decode import (
     decode,
     decode_depth_snapshot,
     decode_markets,
     decode_rest_trades,
 )
-from backpack_feed.errors import DecodeError
-from backpack_feed.messages import (
+from backpack_feed.wire.messages import (
     DepthMessage,
     ErrorMessage,
     OrderMessage,

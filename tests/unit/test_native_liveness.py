@@ -3,8 +3,8 @@
 import pytest
 
 from backpack_feed.backoff import full_jitter, reconnect_delay
-from backpack_feed.liveness import Finding, StreamWatch, connection_is_dead
-from backpack_feed.private_stream import PrivateState, PrivateStream
+from backpack_feed.native.liveness import Finding, StreamWatch, connection_is_dead
+from backpack_feed.native.private_stream import PrivateState, PrivateStream
 
 CHECK_SECONDS = 5.0
 

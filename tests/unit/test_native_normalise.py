@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from backpack_feed.decode import decode, decode_markets
-from backpack_feed.messages import MarketRow
-from backpack_feed.normalise import market_name, symbol_table, to_order_update, to_trade
+from backpack_feed.wire.decode import decode, decode_markets
+from backpack_feed.wire.messages import MarketRow
+from backpack_feed.wire.normalise import market_name, symbol_table, to_order_update, to_trade
 from tests.support.backpack_fixtures import load_fixture
 
 FRAMES = load_fixture("ws_public_frames")["frames"]

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from backpack_feed.errors import ConfigError
-from backpack_feed.signing import Signer, parse_seed, read_credentials, signing_string
+from backpack_feed.wire.signing import Signer, parse_seed, read_credentials, signing_string
 from tests.support.backpack_fixtures import load_fixture
 
 VECTORS = load_fixture("signing_vectors")

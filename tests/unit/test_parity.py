@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from backpack_feed.parity import CCXT, NATIVE, Parity, SeenTrade
+from backpack_feed.process.parity import CCXT, NATIVE, Parity, SeenTrade
 
 D = Decimal
 S = "SOL-USDC"

@@ -3,12 +3,12 @@
 import json
 import logging
 
-from backpack_feed.process_log import JsonLines, secrets_of
+from backpack_feed.process.process_log import JsonLines, secrets_of
 
 
 def line(message, *arguments, secrets=(), exc_info=None):
     record = logging.LogRecord(
-        "backpack_feed.feed", logging.WARNING, __file__, 1, message, arguments, exc_info
+        "backpack_feed.native.feed", logging.WARNING, __file__, 1, message, arguments, exc_info
     )
     return JsonLines(secrets).format(record)
 

@@ -58,7 +58,7 @@ def test_named_secrets_are_removed_and_the_rest_stays(line, expected):
     "line",
     [
         "2026-10-02 10:15:30 WARNING feed-00 gap on SOL_USDC: expected 1234567890 was 1234567899",
-        'File "/opt/backpack/releases/current/plugins/backpack_feed/connection.py", line 42',
+        'File "/opt/backpack/releases/current/plugins/backpack_feed/native/connection.py", line 42',
         "ConnectionResetError: [Errno 104] Connection reset by peer",
         "backpack_feed_symbol_snapshot_age_seconds is 61.2",
         "backpack_feed_symbol_snapshot_age_seconds_m is a name of 43 characters",

@@ -6,10 +6,10 @@ from decimal import Decimal
 import pytest
 from cryptofeed.types import OrderBook, Trade
 
-from backpack_feed import tape_file
+from backpack_feed.process import tape_file
+from backpack_feed.process.tape import Tape
+from backpack_feed.process.tape_file import TapeFile
 from backpack_feed.refusal import SinkBusyError, SinkError
-from backpack_feed.tape import Tape
-from backpack_feed.tape_file import TapeFile
 
 D = Decimal
 

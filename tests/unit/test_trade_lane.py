@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 from cryptofeed.types import Trade
 
-from backpack_feed import trade_lane
-from backpack_feed.trade_lane import TradeLane
+from backpack_feed.incumbent import trade_lane
+from backpack_feed.incumbent.trade_lane import TradeLane
 from tests.support.conditions import eventually
 
 D = Decimal

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from feed_migration.deployment import Deployment
     from feed_migration.fleet.base import Fleet
 
-RELEASE = ("backpack_feed.feed", "backpack_feed.ccxt_feed", "backpack_feed.toggle")
+RELEASE = ("backpack_feed.native.feed", "backpack_feed.incumbent.feed", "backpack_feed.toggle")
 DRY_RUN_TESTS = Path("tests/integration/test_backpack_native.py")
 FIXTURES = Path("tests/fixtures/backpack")
 TIMEOUT_SECONDS = 5.0

@@ -19,7 +19,7 @@ from prometheus_client import (
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from backpack_feed.parity import CCXT, NATIVE, Parity
+from backpack_feed.process.parity import CCXT, NATIVE, Parity
 
 PREFIX = "backpack_feed_"
 COUNTERS = {

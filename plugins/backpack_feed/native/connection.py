@@ -22,7 +22,7 @@ from backpack_feed.background import Background
 from backpack_feed.backoff import reconnect_delay
 from backpack_feed.constants import EXCHANGE, FRAME_LIMIT_BYTES
 from backpack_feed.counters import FeedCounters
-from backpack_feed.inbox import Frame, Inbox, Item, Lost, Opened
+from backpack_feed.native.inbox import Frame, Inbox, Item, Lost, Opened
 
 LOG = logging.getLogger(__name__)
 

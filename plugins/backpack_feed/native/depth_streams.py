@@ -11,11 +11,11 @@ from cryptofeed.defines import ASK, BID
 from cryptofeed.types import OrderBook
 
 from backpack_feed.backoff import full_jitter
-from backpack_feed.book import BookAction, BookStep, DepthBook
 from backpack_feed.constants import EXCHANGE, MICROSECONDS
 from backpack_feed.counters import FeedCounters
 from backpack_feed.errors import DecodeError, FeedError
-from backpack_feed.messages import DepthMessage, DepthSnapshot, Level
+from backpack_feed.native.book import BookAction, BookStep, DepthBook
+from backpack_feed.wire.messages import DepthMessage, DepthSnapshot, Level
 
 LOG = logging.getLogger(__name__)
 

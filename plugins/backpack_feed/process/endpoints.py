@@ -11,7 +11,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from backpack_feed.config import MetricsConfig
+from backpack_feed.process.config import MetricsConfig
 from backpack_feed.refusal import ListenError
 
 Status = Callable[[], dict[str, Any]]

@@ -20,17 +20,17 @@ from cryptofeed.defines import L2_BOOK, TRADES
 from cryptofeed.types import OrderBook, Trade
 
 from backpack_feed.backoff import full_jitter
-from backpack_feed.ccxt_books import CcxtBooks, to_order_book
-from backpack_feed.ccxt_session import (
+from backpack_feed.counters import FeedCounters
+from backpack_feed.incumbent.books import CcxtBooks, to_order_book
+from backpack_feed.incumbent.session import (
     CcxtSession,
     RequestFailed,
     SessionLost,
     Venue,
     VenueRefusal,
 )
-from backpack_feed.ccxt_trades import MalformedTrade, to_numbered, to_trade
-from backpack_feed.counters import FeedCounters
-from backpack_feed.trade_lane import TradeLane
+from backpack_feed.incumbent.trade_lane import TradeLane
+from backpack_feed.incumbent.trades import MalformedTrade, to_numbered, to_trade
 
 LOG = logging.getLogger(__name__)
 

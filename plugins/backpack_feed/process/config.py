@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from backpack_feed.addresses import is_address
-from backpack_feed.config_files import check_authority, check_folder, check_key_file
+from backpack_feed.process.config_files import check_authority, check_folder, check_key_file
+from backpack_feed.process.strict_yaml import parse_mapping
 from backpack_feed.refusal import ConfigError
-from backpack_feed.strict_yaml import parse_mapping
 
 MAX_BYTES = 262_144
 _INSTANCE_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"

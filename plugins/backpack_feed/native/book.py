@@ -12,7 +12,7 @@ from typing import Protocol
 
 from order_book import OrderBook as Ladder
 
-from backpack_feed.messages import DepthMessage, DepthSnapshot, Level
+from backpack_feed.wire.messages import DepthMessage, DepthSnapshot, Level
 
 MAX_BUFFERED = 20_000
 STALE_RUN = 20

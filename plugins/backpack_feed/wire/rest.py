@@ -18,7 +18,6 @@ from backpack_feed.constants import (
     TRADES_LIMIT,
     USER_AGENT,
 )
-from backpack_feed.decode import decode_depth_snapshot, decode_markets, decode_rest_trades
 from backpack_feed.errors import (
     AuthenticationError,
     ConfigError,
@@ -27,8 +26,9 @@ from backpack_feed.errors import (
     RetryableError,
     VenueError,
 )
-from backpack_feed.messages import DepthSnapshot, MarketRow, TradeMessage
-from backpack_feed.signing import Signer
+from backpack_feed.wire.decode import decode_depth_snapshot, decode_markets, decode_rest_trades
+from backpack_feed.wire.messages import DepthSnapshot, MarketRow, TradeMessage
+from backpack_feed.wire.signing import Signer
 
 HTTP_OK = 200
 HTTP_UNAUTHORIZED = 401

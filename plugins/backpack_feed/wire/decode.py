@@ -12,7 +12,7 @@ import msgspec
 
 from backpack_feed.constants import DEPTH, ORDER_UPDATE, TRADE
 from backpack_feed.errors import DecodeError
-from backpack_feed.messages import (
+from backpack_feed.wire.messages import (
     DepthMessage,
     DepthSnapshot,
     ErrorMessage,

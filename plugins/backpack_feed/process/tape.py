@@ -12,7 +12,7 @@ from typing import Any
 
 from cryptofeed.types import OrderBook, Trade
 
-from backpack_feed.tape_file import TapeFile
+from backpack_feed.process.tape_file import TapeFile
 
 BOOK_LEVELS = 10
 

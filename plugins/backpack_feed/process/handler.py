@@ -15,14 +15,14 @@ from cryptofeed.exceptions import UnsupportedSymbol
 from cryptofeed.feedhandler import FeedHandler
 
 import backpack_feed
-from backpack_feed.config import HandlerConfig
-from backpack_feed.endpoints import build_app, listening
-from backpack_feed.metrics import FeedCollector, LatencyObserver, build_registry
-from backpack_feed.parity import Parity
+from backpack_feed.process.config import HandlerConfig
+from backpack_feed.process.endpoints import build_app, listening
+from backpack_feed.process.metrics import FeedCollector, LatencyObserver, build_registry
+from backpack_feed.process.parity import Parity
+from backpack_feed.process.shadow import Witness, expire_for_ever
+from backpack_feed.process.sinks import Sinks, open_sinks
+from backpack_feed.process.status import FeedStatus, ProcessStatus
 from backpack_feed.refusal import ConfigError, Refusal
-from backpack_feed.shadow import Witness, expire_for_ever
-from backpack_feed.sinks import Sinks, open_sinks
-from backpack_feed.status import FeedStatus, ProcessStatus
 from backpack_feed.toggle import CCXT, EXCHANGE, NATIVE
 
 LOG = logging.getLogger(__name__)

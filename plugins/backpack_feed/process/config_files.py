@@ -5,7 +5,7 @@ import ssl
 from pathlib import Path
 
 from backpack_feed.errors import ConfigError
-from backpack_feed.signing import Signer
+from backpack_feed.wire.signing import Signer
 
 
 def check_authority(place: str, ca_file: Path | None) -> None:

@@ -17,7 +17,6 @@ from cryptofeed.types import Trade
 
 from backpack_feed.addresses import is_address
 from backpack_feed.backoff import full_jitter
-from backpack_feed.connection import BackpackConnection
 from backpack_feed.constants import (
     DEPTH,
     DEPTH_WINDOWS,
@@ -30,16 +29,17 @@ from backpack_feed.constants import (
     WS_URL,
 )
 from backpack_feed.counters import FeedCounters
-from backpack_feed.decode import decode_markets
-from backpack_feed.depth_streams import BookUpdate
 from backpack_feed.errors import ConfigError, FeedError
 from backpack_feed.health import MAX_SNAPSHOT_AGE_SECONDS, Health, assess
-from backpack_feed.inbox import Item
-from backpack_feed.normalise import OrderUpdate, SymbolTable, symbol_table
+from backpack_feed.native.connection import BackpackConnection
+from backpack_feed.native.depth_streams import BookUpdate
+from backpack_feed.native.inbox import Item
+from backpack_feed.native.session import Outlets, Subscriptions, VenueSession
 from backpack_feed.refusal import SinkError
-from backpack_feed.rest import BackpackRest, tls_context
-from backpack_feed.session import Outlets, Subscriptions, VenueSession
-from backpack_feed.signing import Signer
+from backpack_feed.wire.decode import decode_markets
+from backpack_feed.wire.normalise import OrderUpdate, SymbolTable, symbol_table
+from backpack_feed.wire.rest import BackpackRest, tls_context
+from backpack_feed.wire.signing import Signer
 
 LOG = logging.getLogger(__name__)
 

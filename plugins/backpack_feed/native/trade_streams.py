@@ -12,9 +12,9 @@ from cryptofeed.types import Trade
 from backpack_feed.backoff import full_jitter
 from backpack_feed.counters import FeedCounters
 from backpack_feed.errors import DecodeError, FeedError
-from backpack_feed.messages import TradeMessage
-from backpack_feed.normalise import to_trade
 from backpack_feed.sequence import Hole, TradeSequencer
+from backpack_feed.wire.messages import TradeMessage
+from backpack_feed.wire.normalise import to_trade
 
 LOG = logging.getLogger(__name__)
 

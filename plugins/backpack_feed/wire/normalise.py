@@ -10,7 +10,7 @@ from cryptofeed.symbols import Symbol
 from cryptofeed.types import Trade
 
 from backpack_feed.constants import BACKFILL, EXCHANGE, MICROSECONDS
-from backpack_feed.messages import MarketRow, OrderMessage, TradeMessage
+from backpack_feed.wire.messages import MarketRow, OrderMessage, TradeMessage
 
 _KINDS: Final = {"SPOT": SPOT, "PERP": PERPETUAL}
 _STATES: Final = {

@@ -17,16 +17,16 @@ from cryptofeed.defines import L2_BOOK, TRADES
 from cryptofeed.feed import Feed
 from cryptofeed.types import OrderBook, Trade
 
-from backpack_feed.ccxt_books import CcxtBooks
-from backpack_feed.ccxt_connection import CcxtConnection
-from backpack_feed.ccxt_session import CcxtSession, SessionLost, Venue, VenueRefusal
-from backpack_feed.ccxt_watch import CcxtWatch, Routes, backoff_seconds
 from backpack_feed.constants import EXCHANGE, REST_URL, WS_URL
 from backpack_feed.counters import FeedCounters
 from backpack_feed.health import MAX_SNAPSHOT_AGE_SECONDS, Health, assess
-from backpack_feed.messages import MarketRow
-from backpack_feed.normalise import market_name
-from backpack_feed.trade_lane import TradeLane
+from backpack_feed.incumbent.books import CcxtBooks
+from backpack_feed.incumbent.connection import CcxtConnection
+from backpack_feed.incumbent.session import CcxtSession, SessionLost, Venue, VenueRefusal
+from backpack_feed.incumbent.trade_lane import TradeLane
+from backpack_feed.incumbent.watch import CcxtWatch, Routes, backoff_seconds
+from backpack_feed.wire.messages import MarketRow
+from backpack_feed.wire.normalise import market_name
 
 LOG = logging.getLogger(__name__)
 

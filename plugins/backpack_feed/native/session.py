@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from cryptofeed.defines import L2_BOOK, TRADES
 from cryptofeed.types import Trade
 
-from backpack_feed.connection import BackpackConnection
 from backpack_feed.constants import (
     DEPTH,
     ERROR_SIGNATURE,
@@ -17,11 +16,16 @@ from backpack_feed.constants import (
     TRADE,
 )
 from backpack_feed.counters import FeedCounters
-from backpack_feed.decode import decode
-from backpack_feed.depth_streams import BookUpdate, DepthStreams
 from backpack_feed.errors import DecodeError, FeedError
-from backpack_feed.inbox import Call, Frame, Item, Lost, Opened, Tick
-from backpack_feed.messages import (
+from backpack_feed.native.connection import BackpackConnection
+from backpack_feed.native.depth_streams import BookUpdate, DepthStreams
+from backpack_feed.native.inbox import Call, Frame, Item, Lost, Opened, Tick
+from backpack_feed.native.private_stream import PrivateStream
+from backpack_feed.native.quarantine import Quarantine
+from backpack_feed.native.stream_guard import StreamGuard
+from backpack_feed.native.trade_streams import TradeStreams
+from backpack_feed.wire.decode import decode
+from backpack_feed.wire.messages import (
     DepthMessage,
     ErrorMessage,
     Message,
@@ -29,13 +33,9 @@ from backpack_feed.messages import (
     TradeMessage,
     UnknownMessage,
 )
-from backpack_feed.normalise import OrderUpdate, to_order_update
-from backpack_feed.private_stream import PrivateStream
-from backpack_feed.quarantine import Quarantine
-from backpack_feed.rest import BackpackRest
-from backpack_feed.signing import Signer
-from backpack_feed.stream_guard import StreamGuard
-from backpack_feed.trade_streams import TradeStreams
+from backpack_feed.wire.normalise import OrderUpdate, to_order_update
+from backpack_feed.wire.rest import BackpackRest
+from backpack_feed.wire.signing import Signer
 
 LOG = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from typing import Any
 from cryptofeed.backends.backend import BackendQueue
 from cryptofeed.defines import L2_BOOK, TRADES
 
-from backpack_feed.checkpoint import Checkpoint, least_taken
-from backpack_feed.config import CryptofeedSink, HandlerConfig, TapeSink
+from backpack_feed.process.checkpoint import Checkpoint, least_taken
+from backpack_feed.process.config import CryptofeedSink, HandlerConfig, TapeSink
+from backpack_feed.process.tape import Tape
 from backpack_feed.refusal import ConfigError, Refusal, SinkError
-from backpack_feed.tape import Tape
 
 SinkCallback = Callable[[Any, float], Coroutine[Any, Any, None]]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from cryptofeed.types import OrderBook, Trade
 
-from backpack_feed.parity import Level, Parity, SeenTrade
+from backpack_feed.process.parity import Level, Parity, SeenTrade
 
 BOOK_LEVELS = 10
 EXPIRY_INTERVAL_SECONDS = 1.0

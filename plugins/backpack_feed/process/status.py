@@ -7,8 +7,8 @@ from typing import Any
 from cryptofeed.defines import L2_BOOK, TRADES
 
 from backpack_feed.health import Health
-from backpack_feed.metrics import Reading
-from backpack_feed.parity import Parity
+from backpack_feed.process.metrics import Reading
+from backpack_feed.process.parity import Parity
 
 
 @dataclass(frozen=True)

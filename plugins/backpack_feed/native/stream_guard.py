@@ -5,13 +5,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from backpack_feed.connection import BackpackConnection
 from backpack_feed.constants import DEPTH, TRADE
-from backpack_feed.depth_streams import BookMarket, DepthStreams
 from backpack_feed.errors import FeedError
-from backpack_feed.liveness import Finding, StreamWatch, connection_is_dead
-from backpack_feed.rest import BackpackRest
-from backpack_feed.trade_streams import TradeMarket, TradeStreams
+from backpack_feed.native.connection import BackpackConnection
+from backpack_feed.native.depth_streams import BookMarket, DepthStreams
+from backpack_feed.native.liveness import Finding, StreamWatch, connection_is_dead
+from backpack_feed.native.trade_streams import TradeMarket, TradeStreams
+from backpack_feed.wire.rest import BackpackRest
 
 LOG = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""The feed that is replaced: ccxt.pro's watchers behind cryptofeed's callbacks."""

@@ -1,0 +1,1 @@
+"""The native feed: one websocket, exact books, trades exactly once."""

@@ -1,0 +1,1 @@
+"""The FeedHandler process around either feed: configuration, sinks, metrics, endpoints."""
