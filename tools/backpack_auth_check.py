@@ -1,29 +1,35 @@
 """Are these Backpack credentials usable from this host? `python -m tools.backpack_auth_check`.
 
-One sentence per check; the exit status is 0 only if all hold. Secrets are never printed.
+Prints one sentence per check and never a secret. Exit status: 0 all checks hold, 1 at least one
+does not, 2 the command line is wrong.
 """
 
 import argparse
+import asyncio
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import requests
-
-from backpack_feed.addresses import is_address
-from backpack_feed.constants import MILLISECONDS, REST_URL, SIGNATURE_WINDOW_MS, USER_AGENT
-from backpack_feed.errors import ConfigError
+from backpack_feed.constants import REST_URL, SIGNATURE_WINDOW_MS
+from backpack_feed.errors import (
+    AuthenticationError,
+    ConfigError,
+    FeedError,
+    RetryableError,
+    UnreachableError,
+    UntrustedCertificateError,
+    VenueError,
+)
+from backpack_feed.wire.decode import decode_capital
+from backpack_feed.wire.rest import BALANCE_QUERY, CAPITAL_PATH, BackpackRest
 from backpack_feed.wire.signing import Signer, parse_public_key, parse_seed, read_credentials
 
 MAX_DRIFT_MS = SIGNATURE_WINDOW_MS // 2
-TIMEOUT_SECONDS = 10
-HTTP_OK = 200
-HTTP_UNAUTHORIZED = 401
-MESSAGE_LIMIT = 200
+ATTEMPTS = 2
+ALL_HOLD, SOMETHING_FAILS = 0, 1
 
 
 @dataclass(frozen=True)
@@ -35,118 +41,97 @@ class Check:
     sentence: str
 
     def __str__(self) -> str:
-        return f"{'ok  ' if self.holds else 'FAIL'} {self.name}: {self.sentence}"
+        return f"{'ok  ' if self.holds else 'FAIL'} {self.name}: {self.sentence}."
 
 
-@dataclass(frozen=True)
-class Venue:
-    """Where to ask; `clock` returns unix seconds."""
-
-    rest_url: str
-    verify: str | bool
-    clock: Callable[[], float]
-
-    def get(self, path: str, headers: dict[str, str]) -> requests.Response:
-        """Send one GET; raises `requests.RequestException`."""
-        return requests.get(
-            self.rest_url.rstrip("/") + path,
-            headers=headers | {"User-Agent": USER_AGENT},
-            verify=self.verify,
-            timeout=TIMEOUT_SECONDS,
-            allow_redirects=False,
-        )
-
-
-def run_checks(credentials_file: Path, venue: Venue) -> Iterator[Check]:
+async def run_checks(
+    credentials_file: Path, rest: BackpackRest, clock: Callable[[], float]
+) -> AsyncIterator[Check]:
     """Yield the checks in order; one that cannot be made because of another fails as well."""
     try:
         api_key, private_key = read_credentials(credentials_file)
         parse_public_key(api_key)
         parse_seed(private_key)
     except ConfigError as error:
-        yield Check("key format", holds=False, sentence=f"{error}.")
-        signer = None
+        yield Check("key format", holds=False, sentence=str(error))
     else:
-        yield Check("key format", holds=True, sentence="both keys are readable ED25519 keys.")
-        signer, pair = _check_pair(api_key, private_key, venue)
+        yield Check("key format", holds=True, sentence="both keys are readable ED25519 keys")
+        rest.signer, pair = _check_pair(api_key, private_key, clock)
         yield pair
-    drift = _check_clock(venue)
-    yield drift
-    if signer is None:
-        sentence = "not tried, because the keys are unusable."
+    yield await _check_clock(rest, clock)
+    if rest.signer is None:
+        sentence = "not tried, because the keys are unusable"
         yield Check("signed request", holds=False, sentence=sentence)
     else:
-        yield _check_signed_request(signer, venue)
+        yield await _check_signed_request(rest)
 
 
-def _check_pair(api_key: str, private_key: str, venue: Venue) -> tuple[Signer | None, Check]:
+def _check_pair(
+    api_key: str, private_key: str, clock: Callable[[], float]
+) -> tuple[Signer | None, Check]:
     try:
-        signer = Signer(api_key, private_key, clock=venue.clock)
+        signer = Signer(api_key, private_key, clock=clock)
     except ConfigError as error:
-        return None, Check("key pair", holds=False, sentence=f"{error}.")
-    return signer, Check("key pair", holds=True, sentence="the two keys belong together.")
+        return None, Check("key pair", holds=False, sentence=str(error))
+    return signer, Check("key pair", holds=True, sentence="the two keys belong together")
 
 
-def _check_clock(venue: Venue) -> Check:
+async def _check_clock(rest: BackpackRest, clock: Callable[[], float]) -> Check:
     try:
-        asked_at = venue.clock()
-        answer = venue.get("/api/v1/time", {})
-        answered_at = venue.clock()
-        if answer.status_code != HTTP_OK:
-            return Check("clock", holds=False, sentence=f"{_refusal(answer)}.")
-        venue_ms = int(answer.text)
-    except requests.RequestException as error:
-        return Check("clock", holds=False, sentence=f"{_unreachable(venue, error)}.")
-    except ValueError:
-        return Check("clock", holds=False, sentence="/api/v1/time did not answer with a number.")
-    # half of the round trip is the best guess at when the venue read its clock
-    drift_ms = round((asked_at + answered_at) / 2 * MILLISECONDS) - venue_ms
-    way = "ahead of" if drift_ms > 0 else "behind"
-    measured = f"this host is {abs(drift_ms)} ms {way} the venue"
-    if abs(drift_ms) > MAX_DRIFT_MS:
-        sentence = f"{measured}, more than {MAX_DRIFT_MS} ms: synchronise it (NTP)."
+        drift = await rest.clock_drift(clock)
+    except FeedError as error:
+        return Check("clock", holds=False, sentence=_sentence(rest, error))
+    if abs(drift.ms) > MAX_DRIFT_MS:
+        sentence = f"{drift}, more than {MAX_DRIFT_MS} ms: synchronise it (NTP)"
         return Check("clock", holds=False, sentence=sentence)
-    return Check("clock", holds=True, sentence=f"{measured}.")
+    return Check("clock", holds=True, sentence=str(drift))
 
 
-def _check_signed_request(signer: Signer, venue: Venue) -> Check:
+async def _check_signed_request(rest: BackpackRest) -> Check:
     try:
-        answer = venue.get("/api/v1/capital", signer.headers("balanceQuery"))
-    except requests.RequestException as error:
-        return Check("signed request", holds=False, sentence=f"{_unreachable(venue, error)}.")
-    if answer.status_code != HTTP_OK:
-        sentence = f"{_refusal(answer)}{_remedy(answer)}."
-        return Check("signed request", holds=False, sentence=sentence)
-    return Check("signed request", holds=True, sentence="the venue accepted GET /api/v1/capital.")
+        # not rest.capital(), which would follow the venue's clock where this one is to be judged
+        decode_capital(await rest.get(CAPITAL_PATH, instruction=BALANCE_QUERY))
+    except FeedError as error:
+        return Check("signed request", holds=False, sentence=_sentence(rest, error))
+    return Check("signed request", holds=True, sentence=f"the venue accepted GET {CAPITAL_PATH}")
 
 
-def _unreachable(venue: Venue, error: requests.RequestException) -> str:
-    host = urlsplit(venue.rest_url).netloc
-    return f"{host} cannot be reached ({type(error).__name__}): check --rest-url and --ca-file"
+def _sentence(rest: BackpackRest, error: FeedError) -> str:
+    host = urlsplit(rest.rest_url).netloc
+    match error:
+        case UntrustedCertificateError():
+            return f"the certificate of {host} is not trusted: check --ca-file and who is there"
+        case UnreachableError():
+            return f"{host} cannot be reached: check --rest-url and the network ({error})"
+        case AuthenticationError():
+            return f"the {error}: {_remedy(error)}"
+        case VenueError():
+            return f"the {error}"
+        case RetryableError():
+            return f"{error}: try again later"
+        case _:
+            return f"the venue answered something unreadable ({error})"
 
 
-def _refusal(answer: requests.Response) -> str:
-    """Errors come as JSON, as plain text and, from the edge, as HTML."""
-    try:
-        content: Any = answer.json()
-        text = f"{content['code']}: {content['message']}"
-    except (ValueError, KeyError, TypeError):
-        text = answer.text
-    text = "".join(c if c.isprintable() else " " for c in text[:MESSAGE_LIMIT])
-    return f"the venue answered {answer.status_code} ({text})"
-
-
-def _remedy(answer: requests.Response) -> str:
+def _remedy(error: AuthenticationError) -> str:
     """What to do about a refused signature of a pair that belongs together."""
-    text = answer.text.lower()
-    if "request has expired" in text or "invalid timestamp" in text:
-        return ": synchronise this host's clock (NTP)"
-    if "signature" in text or answer.status_code == HTTP_UNAUTHORIZED:
-        return (
-            ": the key is not registered at the venue, or was revoked: create or enable it there,"
-            " or check which account's key file this is"
-        )
-    return ""
+    if error.blames_clock:
+        return "synchronise this host's clock (NTP)"
+    return (
+        "the key is not registered at the venue, or was revoked: create or enable it there, or"
+        " check which account's key file this is"
+    )
+
+
+async def _print_checks(
+    credentials_file: Path, rest: BackpackRest, clock: Callable[[], float]
+) -> bool:
+    all_hold = True
+    async with rest:
+        async for check in run_checks(credentials_file, rest, clock):
+            print(check, flush=True)
+            all_hold = all_hold and check.holds
+    return all_hold
 
 
 def main(
@@ -155,22 +140,27 @@ def main(
 ) -> int:
     """Run the checks of the command line; return the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m tools.backpack_auth_check", description=__doc__
+        prog="python -m tools.backpack_auth_check",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--credentials", type=Path, required=True, metavar="FILE")
     parser.add_argument("--rest-url", default=REST_URL)
     parser.add_argument("--ca-file", type=Path, help="replaces the public authorities")
+    parser.add_argument("--proxy", help="http(s)://[user:password@]host:port")
     arguments = parser.parse_args(argv)
-    if not is_address(arguments.rest_url, "https"):
-        parser.error(f"--rest-url: {arguments.rest_url} must be https://host[:port]")
-    if arguments.ca_file is not None and not arguments.ca_file.is_file():
-        parser.error(f"--ca-file: {arguments.ca_file} is not a file")
-    verify = True if arguments.ca_file is None else str(arguments.ca_file)
-    all_hold = True
-    for check in run_checks(arguments.credentials, Venue(arguments.rest_url, verify, clock)):
-        print(check, flush=True)
-        all_hold = all_hold and check.holds
-    return 0 if all_hold else 1
+    try:
+        rest = BackpackRest(
+            arguments.rest_url,
+            ca_file=arguments.ca_file,
+            proxy=arguments.proxy,
+            attempts=ATTEMPTS,
+        )
+    except ConfigError as error:
+        place, _, problem = str(error).partition(":")
+        parser.error(f"--{place.replace('_', '-')}:{problem}")
+    all_hold = asyncio.run(_print_checks(arguments.credentials, rest, clock))
+    return ALL_HOLD if all_hold else SOMETHING_FAILS
 
 
 if __name__ == "__main__":

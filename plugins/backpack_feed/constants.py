@@ -14,13 +14,45 @@ except PackageNotFoundError:  # a plugins folder that was copied and not install
 
 USER_AGENT: Final = f"backpack-feed/{VERSION}"
 
+# cryptofeed 3 has no private channels, so these names are ours
 ORDER_INFO: Final = "order_info"
-"""cryptofeed 3 has no private channels, so this name is ours."""
+FILLS: Final = "fills"
+BALANCES: Final = "balances"
+POSITIONS: Final = "positions"
 
 DEPTH: Final = "depth"
 TRADE: Final = "trade"
+BOOK_TICKER: Final = "bookTicker"
+TICKER_STREAM: Final = "ticker"
+KLINE: Final = "kline"
+MARK_PRICE: Final = "markPrice"
+OPEN_INTEREST_STREAM: Final = "openInterest"
+LIQUIDATION: Final = "liquidation"
 ORDER_UPDATE: Final = "account.orderUpdate"
+POSITION_UPDATE: Final = "account.positionUpdate"
+BALANCE_UPDATE: Final = "account.balanceUpdate"
 DEPTH_WINDOWS: Final = ("200ms", "600ms", "1000ms")
+
+MONTH: Final = "1M"
+CANDLE_INTERVALS: Final = {
+    "1s": "1s",
+    "1m": "1m",
+    "3m": "3m",
+    "5m": "5m",
+    "15m": "15m",
+    "30m": "30m",
+    "1h": "1h",
+    "2h": "2h",
+    "4h": "4h",
+    "6h": "6h",
+    "8h": "8h",
+    "12h": "12h",
+    "1d": "1d",
+    "3d": "3d",
+    "1w": "1w",
+    MONTH: "1month",
+}
+"""cryptofeed's name → the venue's."""
 
 DEPTH_LIMIT: Final = 1000
 TRADES_LIMIT: Final = 1000

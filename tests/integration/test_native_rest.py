@@ -1,36 +1,62 @@
 """The REST client against a scripted venue: typed answers, typed refusals, patience."""
 
 import json
+import ssl
 import time
+import traceback
+from decimal import Decimal
+from email.utils import formatdate
 
 import pytest
+import trustme
 from aiohttp import web
 
 from backpack_feed.constants import USER_AGENT
 from backpack_feed.errors import (
     AuthenticationError,
+    BlockedError,
     ConfigError,
+    ConnectionLostError,
     DecodeError,
+    NoContentError,
+    NotFoundError,
+    RateLimitedError,
     RetryableError,
+    StaleAnswerError,
+    UnavailableError,
+    UnreachableError,
+    UntrustedCertificateError,
     VenueError,
 )
+from backpack_feed.native.trade_backfill import trades_since
 from backpack_feed.wire.rest import BackpackRest
+from backpack_feed.wire.rest_limits import RequestLimits
 from backpack_feed.wire.signing import Signer
+from backpack_sandbox import Sandbox, SandboxConfig
 from tests.support.backpack_fixtures import load_fixture
+from tests.support.conditions import eventually
+from tests.support.connect_proxy import connect_proxy
 from tests.support.scripted_venue import rest_trade, scripted_venue
 
 KEY = load_fixture("signing_vectors")["keys"]["seed_00_1f"]
 EXCHANGES = {exchange["name"]: exchange for exchange in load_fixture("rest")["exchanges"]}
 REFUSALS = {
     "depth_unknown_symbol": VenueError,
-    "depth_closed_market": VenueError,
+    "depth_closed_market": NotFoundError,
+    "unknown_path": NotFoundError,
+    "markPrices_unknown": VenueError,
+    "market_unknown": VenueError,
+    "order_payload_parse": VenueError,
+    "order_would_take": VenueError,
+    "ticker_no_data": NoContentError,
+    "order_cancel_accepted": VenueError,
     "depth_bad_limit": VenueError,
     "bad_signature": AuthenticationError,
     "expired_request": AuthenticationError,
     "bad_timestamp": AuthenticationError,
-    "rate_limited": RetryableError,
-    "rate_limited_html": RetryableError,
-    "maintenance_503": RetryableError,
+    "rate_limited": RateLimitedError,
+    "rate_limited_html": RateLimitedError,
+    "maintenance_503": UnavailableError,
 }
 
 
@@ -49,6 +75,46 @@ async def rest(venue):
         yield client
 
 
+def client_of(venue, **settings):
+    defaults = {"ca_file": venue.ca_file, "jitter": lambda: 0.0}
+    return BackpackRest(venue.rest_url, **defaults | settings)
+
+
+class Aborted(web.Response):
+    """The connection is reset instead of an answer, or in the middle of one."""
+
+    def __init__(self, body: bytes = b"") -> None:
+        super().__init__(body=body)
+
+    async def prepare(self, request):
+        if not self.body:
+            request.transport.abort()
+        return await super().prepare(request)
+
+    async def write_eof(self, data=b""):
+        await self._payload_writer.write(self.body[:-1])
+        self._req.transport.abort()
+
+
+class Time:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def cached(age: int, body: str = "[]") -> web.Response:
+    return web.Response(text=body, headers={"Age": str(age), "X-Cache": "Hit from cloudfront"})
+
+
 def answer(exchange: dict) -> web.Response:
     content_type = exchange["headers"]["Content-Type"].partition(";")[0]
     text = exchange["text"] if "text" in exchange else json.dumps(exchange["json"])
@@ -63,7 +129,8 @@ async def test_every_endpoint_is_typed(venue, rest):
     assert [trade.trade_id for trade in await rest.trades("SOL_USDC")] == [1, 2]
     assert abs(await rest.time_ms() - time.time() * 1000) < 5_000
     assert await rest.status() == "Ok"
-    assert await rest.capital() == {"USDC": {"available": "1", "locked": "0"}}
+    usdc = (await rest.capital())["USDC"]
+    assert (usdc.available, usdc.locked, usdc.staked) == (Decimal(1), Decimal(0), Decimal(0))
     by_path = {request.path: request for request in venue.rest_requests}
     assert by_path["/api/v1/depth"].query["limit"] == "1000"
     assert all(r.headers["User-Agent"] == USER_AGENT for r in venue.rest_requests)
@@ -77,13 +144,50 @@ async def test_a_refusal_is_the_error_that_says_what_to_do(venue, rest, name):
     kind = REFUSALS[name]
     path = "/api/v1/capital" if kind is AuthenticationError else "/api/v1/depth"
     venue.failures[path] = [answer(EXCHANGES[name]) for _ in range(10)]
-    call = rest.capital() if kind is AuthenticationError else rest.depth("SOL_USDC")
+    instruction = "balanceQuery" if kind is AuthenticationError else None
     with pytest.raises(kind) as caught:
-        await call
-    assert venue.asked(path) == (4 if kind is RetryableError else 1)
+        await rest.get(path, instruction=instruction)
+    assert type(caught.value) is kind
+    assert venue.asked(path) == (4 if issubclass(kind, RetryableError) else 1)
     if isinstance(caught.value, VenueError):
+        said = EXCHANGES[name].get("json") or {"message": EXCHANGES[name]["text"]}
         assert caught.value.status == EXCHANGES[name]["status"]
-        assert caught.value.message
+        assert caught.value.code == said.get("code", "")
+        assert caught.value.message == said["message"]
+
+
+def test_every_recorded_refusal_has_its_error():
+    """Nothing but 200 is an answer."""
+    assert {name for name, e in EXCHANGES.items() if e["status"] != 200} == set(REFUSALS)
+
+
+READERS = {
+    "/api/v1/markets": lambda rest, query: rest.markets(),
+    "/api/v1/depth": lambda rest, query: rest.depth(query["symbol"]),
+    "/api/v1/trades": lambda rest, query: rest.trades(query["symbol"]),
+    "/api/v1/time": lambda rest, query: rest.time_ms(),
+    "/api/v1/status": lambda rest, query: rest.status(),
+    "/api/v1/capital": lambda rest, query: rest.capital(),
+}
+READABLE = [
+    name
+    for name, exchange in EXCHANGES.items()
+    if exchange["status"] == 200 and exchange["request"]["path"] in READERS
+]
+
+
+@pytest.mark.parametrize("name", READABLE)
+async def test_a_recorded_answer_is_read(venue, rest, name):
+    """With the headers of the edge, drifted fields included."""
+    exchange = EXCHANGES[name]
+    path, query = exchange["request"]["path"], exchange["request"]["query"]
+    headers = {k: v for k, v in exchange["headers"].items() if k != "Content-Type"}
+    recorded = answer(exchange)
+    recorded.headers.update(headers)
+    venue.failures[path] = [recorded]
+    assert await READERS[path](rest, query)
+    assert venue.asked(path) == 1
+    assert rest.counters.stale_answers == 0
 
 
 async def test_a_passing_failure_is_not_noticed(venue, rest):
@@ -98,6 +202,36 @@ async def test_retry_after_is_honoured(venue, rest):
     began = time.monotonic()
     await rest.time_ms()
     assert time.monotonic() - began >= 1
+
+
+@pytest.mark.parametrize("name", ["expired_request", "bad_timestamp"])
+async def test_a_refused_time_is_corrected_once(venue, rest, name):
+    """The host's clock is wrong: it is compared with the venue's, and the request signed anew."""
+    venue.clock_ahead_seconds = 90
+    venue.failures["/api/v1/capital"] = [answer(EXCHANGES[name])]
+    assert await rest.capital()
+    first, second = (r for r in venue.rest_requests if r.path == "/api/v1/capital")
+    ahead_ms = int(second.headers["X-Timestamp"]) - int(first.headers["X-Timestamp"])
+    assert 89_000 < ahead_ms < 95_000
+    venue.failures["/api/v1/capital"] = [answer(EXCHANGES[name]) for _ in range(3)]
+    with pytest.raises(AuthenticationError):
+        await rest.capital()
+    assert venue.asked("/api/v1/capital") == 4
+
+
+async def test_a_refused_signature_never_shows_the_secret(venue, caplog):
+    """Neither the error nor the client nor the log of the connection."""
+    caplog.set_level("DEBUG")
+    secrets = [KEY["seed_b64_api_secret"], KEY["seed_hex"], KEY["keypair64_b64"]]
+    for secret in secrets:
+        signer = Signer(KEY["verifying_key_b64_api_key"], secret)
+        venue.failures["/api/v1/capital"] = [answer(EXCHANGES["bad_signature"])]
+        async with client_of(venue, signer=signer) as rest:
+            with pytest.raises(AuthenticationError) as caught:
+                await rest.capital()
+            told = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
+            told += f"{rest} {vars(rest)} {vars(rest._transport)}"
+        assert [s for s in secrets if s in told + caplog.text] == []
 
 
 async def test_each_attempt_is_signed_anew(venue, rest):
@@ -138,3 +272,336 @@ async def test_a_signed_call_without_credentials_is_a_configuration_error(venue)
         with pytest.raises(ConfigError, match="needs credentials"):
             await client.capital()
     assert venue.rest_requests == []
+
+
+async def test_a_retry_after_date_is_honoured(venue):
+    """An HTTP date, compared with the venue's own clock and not with ours."""
+    now = time.time() - 86_400
+    headers = {
+        "Retry-After": formatdate(now + 7, usegmt=True),
+        "Date": formatdate(now, usegmt=True),
+    }
+    venue.failures["/api/v1/time"] = [web.Response(status=503, headers=headers)]
+    ticks = Time()
+    async with client_of(venue, monotonic=ticks.monotonic, sleep=ticks.sleep) as rest:
+        await rest.time_ms()
+    assert sum(ticks.slept) == 7
+
+
+async def test_every_caller_waits_for_the_time_that_the_venue_named(venue):
+    """A pause is the client's, not the request's."""
+    venue.failures["/api/v1/time"] = [web.Response(status=429, headers={"Retry-After": "20"})]
+    ticks = Time()
+    async with client_of(venue, attempts=1, monotonic=ticks.monotonic, sleep=ticks.sleep) as rest:
+        with pytest.raises(RateLimitedError) as caught:
+            await rest.time_ms()
+        assert caught.value.retry_after_seconds == 20
+        assert ticks.slept == []
+        await rest.depth("SOL_USDC")
+    assert sum(ticks.slept) == 20
+
+
+async def test_a_long_pause_is_told_at_once_and_nothing_is_sent(venue):
+    """An hour is not slept away inside a call."""
+    venue.failures["/api/v1/time"] = [web.Response(status=429, headers={"Retry-After": "3000"})]
+    ticks = Time()
+    async with client_of(venue, monotonic=ticks.monotonic, sleep=ticks.sleep) as rest:
+        with pytest.raises(RateLimitedError, match="429"):
+            await rest.time_ms()
+        ticks.now += 1000
+        with pytest.raises(RateLimitedError, match="2000 s of silence") as caught:
+            await rest.depth("SOL_USDC")
+        assert caught.value.retry_after_seconds == 2000
+        ticks.now += 2000
+        await rest.depth("SOL_USDC")
+    assert (venue.asked("/api/v1/time"), venue.asked("/api/v1/depth")) == (1, 1)
+
+
+async def test_an_outage_does_not_multiply_the_load(venue):
+    """100 calls of four attempts each: the client has 60 retries a minute, and no more."""
+    venue.failures["/api/v1/depth"] = [web.Response(status=503) for _ in range(1000)]
+    ticks = Time()
+    async with client_of(venue, monotonic=ticks.monotonic, sleep=ticks.sleep) as rest:
+        for _ in range(100):
+            with pytest.raises(UnavailableError):
+                await rest.depth("SOL_USDC")
+        assert venue.asked("/api/v1/depth") == 160
+        assert rest.counters.retries == 60
+        assert rest.counters.retries_refused == 80
+        ticks.now += 60
+        with pytest.raises(UnavailableError):
+            await rest.depth("SOL_USDC")
+    assert venue.asked("/api/v1/depth") == 164
+
+
+async def test_requests_stay_below_the_venues_limit(venue):
+    """The request that would exceed it waits until the minute is over."""
+    ticks = Time()
+    settings = {"monotonic": ticks.monotonic, "sleep": ticks.sleep}
+    async with client_of(venue, limits=RequestLimits(requests_per_minute=5), **settings) as rest:
+        for _ in range(5):
+            await rest.time_ms()
+        assert ticks.slept == []
+        await rest.time_ms()
+    assert ticks.slept == [60]
+
+
+async def test_a_reset_connection_is_asked_again_at_once_on_a_new_one(venue):
+    """As happens to reused connections now and then; the library repeats nothing behind us."""
+    ticks = Time()
+    async with client_of(venue, monotonic=ticks.monotonic, sleep=ticks.sleep) as rest:
+        await rest.time_ms()
+        venue.failures["/api/v1/depth"] = [Aborted()]
+        assert (await rest.depth("SOL_USDC")).last_update_id == 1000
+        first, second = (r for r in venue.rest_requests if r.path == "/api/v1/depth")
+        assert first is not second
+        assert ticks.slept == []
+        venue.failures["/api/v1/depth"] = [Aborted() for _ in range(10)]
+        with pytest.raises(ConnectionLostError, match="ServerDisconnected"):
+            await rest.depth("SOL_USDC")
+    assert venue.asked("/api/v1/depth") == 2 + 4
+    assert len(ticks.slept) == 2
+    assert rest.counters.lost_connections == 5
+
+
+async def test_an_answer_that_is_cut_short_is_asked_for_again(venue, rest):
+    """Half a book is no book."""
+    venue.failures["/api/v1/depth"] = [Aborted(b'{"asks":[')]
+    assert (await rest.depth("SOL_USDC")).last_update_id == 1000
+    assert rest.counters.lost_connections == 1
+
+
+async def test_a_stale_answer_is_asked_for_past_the_cache(venue, rest):
+    """During an outage of the origin the edge answers 200 from an hour ago."""
+    venue.trades = [rest_trade(2), rest_trade(1)]
+    venue.failures["/api/v1/trades"] = [cached(3000)]
+    assert [trade.trade_id for trade in await rest.trades("SOL_USDC")] == [1, 2]
+    first, second = venue.rest_requests
+    assert set(second.query) - set(first.query) == {"_"}
+    assert rest.counters.stale_answers == 1
+    venue.failures["/api/v1/trades"] = [cached(3000)]
+    await rest.trades("SOL_USDC")
+    assert venue.rest_requests[-1].query["_"] != second.query["_"]
+
+
+@pytest.mark.parametrize("path_past", [cached(3100), web.Response(status=503)])
+async def test_an_answer_that_stays_stale_is_an_error(venue, rest, path_past):
+    """Old trades would look like a quiet market; what the age was is told."""
+    venue.failures["/api/v1/trades"] = [cached(3000), path_past]
+    with pytest.raises(StaleAnswerError, match="3000 s old") as caught:
+        await rest.trades("SOL_USDC")
+    assert caught.value.age_seconds == 3000
+    assert venue.asked("/api/v1/trades") == 2
+
+
+async def test_old_markets_are_better_than_none_and_say_so(venue, rest):
+    """The caller decides; a row that cannot be read is counted."""
+    body = json.dumps([*venue.rows, {"symbol": 1}])
+    venue.failures["/api/v1/markets"] = [cached(3000, body), web.Response(status=503)]
+    listed = await rest.markets_answer()
+    assert [row.symbol for row in listed.rows] == ["SOL_USDC", "BTC_USDC_PERP"]
+    assert (listed.unreadable, listed.age_seconds, listed.stale) == (1, 3000, True)
+    fresh = await rest.markets_answer()
+    assert (fresh.unreadable, fresh.age_seconds, fresh.stale) == (0, 0, False)
+
+
+async def test_a_blocked_address_is_not_hammered(venue, rest):
+    """The edge's 403 page says nothing about the request: later, but not at once."""
+    page = "<!DOCTYPE html><html><head><title>403 Forbidden</title></head></html>"
+    venue.failures["/api/v1/depth"] = [
+        web.Response(status=403, text=page, content_type="text/html")
+    ]
+    with pytest.raises(BlockedError, match="403: 403 Forbidden"):
+        await rest.depth("SOL_USDC")
+    assert venue.asked("/api/v1/depth") == 1
+
+
+async def test_a_body_is_bounded_also_when_it_is_compressed(venue, rest):
+    """40 MB of zeros in a few kilobytes."""
+    bomb = web.Response(body=b" " * 40_000_000)
+    bomb.enable_compression()
+    venue.failures["/api/v1/depth"] = [bomb]
+    with pytest.raises(DecodeError, match="answered more than 33554432 bytes"):
+        await rest.depth("SOL_USDC")
+
+
+async def test_an_untrusted_certificate_ends_it_at_once(venue):
+    """Public authorities do not vouch for this venue, and asking again changes nothing."""
+    async with client_of(venue, ca_file=None) as rest:
+        with pytest.raises(UntrustedCertificateError, match="is not trusted: "):
+            await rest.time_ms()
+    assert rest.counters.requests == 1
+
+
+async def test_a_silent_venue_is_given_up(venue):
+    """A timeout is retryable and has a name."""
+
+    class Silent(web.Response):
+        async def prepare(self, request):
+            await request.content.wait_eof()
+            await eventually(lambda: request.transport is None or request.transport.is_closing())
+            return await super().prepare(request)
+
+    venue.failures["/api/v1/time"] = [Silent()]
+    async with client_of(venue, attempts=1, timeout_seconds=0.2) as rest:
+        with pytest.raises(UnreachableError, match="TimeoutError"):
+            await rest.time_ms()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.example",
+        "https://api.example/path",
+        "https://api.example?x=1",
+        "https://api.example#x",
+        "https://user:secret@api.example",
+        "https://",
+        "https://api.example\\@evil.example",
+        "https://api example",
+        "https://api.example:0",
+        "https://api.example:99999",
+        "https://[::1",
+        "file:///etc/passwd",
+    ],
+)
+def test_only_a_bare_https_address_is_a_venue(url):
+    """Signed requests go to one host and nowhere else; a password is not quoted."""
+    with pytest.raises(ConfigError, match=r"rest_url: .*must be https://host") as caught:
+        BackpackRest(url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://API.example:8443/", "https://API.example:8443"),
+        ("https://[::1]:443", "https://[::1]:443"),
+        ("https://127.0.0.1", "https://127.0.0.1"),
+    ],
+)
+def test_a_bare_https_address_is_taken(url, kept):
+    """With a port, a trailing slash, an IPv6 address."""
+    assert BackpackRest(url).rest_url == kept
+
+
+async def test_requests_go_through_the_proxy(venue):
+    """A tunnel to the venue, whose certificate is verified all the same."""
+    async with connect_proxy() as proxy, client_of(venue, proxy=proxy.url()) as rest:
+        assert (await rest.depth("SOL_USDC")).last_update_id == 1000
+        assert proxy.tunnels == [venue.rest_url.removeprefix("https://")]
+        async with client_of(venue, proxy=proxy.url(), ca_file=None) as stranger:
+            with pytest.raises(UntrustedCertificateError):
+                await stranger.time_ms()
+
+
+async def test_a_proxy_may_speak_tls_itself(venue, tmp_path):
+    """A tunnel within TLS; `ca_file` vouches for both ends."""
+    authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    ca_file = tmp_path / "both.pem"
+    ca_file.write_bytes(authority.cert_pem.bytes() + venue.ca_file.read_bytes())
+    async with connect_proxy("me:pa55", tls) as proxy:
+        async with client_of(venue, proxy=proxy.url("me:pa55"), ca_file=ca_file) as rest:
+            assert (await rest.depth("SOL_USDC")).last_update_id == 1000
+        assert len(proxy.tunnels) == 1
+        async with client_of(venue, proxy=proxy.url("me:pa55"), attempts=1) as rest:
+            with pytest.raises(UnreachableError):
+                await rest.time_ms()
+        assert len(proxy.tunnels) == 1
+
+
+async def test_a_proxy_gets_its_password_and_nobody_else_does(venue, caplog):
+    """Reserved characters are percent-encoded in a URL; neither errors nor logs have the secret."""
+    caplog.set_level("DEBUG")
+    async with connect_proxy("me:p@ss/w:rd") as proxy:
+        async with client_of(venue, proxy=proxy.url("me:p%40ss%2Fw%3Ard")) as rest:
+            await rest.time_ms()
+            assert "p%40ss" not in repr(vars(rest)) + repr(vars(rest._transport))
+        async with client_of(venue, proxy=proxy.url("me:wr0ng"), attempts=1) as rest:
+            with pytest.raises(UnreachableError, match="the proxy answered 407") as caught:
+                await rest.time_ms()
+        assert (len(proxy.tunnels), proxy.refused) == (1, 1)
+    async with client_of(venue, proxy=proxy.url("me:wr0ng"), attempts=1) as rest:
+        with pytest.raises(UnreachableError, match="the proxy cannot be reached") as unreachable:
+            await rest.time_ms()
+    told = "".join(
+        "".join(traceback.format_exception(error.value)) + repr(error.value)
+        for error in (caught, unreachable)
+    )
+    secrets = ["p@ss", "p%40ss", "wr0ng"]
+    assert [s for s in secrets if s in told + caplog.text] == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["socks5://h:1", "http://me:secret@h:0", "http://h:1/x", "h:1", "http://[::1", "http://:1"],
+)
+def test_a_proxy_that_is_none_is_a_configuration_error(url):
+    """Its password is not quoted."""
+    with pytest.raises(ConfigError, match="proxy: must be") as caught:
+        BackpackRest("https://127.0.0.1", proxy=url)
+    assert "secret" not in str(caught.value)
+
+
+async def test_the_clock_is_compared_with_the_venues(venue, rest):
+    """Half of the round trip is taken off, and a signer can follow."""
+    venue.clock_ahead_seconds = 30
+    drift = await rest.clock_drift(time.time)
+    assert abs(drift.ms + 30_000) <= drift.uncertainty_ms + 1
+    rest.signer.follow(drift)
+    assert abs(rest.signer.now_ms() - (time.time() + 30) * 1000) < 1000
+
+
+@pytest.mark.parametrize("body", ["", "x", "1.5", "-1", "9" * 5000])
+async def test_a_clock_that_is_no_number_is_a_decode_error(venue, rest, body):
+    """Also one that is too long to be a time."""
+    venue.failures["/api/v1/time"] = [web.Response(text=body)]
+    with pytest.raises(DecodeError, match="not answer with a number"):
+        await rest.time_ms()
+
+
+async def test_history_pages_reach_back_to_a_trade(venue, rest):
+    """5,000 trades in six pages, joined by id."""
+    venue.trades = [rest_trade(i) for i in range(1, 7001)]
+    found = await trades_since(rest, "SOL_USDC", 2001)
+    assert [trade.trade_id for trade in found.trades] == list(range(2001, 7001))
+    assert found.reached
+    assert venue.asked("/api/v1/trades/history") == found.pages - 1 == 5
+    uncached = [request.query["_"] for request in venue.rest_requests]
+    assert len(set(uncached)) == found.pages
+
+
+async def test_the_sandbox_pages_alike(tmp_path):
+    """Back to the first trade that it has; an unknown market is refused as on the venue."""
+    config = SandboxConfig(state_dir=tmp_path / "sandbox", paused=True)
+    async with Sandbox(config) as venue, client_of(venue) as rest:
+        venue.advance(20)
+        newest = await rest.trades("SOL_USDC")
+        found = await trades_since(rest, "SOL_USDC", 1)
+        assert found.trades == newest
+        assert found.ended
+        first = newest[0].trade_id
+        assert (await trades_since(rest, "SOL_USDC", first + 1)).trades == newest[1:]
+        with pytest.raises(VenueError, match="Invalid market symbol"):
+            await trades_since(rest, "NOPE", 1)
+
+
+async def test_the_sandboxs_outages_have_their_errors(tmp_path):
+    """An HTML 503 and a 429 with Retry-After, and everything as before when they are over."""
+    config = SandboxConfig(state_dir=tmp_path / "sandbox", paused=True)
+    ticks = Time()
+    settings = {"attempts": 2, "monotonic": ticks.monotonic, "sleep": ticks.sleep}
+    async with Sandbox(config) as venue, client_of(venue, **settings) as rest:
+        venue.faults.add("rest_503", user_agent="backpack-feed*")
+        with pytest.raises(UnavailableError, match="/api/v1/depth: venue answered 503"):
+            await rest.depth("SOL_USDC")
+        venue.faults.clear()
+        venue.faults.add("rest_429", user_agent="backpack-feed*")
+        with pytest.raises(RateLimitedError) as caught:
+            await rest.depth("SOL_USDC")
+        assert caught.value.retry_after_seconds == 1
+        venue.faults.clear()
+        before = ticks.now
+        assert (await rest.depth("SOL_USDC")).bids
+        assert ticks.now == before + 1

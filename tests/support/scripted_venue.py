@@ -36,6 +36,23 @@ def trade_frame(trade_id: int | None, symbol: str = "SOL_USDC", **changes: Any) 
     return json.dumps({"data": data, "stream": f"trade.{symbol}"})
 
 
+def quote_frame(update_id: int, symbol: str = "SOL_USDC", **changes: Any) -> str:
+    data = {
+        "A": "21.37", "B": "287.31", "E": 1790900001026313, "T": 1790900001024907, "a": "98.97",
+        "b": "98.96", "e": "bookTicker", "s": symbol, "u": update_id,
+    } | changes  # fmt: skip
+    return json.dumps({"data": data, "stream": f"bookTicker.{symbol}"})
+
+
+def candle_frame(minute: int, symbol: str = "SOL_USDC", **changes: Any) -> str:
+    data = {
+        "E": 1790900001026313, "T": f"2026-09-02T16:{minute + 1:02}:00", "X": False, "c": "98.98",
+        "e": "kline", "h": "99.01", "l": "98.90", "n": 3, "o": "98.95", "s": symbol,
+        "t": f"2026-09-02T16:{minute:02}:00", "v": "5.14",
+    } | changes  # fmt: skip
+    return json.dumps({"data": data, "stream": f"kline.1m.{symbol}"})
+
+
 def rest_trade(trade_id: int) -> dict[str, Any]:
     return {
         "id": trade_id, "price": "98.97", "quantity": "1", "quoteQuantity": "98.97",
@@ -77,6 +94,9 @@ class ScriptedVenue:
     last_update_id: int = 1000
     clock_ahead_seconds: float = 0.0
     trades: list[dict[str, Any]] = field(default_factory=list)
+    capital: dict[str, Any] = field(
+        default_factory=lambda: {"USDC": {"available": "1", "locked": "0"}}
+    )
     failures: dict[str, list[web.Response]] = field(default_factory=dict)
     rest_requests: list[web.Request] = field(default_factory=list)
     sockets: list[Socket] = field(default_factory=list)
@@ -93,12 +113,18 @@ class ScriptedVenue:
         if request.path == "/api/v1/time":
             return web.Response(text=str(int((time.time() + self.clock_ahead_seconds) * 1000)))
         newest_first = sorted(self.trades, key=lambda row: -row["id"])
+        limit, offset = (
+            int(request.query.get(*key)) for key in (("limit", "100"), ("offset", "0"))
+        )
         bodies = {
             "/api/v1/markets": self.rows,
+            "/api/v1/assets": [],
+            "/api/v1/securities": [],
             "/api/v1/depth": depth_body(self.last_update_id),
-            "/api/v1/trades": newest_first[: int(request.query.get("limit", "100"))],
+            "/api/v1/trades": newest_first[:limit],
+            "/api/v1/trades/history": newest_first[offset : offset + limit],
             "/api/v1/status": {"status": "Ok", "message": None},
-            "/api/v1/capital": {"USDC": {"available": "1", "locked": "0"}},
+            "/api/v1/capital": self.capital,
         }
         if request.path in bodies:
             return web.json_response(bodies[request.path])

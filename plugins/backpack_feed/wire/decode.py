@@ -3,75 +3,173 @@
 Tolerant where the venue's documents and its wire disagree (protocol section 12): ids may be digit
 strings, decimals may be JSON numbers, fields may be added. Strict where data would be invented: for
 a missing price, a null quantity, a NaN or a negative level the frame is dropped whole.
+
+Nearly every frame is read in one pass, by the tag `e` of its payload. Whatever that pass refuses is
+read again by the name of its stream, which finds the frames without a tag, tells new events from
+broken ones and names what is wrong.
 """
 
 from collections.abc import Callable
-from decimal import Decimal
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from backpack_feed.constants import DEPTH, ORDER_UPDATE, TRADE
+from backpack_feed.constants import (
+    BALANCE_UPDATE,
+    BOOK_TICKER,
+    DEPTH,
+    KLINE,
+    LIQUIDATION,
+    MARK_PRICE,
+    OPEN_INTEREST_STREAM,
+    ORDER_UPDATE,
+    POSITION_UPDATE,
+    TICKER_STREAM,
+    TRADE,
+)
 from backpack_feed.errors import DecodeError
+from backpack_feed.wire import checks
+from backpack_feed.wire.account_messages import (
+    AssetCapital,
+    BalanceMessage,
+    OrderMessage,
+    PositionMessage,
+)
 from backpack_feed.wire.messages import (
+    BookTickerMessage,
     DepthMessage,
     DepthSnapshot,
+    Envelope,
     ErrorMessage,
-    Level,
+    KlineMessage,
+    LiquidationMessage,
     MarketRow,
-    Message,
-    OrderMessage,
+    MarkPriceMessage,
+    OpenInterestMessage,
     RestTrade,
+    TaggedMessage,
+    TickerMessage,
     TradeMessage,
     UnknownMessage,
 )
 
-MAX_ID = 2**63 - 1
-MAX_EXPONENT = 40
-"""`1e999999999` is a legal decimal that would fill the memory when printed."""
-
+ACCOUNT: Final = "account"
 _ABSENT = msgspec.Raw(b"")
 
 
-class _Envelope(msgspec.Struct, gc=False):
+class _TaggedEnvelope(Envelope, gc=False):
+    data: TaggedMessage
+
+
+class _RawEnvelope(msgspec.Struct, gc=False):
     data: msgspec.Raw = _ABSENT
     stream: str | None = None
     error: ErrorMessage | None = None
+
+
+class _Tag(msgspec.Struct, gc=False):
+    e: str | None = None
+
+
+class _Kind(NamedTuple):
+    """How the streams of one name are read; without an `event` every event has the same shape."""
+
+    message: type[Any]
+    check: Callable[[Any, str], None]
+    event: str | None = None
+
+
+_KINDS: Final[dict[str, _Kind]] = {
+    DEPTH: _Kind(DepthMessage, checks.check_depth, DEPTH),
+    TRADE: _Kind(TradeMessage, checks.check_trade, TRADE),
+    BOOK_TICKER: _Kind(BookTickerMessage, checks.check_book_ticker, BOOK_TICKER),
+    TICKER_STREAM: _Kind(TickerMessage, checks.check_ticker, TICKER_STREAM),
+    KLINE: _Kind(KlineMessage, checks.check_kline, KLINE),
+    MARK_PRICE: _Kind(MarkPriceMessage, checks.check_mark_price, MARK_PRICE),
+    OPEN_INTEREST_STREAM: _Kind(
+        OpenInterestMessage, checks.check_open_interest, OPEN_INTEREST_STREAM
+    ),
+    LIQUIDATION: _Kind(LiquidationMessage, checks.check_liquidation, LIQUIDATION),
+    BALANCE_UPDATE: _Kind(BalanceMessage, checks.check_balance, "balanceUpdate"),
+    ORDER_UPDATE: _Kind(OrderMessage, checks.check_order),
+    POSITION_UPDATE: _Kind(PositionMessage, checks.check_position),
+}
+_EVENTS: Final = frozenset(kind.event for kind in _KINDS.values())
 
 
 def _decoder[T](kind: type[T]) -> msgspec.json.Decoder[T]:
     return msgspec.json.Decoder(kind, strict=False)
 
 
-_envelope = _decoder(_Envelope)
-_trade = _decoder(TradeMessage)
-_depth = _decoder(DepthMessage)
-_order = _decoder(OrderMessage)
+_read_tagged = _decoder(_TaggedEnvelope).decode
+_TAGGED: Final = {
+    kind.message: (
+        name if name in (LIQUIDATION, BALANCE_UPDATE) else f"{name}.",
+        kind.check,
+    )
+    for name, kind in _KINDS.items()
+    if kind.event
+}
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
+_decoders: Final = {kind.message: _decoder(kind.message) for kind in _KINDS.values()}
+_raw_envelope = _decoder(_RawEnvelope)
+_tag = _decoder(_Tag)
 _snapshot = _decoder(DepthSnapshot)
 _rest_trades = _decoder(list[RestTrade])
 _rows = _decoder(list[msgspec.Raw])
 _market = _decoder(MarketRow)
+_capital = _decoder(dict[str, AssetCapital])
 
 
-def decode(frame: bytes | str) -> Message:
+def decode(frame: bytes | str) -> Envelope:
     """Read one websocket frame; raises `DecodeError` and nothing else."""
-    envelope = _read(_envelope, frame, None)
+    try:
+        envelope = _read_tagged(frame)
+    except _UNREADABLE:
+        return _decode_by_stream(frame)
+    stream, data = envelope.stream, envelope.data
+    prefix, check = _TAGGED[type(data)]
+    if not stream.startswith(prefix):
+        return _decode_by_stream(frame)
+    check(data, stream)
+    return envelope
+
+
+def _decode_by_stream(frame: bytes | str) -> Envelope:
+    envelope = _read(_raw_envelope, frame, None)
     if envelope.error is not None:
-        return envelope.error
+        return Envelope("", envelope.error)
     stream = envelope.stream
     if stream is None or not envelope.data:
         raise DecodeError("envelope", "neither data with a stream nor an error")
-    for prefix, read in _READERS:
-        if stream.startswith(prefix):
-            return read(envelope.data, stream)
-    return UnknownMessage(stream=stream)
+    kind = _KINDS.get(_name(stream))
+    event = _read(_tag, envelope.data, stream).e
+    if kind is None or not _belongs(event, kind, stream):
+        return Envelope(stream, UnknownMessage(stream=stream, event=event or ""))
+    message = _read(_decoders[kind.message], envelope.data, stream)
+    kind.check(message, stream)
+    return Envelope(stream, message)
+
+
+def _name(stream: str) -> str:
+    """Return the part before the window, the interval and the symbol, which may contain dots."""
+    head, _, rest = stream.partition(".")
+    return f"{head}.{rest.partition('.')[0]}" if head == ACCOUNT else head
+
+
+def _belongs(event: str | None, kind: _Kind, stream: str) -> bool:
+    """Whether to read the payload; an event of another stream is an error and not a new one."""
+    if event is None or kind.event is None or event == kind.event:
+        return True
+    if event in _EVENTS:
+        raise DecodeError("schema", f"a payload of {event}", stream)
+    return False
 
 
 def decode_depth_snapshot(body: bytes) -> DepthSnapshot:
     """Read the body of `GET /depth`; raises `DecodeError`."""
     snapshot = _read(_snapshot, body, None)
-    _check_id(snapshot.last_update_id, None)
-    _check_levels(snapshot.bids, None)
-    _check_levels(snapshot.asks, None)
+    checks.check_snapshot(snapshot)
     return snapshot
 
 
@@ -89,7 +187,7 @@ def decode_rest_trades(body: bytes, symbol: str) -> list[TradeMessage]:
         for row in _read(_rest_trades, body, None)
     ]
     for trade in trades:
-        _check_trade(trade, None)
+        checks.check_trade(trade, None)
     trades.reverse()
     return trades
 
@@ -106,6 +204,14 @@ def decode_markets(body: bytes) -> tuple[list[MarketRow], int]:
     return rows, unreadable
 
 
+def decode_capital(body: bytes) -> dict[str, AssetCapital]:
+    """Read the body of `GET /capital`: asset → balance; raises `DecodeError`."""
+    capital = _read(_capital, body, None)
+    for asset in capital.values():
+        checks.check_capital(asset)
+    return capital
+
+
 def _read[T](decoder: msgspec.json.Decoder[T], data: bytes | str, stream: str | None) -> T:
     try:
         return decoder.decode(data)
@@ -113,61 +219,7 @@ def _read[T](decoder: msgspec.json.Decoder[T], data: bytes | str, stream: str | 
         raise DecodeError("schema", str(error), stream) from None
     except msgspec.DecodeError as error:
         raise DecodeError("json", str(error), stream) from None
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise DecodeError("json", "is not UTF-8", stream) from None
     except RecursionError:
         raise DecodeError("nesting", "is nested too deeply", stream) from None
-
-
-def _read_trade(data: msgspec.Raw, stream: str) -> TradeMessage:
-    trade = _read(_trade, data, stream)
-    _check_trade(trade, stream)
-    return trade
-
-
-def _read_depth(data: msgspec.Raw, stream: str) -> DepthMessage:
-    depth = _read(_depth, data, stream)
-    _check_id(depth.first_id, stream)
-    _check_id(depth.last_id, stream)
-    if depth.first_id > depth.last_id:
-        raise DecodeError("value", f"U {depth.first_id} is above u {depth.last_id}", stream)
-    _check_levels(depth.bids, stream)
-    _check_levels(depth.asks, stream)
-    return depth
-
-
-def _read_order(data: msgspec.Raw, stream: str) -> OrderMessage:
-    return _read(_order, data, stream)
-
-
-# The longest prefix decides; symbols contain dots, so a stream name is never split at every dot
-_READERS: tuple[tuple[str, Callable[[msgspec.Raw, str], Message]], ...] = (
-    (f"{DEPTH}.", _read_depth),
-    (f"{TRADE}.", _read_trade),
-    (ORDER_UPDATE, _read_order),
-)
-
-
-def _check_trade(trade: TradeMessage, stream: str | None) -> None:
-    if trade.trade_id is not None:
-        _check_id(trade.trade_id, stream)
-    if not (_sane(trade.price) and trade.price > 0 and _sane(trade.quantity)):
-        raise DecodeError("value", f"trade {trade.trade_id} has no usable price", stream)
-    if trade.quantity < 0:
-        raise DecodeError("value", f"trade {trade.trade_id} has a negative quantity", stream)
-    _check_id(trade.engine_time_us, stream)
-
-
-def _check_id(value: int, stream: str | None) -> None:
-    if not 0 <= value <= MAX_ID:
-        raise DecodeError("value", "an id or a time is out of range", stream)
-
-
-def _check_levels(levels: tuple[Level, ...], stream: str | None) -> None:
-    for price, quantity in levels:
-        if not (_sane(price) and price > 0 and _sane(quantity) and quantity >= 0):
-            raise DecodeError("value", "a level has no usable price or quantity", stream)
-
-
-def _sane(value: Decimal) -> bool:
-    return value.is_finite() and abs(value.adjusted()) <= MAX_EXPONENT

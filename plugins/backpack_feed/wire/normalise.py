@@ -1,64 +1,35 @@
-"""Messages → cryptofeed's types, venue symbols ↔ cryptofeed's names (protocol sections 3, 9)."""
+"""Market data messages → cryptofeed's types (protocol section 9). Pure.
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any, Final
+Times are unix seconds. What a message does not hold is left out, never guessed: the functions
+return None for a quote with an empty side, a candle without trades, a mark price without a rate.
+"""
 
-from cryptofeed.defines import BUY, PERPETUAL, SELL, SPOT
-from cryptofeed.symbols import Symbol
-from cryptofeed.types import Trade
+from datetime import UTC, datetime
+from typing import Final
 
-from backpack_feed.constants import BACKFILL, EXCHANGE, MICROSECONDS
-from backpack_feed.wire.messages import MarketRow, OrderMessage, TradeMessage
+from cryptofeed.defines import BUY, SELL
+from cryptofeed.types import (
+    Candle,
+    Funding,
+    Index,
+    L1Book,
+    Liquidation,
+    OpenInterest,
+    Ticker,
+    Trade,
+)
 
-_KINDS: Final = {"SPOT": SPOT, "PERP": PERPETUAL}
-_STATES: Final = {
-    "New": "open",
-    "PartiallyFilled": "partial",
-    "Filled": "filled",
-    "Cancelled": "cancelled",
-    "Expired": "expired",
-    "TriggerPending": "trigger_pending",
-    "TriggerFailed": "trigger_failed",
-}
+from backpack_feed.constants import BACKFILL, EXCHANGE, MICROSECONDS, MILLISECONDS
+from backpack_feed.wire.messages import (
+    BookTickerMessage,
+    KlineMessage,
+    LiquidationMessage,
+    MarkPriceMessage,
+    OpenInterestMessage,
+    TradeMessage,
+)
+
 _SIDES: Final = {"Bid": BUY, "Ask": SELL}
-
-
-@dataclass(frozen=True)
-class SymbolTable:
-    """Names of the supported markets, and how many rows of which type were skipped.
-
-    `to_venue`: `SOL-USDC-PERP` → `SOL_USDC_PERP`. `states`: venue symbol → order book state.
-    """
-
-    to_venue: dict[str, str]
-    states: dict[str, str] = field(default_factory=dict)
-    skipped: dict[str, int] = field(default_factory=dict)
-
-
-def market_name(row: MarketRow) -> str | None:
-    """Return cryptofeed's name of a market, or None for a type that cryptofeed cannot name.
-
-    Built from base, quote and type: the wire symbol may contain dots and a lower-case k.
-    """
-    kind = _KINDS.get(row.market_type)
-    if kind is None:
-        return None
-    return str(Symbol(row.base, row.quote, type=kind).normalized)
-
-
-def symbol_table(rows: Iterable[MarketRow]) -> SymbolTable:
-    """Name every supported market of `/markets`; hidden and closed ones included."""
-    table = SymbolTable({})
-    for row in rows:
-        name = market_name(row)
-        if name is None:
-            table.skipped[row.market_type] = table.skipped.get(row.market_type, 0) + 1
-            continue
-        table.to_venue[name] = row.symbol
-        table.states[row.symbol] = row.state
-    return table
 
 
 def to_trade(message: TradeMessage, symbol: str, *, backfilled: bool = False) -> Trade:
@@ -78,88 +49,105 @@ def to_trade(message: TradeMessage, symbol: str, *, backfilled: bool = False) ->
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class OrderFill:
-    """One execution of an order."""
+def to_ticker(message: BookTickerMessage, symbol: str) -> Ticker | None:
+    """Return the best prices, or None while a side is empty.
 
-    id: str
-    price: Decimal
-    amount: Decimal
-    liquidity: str
-    fee: Decimal | None
-    fee_currency: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class OrderUpdate:
-    """One change of one order of the account; amounts in base units, `timestamp` unix seconds.
-
-    `status` is one of open, partial, filled, cancelled, expired, trigger_pending, trigger_failed,
-    or the venue's own word when it is a new one.
+    cryptofeed's Ticker has no empty side: its `to_dict` fails on one, and a zero or the price of
+    before would be a quote that nobody made.
     """
-
-    exchange: str
-    symbol: str
-    id: str
-    client_id: int | None
-    event: str
-    status: str
-    side: str
-    order_type: str
-    price: Decimal | None
-    amount: Decimal | None
-    filled: Decimal | None
-    remaining: Decimal | None
-    reason: str | None
-    timestamp: float
-    fill: OrderFill | None = None
-
-    def to_dict(self, numeric_type: Any = None, none_to: Any = False) -> dict[str, Any]:
-        """Return plain values as cryptofeed's types do; `fill` is flattened to `fill_…` keys."""
-        out: dict[str, Any] = {k: v for k, v in vars(self).items() if k != "fill"}
-        for key in ("id", "price", "amount", "liquidity", "fee", "fee_currency"):
-            out[f"fill_{key}"] = getattr(self.fill, key, None)
-        for key, value in out.items():
-            if numeric_type is not None and isinstance(value, Decimal):
-                out[key] = numeric_type(value)
-            elif value is None and none_to is not False:
-                out[key] = none_to
-        return out
-
-
-def to_order_update(message: OrderMessage, symbol: str) -> OrderUpdate:
-    """Return the order event named `symbol`; `z` is the total filled and `l` only the last fill."""
-    remaining = None
-    if message.quantity is not None and message.executed_quantity is not None:
-        remaining = message.quantity - message.executed_quantity
-    return OrderUpdate(
-        exchange=EXCHANGE,
-        symbol=symbol,
-        id=str(message.order_id),
-        client_id=message.client_id,
-        event=message.event,
-        status=_STATES.get(message.state, message.state),
-        side=_SIDES.get(message.side, message.side),
-        order_type=message.order_type.lower(),
-        price=message.price,
-        amount=message.quantity,
-        filled=message.executed_quantity,
-        remaining=remaining,
-        reason=message.expiry_reason,
-        timestamp=message.engine_time_us / MICROSECONDS,
-        fill=_fill(message),
-    )
-
-
-def _fill(message: OrderMessage) -> OrderFill | None:
-    # `t` is present and null on events that are not fills
-    if message.fill_id is None or message.fill_price is None or message.fill_quantity is None:
+    if message.bid is None or message.ask is None:
         return None
-    return OrderFill(
-        id=str(message.fill_id),
-        price=message.fill_price,
-        amount=message.fill_quantity,
-        liquidity="maker" if message.fill_is_maker else "taker",
-        fee=message.fee,
-        fee_currency=message.fee_symbol,
+    return Ticker(EXCHANGE, symbol, message.bid, message.ask, message.engine_time_us / MICROSECONDS)
+
+
+def to_l1_book(message: BookTickerMessage, symbol: str) -> L1Book | None:
+    """Return the best prices and sizes, or None while a side is empty, as `to_ticker` does."""
+    if (
+        message.bid is None
+        or message.bid_size is None
+        or message.ask is None
+        or message.ask_size is None
+    ):
+        return None
+    return L1Book(
+        EXCHANGE,
+        symbol,
+        message.bid,
+        message.bid_size,
+        message.ask,
+        message.ask_size,
+        message.engine_time_us / MICROSECONDS,
     )
+
+
+def to_candle(message: KlineMessage, symbol: str, interval: str) -> Candle | None:
+    """Return the candle of cryptofeed's `interval`, or None when nothing was traded in it.
+
+    `stop` is exclusive; `timestamp` is when the venue sent it.
+    """
+    opened, high, low, close = message.open, message.high, message.low, message.close
+    if opened is None or high is None or low is None or close is None:
+        return None
+    return Candle(
+        EXCHANGE,
+        symbol,
+        _unix_seconds(message.start),
+        _unix_seconds(message.stop),
+        interval,
+        message.trades,
+        opened,
+        close,
+        high,
+        low,
+        message.volume,
+        message.closed,
+        message.event_time_us / MICROSECONDS,
+    )
+
+
+def to_funding(message: MarkPriceMessage, symbol: str) -> Funding | None:
+    """Return mark price and running rate (a fraction per funding interval), None without a rate."""
+    if message.funding_rate is None:
+        return None
+    next_ms = message.next_funding_ms
+    return Funding(
+        EXCHANGE,
+        symbol,
+        message.mark_price,
+        message.funding_rate,
+        None if next_ms is None else next_ms / MILLISECONDS,
+        message.engine_time_us / MICROSECONDS,
+    )
+
+
+def to_index(message: MarkPriceMessage, symbol: str) -> Index | None:
+    """Return the index price, None where the venue has none."""
+    if message.index_price is None:
+        return None
+    return Index(EXCHANGE, symbol, message.index_price, message.engine_time_us / MICROSECONDS)
+
+
+def to_open_interest(message: OpenInterestMessage, symbol: str) -> OpenInterest:
+    """Return the open interest in base units; its time is when the venue sent it."""
+    return OpenInterest(
+        EXCHANGE, symbol, message.open_interest, message.event_time_us / MICROSECONDS
+    )
+
+
+def to_liquidation(message: LiquidationMessage, symbol: str) -> Liquidation:
+    """Return a liquidation; its side is the order's, and the venue gives neither id nor status."""
+    return Liquidation(
+        EXCHANGE,
+        symbol,
+        _SIDES.get(message.side, message.side),
+        message.quantity,
+        message.price,
+        None,
+        None,
+        message.engine_time_us / MICROSECONDS,
+    )
+
+
+def _unix_seconds(moment: datetime) -> float:
+    """A time without a zone is UTC on this wire."""
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

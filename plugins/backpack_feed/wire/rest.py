@@ -1,208 +1,125 @@
-"""Typed, asynchronous REST client (protocol section 4). TLS is always verified."""
+"""The endpoints of the venue's REST interface, typed (protocol section 4)."""
 
-import asyncio
-import random
-import ssl
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, Self
+import re
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Final, NamedTuple
 
-import aiohttp
-import msgspec
-
-from backpack_feed.addresses import is_address
-from backpack_feed.backoff import full_jitter
-from backpack_feed.constants import (
-    DEPTH_LIMIT,
-    REST_BODY_LIMIT_BYTES,
-    TRADES_LIMIT,
-    USER_AGENT,
+from backpack_feed.constants import DEPTH_LIMIT, TRADES_LIMIT
+from backpack_feed.errors import AuthenticationError, DecodeError
+from backpack_feed.wire.account_messages import AssetCapital
+from backpack_feed.wire.clock_drift import ClockDrift, measured_drift
+from backpack_feed.wire.decode import (
+    decode_capital,
+    decode_depth_snapshot,
+    decode_markets,
+    decode_rest_trades,
 )
-from backpack_feed.errors import (
-    AuthenticationError,
-    ConfigError,
-    DecodeError,
-    FeedError,
-    RetryableError,
-    VenueError,
-)
-from backpack_feed.wire.decode import decode_depth_snapshot, decode_markets, decode_rest_trades
 from backpack_feed.wire.messages import DepthSnapshot, MarketRow, TradeMessage
-from backpack_feed.wire.signing import Signer
+from backpack_feed.wire.rest_cache import age_seconds, is_stale
+from backpack_feed.wire.rest_errors import json_object
+from backpack_feed.wire.rest_requests import RestRequests
+from backpack_feed.wire.rest_transport import tls_context
 
-HTTP_OK = 200
-HTTP_UNAUTHORIZED = 401
-HTTP_TOO_MANY_REQUESTS = 429
-HTTP_SERVER_ERROR = 500
-RETRY_CAP_SECONDS = 10.0
-MESSAGE_LIMIT = 200
-_REFUSED_SIGNATURES = ("invalid signature", "request has expired", "invalid timestamp")
+__all__ = ["BALANCE_QUERY", "CAPITAL_PATH", "BackpackRest", "MarketsAnswer", "tls_context"]
 
+CAPITAL_PATH: Final = "/api/v1/capital"
+BALANCE_QUERY: Final = "balanceQuery"
+DRIFT_SAMPLES: Final = 3
 
-def tls_context(ca_file: Path | str | None) -> ssl.SSLContext:
-    """Return a verifying context; `ca_file` replaces the public authorities."""
-    try:
-        return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"ca_file: {ca_file} holds no readable certificate: {error}") from error
+_UNIX_MS = re.compile(rb"\s*[0-9]{1,16}\s*")
 
 
-class BackpackRest:
-    """One venue's REST interface; use as an async context manager or call `close`.
+class MarketsAnswer(NamedTuple):
+    """`/markets` with what a caller needs to decide whether it replaces the list it has.
 
-    429, 5xx and transport errors are tried `attempts` times in all with capped, jittered backoff
-    (a `Retry-After` is honoured), then raised as `RetryableError`. Refused requests raise
-    `VenueError`, refused signatures `AuthenticationError`, unreadable bodies `DecodeError`.
+    `unreadable` rows are missing from `rows`. With `stale` the list is up to an hour old.
     """
 
-    def __init__(
-        self,
-        rest_url: str,
-        *,
-        ca_file: Path | str | None = None,
-        signer: Signer | None = None,
-        timeout_seconds: float = 10,
-        user_agent: str = USER_AGENT,
-        attempts: int = 4,
-        proxy: str | None = None,
-        jitter: Callable[[], float] = random.random,
-    ) -> None:
-        if not is_address(rest_url, "https"):
-            raise ConfigError(f"rest_url: {rest_url} must be https://host[:port]")
-        self.rest_url = rest_url.rstrip("/")
-        self.signer = signer
-        self._tls = tls_context(ca_file)
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
-        self._user_agent = user_agent
-        self._attempts = attempts
-        self._proxy = proxy
-        self._jitter = jitter
-        self._session: aiohttp.ClientSession | None = None
+    rows: list[MarketRow]
+    unreadable: int
+    age_seconds: int
+    stale: bool
 
-    async def __aenter__(self) -> Self:
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
+class BackpackRest(RestRequests):
+    """One venue's REST interface; use as an async context manager or call `close`.
 
-    async def close(self) -> None:
-        """Close the connections; the client can be used again."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+    Every error is a `FeedError` whose class says what to do; see `RestRequests` for when a request
+    is sent again.
+    """
 
     async def markets(self) -> list[MarketRow]:
         """Return the readable rows of `/markets`, of every market type."""
-        return decode_markets(await self.get("/api/v1/markets"))[0]
+        return (await self.markets_answer()).rows
+
+    async def markets_answer(self) -> MarketsAnswer:
+        """Return `/markets` with its age: during an outage an old list is better than none."""
+        path = "/api/v1/markets"
+        answer = await self.answer(path, accept_stale=True)
+        age = age_seconds(answer.headers)
+        return MarketsAnswer(*decode_markets(answer.body), age, is_stale(path, age))
 
     async def depth(self, symbol: str, limit: int = DEPTH_LIMIT) -> DepthSnapshot:
         """Return the book of the venue symbol; without a limit the venue's default varies."""
         params = {"symbol": symbol, "limit": str(limit)}
         return decode_depth_snapshot(await self.get("/api/v1/depth", params))
 
-    async def trades(self, symbol: str, limit: int = TRADES_LIMIT) -> list[TradeMessage]:
-        """Return the newest trades of the venue symbol, oldest first."""
+    async def trades(
+        self, symbol: str, limit: int = TRADES_LIMIT, *, fresh: bool = False
+    ) -> list[TradeMessage]:
+        """Return the newest trades of the venue symbol, oldest first.
+
+        They may be 10 seconds old, unless `fresh` ones are asked for, past the cache.
+        """
         params = {"symbol": symbol, "limit": str(limit)}
-        return decode_rest_trades(await self.get("/api/v1/trades", params), symbol)
+        body = await self.get("/api/v1/trades", params, fresh=fresh)
+        return decode_rest_trades(body, symbol)
+
+    async def trade_history(
+        self, symbol: str, offset: int, limit: int = TRADES_LIMIT
+    ) -> list[TradeMessage]:
+        """Return `limit` trades behind the `offset` newest ones, oldest first, past the cache.
+
+        The venue admits 30 of these requests a minute; more of them wait for their turn here.
+        """
+        params = {"symbol": symbol, "limit": str(limit), "offset": str(offset)}
+        body = await self.get("/api/v1/trades/history", params, fresh=True)
+        return decode_rest_trades(body, symbol)
 
     async def time_ms(self) -> int:
         """Return the venue's clock in unix milliseconds."""
         body = await self.get("/api/v1/time")
-        try:
-            return int(body)
-        except ValueError:
-            raise DecodeError("value", "/api/v1/time is not a number") from None
+        if not _UNIX_MS.fullmatch(body):
+            raise DecodeError("value", "/api/v1/time did not answer with a number")
+        return int(body)
+
+    async def clock_drift(self, clock: Callable[[], float]) -> ClockDrift:
+        """Compare `clock` (unix seconds) with the venue's; for `Signer.follow`.
+
+        The quickest of a few answers counts: the first one has the handshakes in it.
+        """
+        samples = []
+        for _ in range(DRIFT_SAMPLES):
+            asked_at = clock()
+            venue_ms = await self.time_ms()
+            samples.append(measured_drift(asked_at, clock(), venue_ms))
+        return min(samples, key=attrgetter("uncertainty_ms"))
 
     async def status(self) -> str:
         """Return `Ok` or `Maintenance`."""
-        return str(_json_object(await self.get("/api/v1/status")).get("status", ""))
+        return str(json_object(await self.get("/api/v1/status")).get("status", ""))
 
-    async def capital(self) -> dict[str, Any]:
-        """Return the balances per asset; signed, so it also proves the key pair."""
-        return _json_object(await self.get("/api/v1/capital", instruction="balanceQuery"))
+    async def capital(self) -> dict[str, AssetCapital]:
+        """Return the balances per asset; signed.
 
-    async def get(
-        self, path: str, params: Mapping[str, str] | None = None, *, instruction: str | None = None
-    ) -> bytes:
-        """Return the body of a GET; with `instruction` each attempt is signed anew."""
-        for attempt in range(self._attempts):
-            try:
-                return await self._get_once(path, params or {}, instruction)
-            except RetryableError as error:
-                if attempt + 1 == self._attempts:
-                    raise
-                delay_seconds = error.retry_after_seconds
-            if delay_seconds is None:
-                delay_seconds = full_jitter(
-                    attempt, base_seconds=0.2, cap_seconds=RETRY_CAP_SECONDS, jitter=self._jitter
-                )
-            await asyncio.sleep(min(delay_seconds, RETRY_CAP_SECONDS))
-        raise FeedError("attempts: must be at least 1")
-
-    async def _get_once(
-        self, path: str, params: Mapping[str, str], instruction: str | None
-    ) -> bytes:
-        headers = {"User-Agent": self._user_agent}
-        if instruction is not None:
-            if self.signer is None:
-                raise ConfigError(f"{path}: needs credentials: give a signer")
-            headers |= self.signer.headers(instruction, params)
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._tls), timeout=self._timeout
-            )
+        If the venue refuses our time, the signer follows the venue's clock and signs once more.
+        """
         try:
-            async with self._session.get(
-                self.rest_url + path,
-                params=params,
-                headers=headers,
-                proxy=self._proxy,
-                allow_redirects=False,
-            ) as response:
-                body = await _bounded_body(response)
-                if response.status == HTTP_OK:
-                    return body
-                raise _refusal(path, response, body)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            # the text alone may be empty, or no more than the address once again
-            cause = f"{type(error).__name__}: {error}".removesuffix(": ")
-            raise RetryableError(f"{self.rest_url}{path}: {cause}") from error
-
-
-async def _bounded_body(response: aiohttp.ClientResponse) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > REST_BODY_LIMIT_BYTES:
-            raise DecodeError("size", f"{response.url.path} answered more than {size} bytes")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _refusal(path: str, response: aiohttp.ClientResponse, body: bytes) -> FeedError:
-    """Two body formats exist: JSON `{"code","message"}` and plain text, also behind a CDN HTML."""
-    status = response.status
-    try:
-        content = _json_object(body)
-        code, message = str(content.get("code", "")), str(content.get("message", ""))
-    except DecodeError:
-        code, message = "", body[:MESSAGE_LIMIT].decode(errors="replace")
-    message = message[:MESSAGE_LIMIT]
-    if status == HTTP_TOO_MANY_REQUESTS or status >= HTTP_SERVER_ERROR:
-        after = response.headers.get("Retry-After", "")
-        return RetryableError(
-            f"{path}: venue answered {status} {code}: {message}",
-            float(after) if after.isdigit() else None,
-        )
-    signature = code in ("INVALID_SIGNATURE", "UNAUTHORIZED") or status == HTTP_UNAUTHORIZED
-    if signature or message.strip().lower() in _REFUSED_SIGNATURES:
-        return AuthenticationError(status, code, message)
-    return VenueError(status, code, message)
-
-
-def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise DecodeError("json", "the answer is not a JSON object") from None
+            body = await self.get(CAPITAL_PATH, instruction=BALANCE_QUERY)
+        except AuthenticationError as error:
+            if self.signer is None or not error.blames_clock:
+                raise
+            self.signer.follow(await self.clock_drift(self.signer.clock))
+            body = await self.get(CAPITAL_PATH, instruction=BALANCE_QUERY)
+        return decode_capital(body)
