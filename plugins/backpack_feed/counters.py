@@ -2,7 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+DECODE_ERROR_KINDS: Final = (
+    "json",
+    "envelope",
+    "schema",
+    "value",
+    "nesting",
+    "size",
+    "handler",
+    "other",
+)
+"""Why a frame could not be read; `handler` is a frame at which ccxt's reader ended."""
+
+
+def _no_decode_errors() -> dict[str, int]:
+    return dict.fromkeys(DECODE_ERROR_KINDS, 0)
 
 
 @dataclass
@@ -12,6 +28,10 @@ class FeedCounters:
     `ws_errors`: failed connects, abnormal closes (neither 1000 nor 1001), venue error frames other
     than authentication. `auth_failures`: refused signatures. `dropped_messages`: frames or events
     that could not be delivered. `messages` and `trades`: per channel and per symbol.
+    `decode_error_kinds`: the part of `decode_errors` whose kind is known, per kind. `ccxt_defects`:
+    per kind of `incumbent.defects.KINDS`, empty in the native feed. `suppressed`: frames that were
+    read and rightly gave no event, per reason (`native.plain_streams`, `native.account_streams`).
+    `rest`: per field of `wire.rest_requests.RestCounters`, empty in the ccxt feed.
     """
 
     ws_errors: int = 0
@@ -24,23 +44,40 @@ class FeedCounters:
     trade_duplicates: int = 0
     trades_backfilled: int = 0
     trades_lost: int = 0
+    decode_error_kinds: dict[str, int] = field(default_factory=_no_decode_errors)
+    ccxt_defects: dict[str, int] = field(default_factory=dict)
+    suppressed: dict[str, int] = field(default_factory=dict)
+    rest: dict[str, int] = field(default_factory=dict)
     messages: dict[str, int] = field(default_factory=dict)
     trades: dict[str, int] = field(default_factory=dict)
     last_message_timestamp: dict[str, float] = field(default_factory=dict)
 
-    def message(self, channel: str, symbol: str, unix_seconds: float) -> None:
-        """Count one frame of `channel` for `symbol`, received at `unix_seconds`."""
+    def message(self, channel: str, symbol: str | None, unix_seconds: float) -> None:
+        """Count one frame of `channel`, received at `unix_seconds`; balances have no symbol."""
         self.messages[channel] = self.messages.get(channel, 0) + 1
-        self.last_message_timestamp[symbol] = unix_seconds
+        if symbol is not None:
+            self.last_message_timestamp[symbol] = unix_seconds
 
     def trade(self, symbol: str) -> None:
         """Count one delivered trade."""
         self.trades[symbol] = self.trades.get(symbol, 0) + 1
 
+    def decode_error(self, kind: str) -> None:
+        """Count one unreadable frame; a kind outside `DECODE_ERROR_KINDS` counts as `other`."""
+        self.decode_errors += 1
+        self.decode_error_kinds[kind if kind in self.decode_error_kinds else "other"] += 1
+
     def snapshot(
-        self, *, symbol_snapshot_age: Mapping[str, float], private_authenticated: bool
+        self,
+        *,
+        symbol_snapshot_age: Mapping[str, float],
+        private_authenticated: bool,
+        socket_down_seconds: float = 0.0,
     ) -> dict[str, Any]:
-        """Return a copy that later counting does not change; ages are in seconds."""
+        """Return a copy that later counting does not change; ages are in seconds.
+
+        `socket_down_seconds` is 0 while the socket is open.
+        """
         return {
             "ws_errors": self.ws_errors,
             "auth_failures": self.auth_failures,
@@ -52,9 +89,14 @@ class FeedCounters:
             "trade_duplicates": self.trade_duplicates,
             "trades_backfilled": self.trades_backfilled,
             "trades_lost": self.trades_lost,
+            "decode_error_kinds": dict(self.decode_error_kinds),
+            "ccxt_defects": dict(self.ccxt_defects),
+            "suppressed": dict(self.suppressed),
+            "rest": dict(self.rest),
             "messages": dict(self.messages),
             "trades": dict(self.trades),
             "symbol_snapshot_age": dict(symbol_snapshot_age),
             "last_message_timestamp": dict(self.last_message_timestamp),
             "private_authenticated": private_authenticated,
+            "socket_down_seconds": socket_down_seconds,
         }

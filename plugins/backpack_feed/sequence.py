@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 MAX_PENDING = 5_000
+RESTART_RUN = 20
+"""This many old ids in a row with ever later times mean that the venue numbers anew."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,12 @@ class TradeSequencer[T]:
 
     `last_id` is the last delivered id; with None the first offered trade is the start. While a hole
     is open, later trades wait in a buffer of at most `max_pending`; when it is full the oldest hole
-    is given up. `duplicates`, `backfilled` and `lost` count trades since the start.
+    is given up. `duplicates`, `backfilled` and `lost` count trades, `restarts` new
+    numberings, since the start.
+
+    A venue that creates a market again may number its trades anew from a lower id. Old ids that are
+    repeats happened before the last delivered trade; a run of old ids that happened after it is a
+    new numbering, and is then delivered from its first trade on.
     """
 
     def __init__(self, last_id: int | None = None, *, max_pending: int = MAX_PENDING) -> None:
@@ -47,8 +54,11 @@ class TradeSequencer[T]:
         self.duplicates = 0
         self.backfilled = 0
         self.lost = 0
+        self.restarts = 0
         self._max_pending = max_pending
         self._pending: dict[int, T] = {}
+        self._last_time_us = 0
+        self._renumbered: list[tuple[int, int, T]] = []
 
     @property
     def pending(self) -> int:
@@ -62,16 +72,29 @@ class TradeSequencer[T]:
             return None
         return Hole(self.last_id + 1, min(self._pending) - 1)
 
-    def offer(self, trade_id: int | None, trade: T) -> Offer[T]:
-        """Take a live trade.
+    def follows(self, trade_id: int | None, engine_time_us: int) -> bool:
+        """Take a live trade that simply comes next; False leaves it to `offer`.
+
+        The short way of nearly every trade: nothing waits, nothing is allocated.
+        """
+        last = self.last_id
+        if last is None or trade_id != last + 1 or self._pending or self._renumbered:
+            return False
+        self.last_id = trade_id
+        self._last_time_us = engine_time_us
+        return True
+
+    def offer(self, trade_id: int | None, trade: T, engine_time_us: int = 0) -> Offer[T]:
+        """Take a live trade; `engine_time_us` is the venue's time of it.
 
         The venue's id 0 and a null id mean "no id": such a trade is always delivered.
         """
         if not trade_id:
             return Offer(deliver=(trade,))
         if self.last_id is not None and self._seen(trade_id):
-            self.duplicates += 1
-            return Offer(duplicate=True, missing=self.missing)
+            return self._old(trade_id, trade, engine_time_us)
+        self._renumbered = []
+        self._last_time_us = max(self._last_time_us, engine_time_us)
         if self.last_id is None:
             self.last_id = trade_id - 1
         self._pending[trade_id] = trade
@@ -80,13 +103,15 @@ class TradeSequencer[T]:
             delivered += self.give_up()[0]
         return Offer(deliver=tuple(delivered), missing=self.missing)
 
-    def fill(self, trades: Iterable[tuple[int, T]]) -> list[T]:
+    def fill(self, trades: Iterable[tuple[int, T]], newest_time_us: int = 0) -> list[T]:
         """Take trades fetched by REST, as (id, trade) in any order; return what can be delivered.
 
-        Repeats are expected here and not counted. Without a start there is nothing to fill.
+        `newest_time_us` is the venue's time of the newest of them, rounded up. Repeats are expected
+        here and not counted. Without a start there is nothing to fill.
         """
         if self.last_id is None:
             return []
+        self._last_time_us = max(self._last_time_us, newest_time_us)
         news = {trade_id: trade for trade_id, trade in trades if not self._seen(trade_id)}
         fresh = len(news)
         self._pending |= news
@@ -102,6 +127,27 @@ class TradeSequencer[T]:
         self.lost += len(hole)
         self.last_id = hole.to_id
         return self._drain(), len(hole)
+
+    def _old(self, trade_id: int, trade: T, engine_time_us: int) -> Offer[T]:
+        """Drop a repeat, unless it ends a run that proves a new numbering."""
+        run = self._renumbered
+        if run:
+            goes_on = trade_id == run[-1][0] + 1 and engine_time_us >= run[-1][1]
+        else:
+            goes_on = trade_id not in self._pending and engine_time_us > self._last_time_us
+        if not goes_on:
+            self.duplicates += 1 + len(run)
+            self._renumbered = []
+            return Offer(duplicate=True, missing=self.missing)
+        run.append((trade_id, engine_time_us, trade))
+        if len(run) < RESTART_RUN:
+            return Offer(missing=self.missing)
+        waiting: list[T] = []
+        while self._pending:
+            waiting += self.give_up()[0]
+        self.restarts += 1
+        self.last_id, self._last_time_us, self._renumbered = trade_id, engine_time_us, []
+        return Offer(deliver=(*waiting, *(kept for _, _, kept in run)))
 
     def _seen(self, trade_id: int) -> bool:
         return trade_id in self._pending or (self.last_id is not None and trade_id <= self.last_id)

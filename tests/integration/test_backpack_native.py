@@ -16,9 +16,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from cryptofeed.defines import L2_BOOK, TRADES
+from cryptofeed.defines import FUNDING, INDEX, L1_BOOK, L2_BOOK, TICKER, TRADES
 
-from backpack_feed.constants import ORDER_INFO
+from backpack_feed.constants import BALANCES, FILLS, ORDER_INFO, POSITIONS
 from backpack_feed.wire.rest import BackpackRest
 from tests.support.conditions import eventually
 from tests.support.native_feed import Delivered, make_feed, running
@@ -150,6 +150,29 @@ async def test_orders_of_the_account_arrive_signed(venue):
         assert feed.metrics_snapshot()["private_authenticated"]
         assert feed.metrics_snapshot()["auth_failures"] == 0
         assert {order.symbol for order in delivered.orders} <= set(SYMBOLS)
+
+
+async def test_quotes_funding_and_the_whole_account_arrive(venue):
+    """Every channel that this venue feeds within seconds, under the subscribed names."""
+    channels = [TICKER, L1_BOOK, FUNDING, INDEX, ORDER_INFO, FILLS, BALANCES, POSITIONS]
+    symbols: dict[str, set[str | None]] = {channel: set() for channel in channels}
+
+    def callback(channel: str) -> Any:
+        async def keep(event: Any, _receipt: float) -> None:
+            symbols[channel].add(getattr(event, "symbol", None))
+
+        return keep
+
+    settings = {
+        "channels": channels,
+        "callbacks": {channel: callback(channel) for channel in channels},
+        "credentials_file": venue.api_key_file,
+    }
+    async with running(feed_of(venue, Delivered(), **settings), until_ready=False) as feed:
+        await eventually(lambda: all(symbols.values()), timeout_seconds=30)
+        assert feed.metrics_snapshot()["dropped_messages"] == 0
+    assert symbols.pop(BALANCES) == {None}
+    assert set().union(*symbols.values()) <= set(SYMBOLS)
 
 
 async def test_a_gap_costs_the_book_until_a_new_snapshot(venue):

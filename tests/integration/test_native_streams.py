@@ -180,6 +180,39 @@ async def test_a_hole_in_the_trade_ids_is_filled_from_rest(venue, delivered):
     assert snapshot["trades"] == {"SOL-USDC": 5}
 
 
+async def test_a_hole_of_thousands_is_filled_from_the_history(venue, delivered):
+    """What `/trades` no longer reaches comes page by page from `/trades/history`."""
+    venue.trades = [rest_trade(trade_id) for trade_id in range(1, 3502)]
+
+    async def script(socket):
+        await eventually(lambda: socket.requests)
+        for trade_id in (100, 3500):
+            await socket.send(trade_frame(trade_id))
+
+    venue.script = script
+    async with running(make_feed(venue, delivered), until_ready=False) as feed:
+        await eventually(lambda: delivered.ids()[-1:] == [3501])
+        snapshot = feed.metrics_snapshot()
+    assert delivered.ids() == list(range(100, 3502))
+    assert (snapshot["sequence_gaps"], snapshot["trades_lost"]) == (1, 0)
+
+
+async def test_a_market_numbered_anew_goes_on(venue, delivered):
+    """Trade ids that start over are new trades, not repeats, once their times prove it."""
+
+    async def script(socket):
+        await eventually(lambda: socket.requests)
+        await socket.send(trade_frame(5000))
+        for trade_id in range(1, 31):
+            await socket.send(trade_frame(trade_id, T=1790900002000000 + trade_id))
+
+    venue.script = script
+    async with running(make_feed(venue, delivered), until_ready=False) as feed:
+        await eventually(lambda: len(delivered.trades) == 31)
+        assert feed.metrics_snapshot()["trade_duplicates"] == 0
+    assert delivered.ids() == [5000, *range(1, 31)]
+
+
 async def test_trades_that_rest_has_no_more_are_counted_as_lost(venue, delivered):
     """Never invented, never waited for in vain."""
     venue.trades = [rest_trade(i) for i in range(204, 206)]
@@ -277,7 +310,8 @@ async def test_the_snapshot_of_the_metrics_is_plain_data(venue, delivered):
         "ws_errors", "auth_failures", "dropped_messages", "decode_errors", "sequence_gaps",
         "book_resyncs", "reconnects", "trade_duplicates", "trades_backfilled", "trades_lost",
         "messages", "trades", "symbol_snapshot_age", "last_message_timestamp",
-        "private_authenticated",
+        "private_authenticated", "decode_error_kinds", "ccxt_defects", "suppressed", "rest",
+        "socket_down_seconds",
     }  # fmt: skip
     assert snapshot["messages"] == {"trades": 1}
     assert list(snapshot["symbol_snapshot_age"]) == ["SOL-USDC"]

@@ -12,7 +12,7 @@ from cryptofeed.types import Trade
 
 from backpack_feed.constants import ORDER_INFO
 from backpack_feed.native.feed import BackpackFeed
-from backpack_feed.wire.normalise import OrderUpdate
+from backpack_feed.wire.account_events import OrderUpdate
 from tests.support.conditions import eventually
 
 STOP_SECONDS = 5.0

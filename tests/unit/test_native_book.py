@@ -45,7 +45,7 @@ def side(ladder_side) -> list[tuple[Decimal, Decimal]]:
 def play(book: DepthBook, event: dict) -> str:
     match event["event"]:
         case "ws":
-            return book.delta(decode(json.dumps(event["frame"]))).label
+            return book.delta(decode(json.dumps(event["frame"])).data).label
         case "rest":
             body = json.dumps(event["depth_response"]).encode()
             return book.snapshot(decode_depth_snapshot(body)).label

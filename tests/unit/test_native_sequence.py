@@ -2,7 +2,7 @@
 
 import pytest
 
-from backpack_feed.sequence import Hole, Offer, TradeSequencer
+from backpack_feed.sequence import RESTART_RUN, Hole, Offer, TradeSequencer
 
 
 def offered(sequencer: TradeSequencer[str], *ids: int) -> list[str]:
@@ -85,3 +85,25 @@ def test_a_full_buffer_gives_up_the_oldest_hole():
 def test_a_hole_knows_its_length():
     """Both ends are included."""
     assert len(Hole(203, 204)) == 2
+
+
+def test_a_run_of_old_ids_that_breaks_is_made_of_repeats():
+    """What waited to prove a new numbering is counted once it cannot."""
+    sequencer: TradeSequencer[int] = TradeSequencer(1000)
+    assert sequencer.follows(1001, 50)
+    for trade_id in (5, 6, 7):
+        assert sequencer.offer(trade_id, trade_id, 60 + trade_id) == Offer()
+    assert sequencer.offer(900, 900, 100) == Offer(duplicate=True)
+    assert (sequencer.duplicates, sequencer.restarts) == (4, 0)
+
+
+def test_a_new_numbering_gives_up_what_waited():
+    """Trades behind a hole come out before the first trade of the new numbers."""
+    sequencer: TradeSequencer[int] = TradeSequencer(1000)
+    sequencer.offer(1003, 1003, 50)
+    for trade_id in range(1, RESTART_RUN):
+        assert sequencer.offer(trade_id, trade_id, 60).deliver == ()
+    offer = sequencer.offer(RESTART_RUN, RESTART_RUN, 60)
+    assert offer.deliver == (1003, *range(1, RESTART_RUN + 1))
+    assert (sequencer.lost, sequencer.last_id) == (2, RESTART_RUN)
+    assert sequencer.follows(RESTART_RUN + 1, 61)

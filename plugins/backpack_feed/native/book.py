@@ -4,7 +4,7 @@ The venue sends absolute deltas and never a snapshot, so the book starts from `G
 delta must continue the ids of the one before. The caller performs what a `BookStep` asks for.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -12,9 +12,11 @@ from typing import Protocol
 
 from order_book import OrderBook as Ladder
 
-from backpack_feed.wire.messages import DepthMessage, DepthSnapshot, Level
+from backpack_feed.wire.bounds import Level
+from backpack_feed.wire.messages import DepthMessage, DepthSnapshot
 
 MAX_BUFFERED = 20_000
+NO_BID, NO_ASK = Decimal("-Infinity"), Decimal("Infinity")
 STALE_RUN = 20
 """This many frames in a row below the book's id mean that the venue restarted its counter."""
 
@@ -77,12 +79,17 @@ class BookStep:
         return str(self.action)
 
 
+APPLIED = BookStep(BookAction.APPLY)
+_BUFFERED = BookStep(BookAction.BUFFER)
+_OVERLAPPED = BookStep(BookAction.APPLY, overlap=True)
+_DROPPED = BookStep(BookAction.DROP_STALE)
+
+
 class Side(Protocol):
     """One side of a ladder: price → quantity."""
 
     def __setitem__(self, price: Decimal, quantity: Decimal) -> None: ...
     def __delitem__(self, price: Decimal) -> None: ...
-    def __contains__(self, price: object) -> bool: ...
     def __iter__(self) -> Iterator[Decimal]: ...
     def __len__(self) -> int: ...
     def index(self, position: int, /) -> Level:
@@ -95,42 +102,51 @@ class DepthBook:
     `ladder` holds the levels, keyed by Decimal so that REST's `99` and the stream's `99.00` are one
     level; pass the ladder of a cryptofeed OrderBook to publish without a copy. It means something
     only while `valid`. `last_update_id` is the venue's id of the last applied change.
+
+    The best bid is never above `_bid_bound` and the best ask never below `_ask_bound`: only once
+    these two have met (`_may_cross`) must the sorted sides be asked whether the book is crossed.
     """
 
     def __init__(self, ladder: Ladder | None = None) -> None:
         self.ladder = Ladder() if ladder is None else ladder
-        self.state = BookState.BUFFERING
+        self.valid = False
         self.last_update_id: int | None = None
         self._buffer: list[DepthMessage] = []
         self._stale_run = 0
+        self._bid_bound, self._ask_bound = NO_BID, NO_ASK
+        self._may_cross = False
 
     @property
-    def valid(self) -> bool:
-        """Whether the ladder is the venue's book."""
-        return self.state is BookState.LIVE
+    def state(self) -> BookState:
+        """LIVE while the ladder is the venue's book (`valid`)."""
+        return BookState.LIVE if self.valid else BookState.BUFFERING
 
     @property
     def crossed(self) -> bool:
         """Whether the best bid is at or above the best ask."""
-        bids, asks = self.ladder.bids, self.ladder.asks
-        return bool(len(bids) and len(asks) and bids.index(0)[0] >= asks.index(0)[0])
+        if self._may_cross:
+            self._tighten()
+        return self._may_cross
 
     def delta(self, delta: DepthMessage) -> BookStep:
         """Take the next delta of the stream."""
-        if self.state is BookState.BUFFERING:
+        last = self.last_update_id
+        if not self.valid or last is None:
             self._buffer.append(delta)
             # The oldest go first: a snapshot that still needs them would be too old anyway
             del self._buffer[:-MAX_BUFFERED]
-            return BookStep(BookAction.BUFFER)
-        last = self._last()
+            return _BUFFERED
+        if delta.first_id == last + 1:
+            self._stale_run = 0
+            self._apply(delta)
+            return APPLIED
         if delta.last_id <= last:
             return self._stale(delta)
         self._stale_run = 0
         if delta.first_id > last + 1:
             return self._invalidate(BookAction.GAP, delta)
-        overlap = delta.first_id <= last
         self._apply(delta)
-        return BookStep(BookAction.APPLY, overlap=overlap)
+        return _OVERLAPPED
 
     def snapshot(self, snapshot: DepthSnapshot) -> BookStep:
         """Take a REST snapshot; while LIVE it replaces the book."""
@@ -144,8 +160,9 @@ class DepthBook:
             return BookStep(BookAction.SNAPSHOT_BEFORE_HOLE)
         self.ladder.bids = dict(_present(snapshot.bids))
         self.ladder.asks = dict(_present(snapshot.asks))
+        self._tighten()
         self.last_update_id = last
-        self.state = BookState.LIVE
+        self.valid = True
         self._buffer, self._stale_run = [], 0
         for delta in keep:
             self._apply(delta)
@@ -153,7 +170,7 @@ class DepthBook:
 
     def resync(self) -> None:
         """Distrust the book but not the stream: keep the ids that come, wait for a snapshot."""
-        self.state = BookState.BUFFERING
+        self.valid = False
         self._stale_run = 0
 
     def discard(self) -> BookStep:
@@ -163,37 +180,58 @@ class DepthBook:
         self.last_update_id = None
         self.ladder.bids = {}
         self.ladder.asks = {}
+        self._bid_bound, self._ask_bound, self._may_cross = NO_BID, NO_ASK, False
         return BookStep(BookAction.DISCARD)
 
     def _stale(self, delta: DepthMessage) -> BookStep:
         self._stale_run += 1
         if self._stale_run >= STALE_RUN:
             return self._invalidate(BookAction.STALE_RUN, delta)
-        return BookStep(BookAction.DROP_STALE)
+        return _DROPPED
 
     def _invalidate(self, action: BookAction, delta: DepthMessage) -> BookStep:
         self.resync()
         self._buffer = [delta]
         return BookStep(action)
 
-    def _last(self) -> int:
-        return -1 if self.last_update_id is None else self.last_update_id
-
-    def _apply(self, delta: DepthMessage) -> None:
-        _apply_side(self.ladder.bids, delta.bids)
-        _apply_side(self.ladder.asks, delta.asks)
+    def _apply(self, delta: DepthMessage) -> None:  # noqa: C901 - the innermost loop, written out
+        if delta.bids:
+            side = self.ladder.bids
+            for price, quantity in delta.bids:
+                if not quantity:
+                    _remove(side, price)
+                    continue
+                side[price] = quantity
+                if price > self._bid_bound:
+                    self._bid_bound = price
+                    self._may_cross = price >= self._ask_bound
+        if delta.asks:
+            side = self.ladder.asks
+            for price, quantity in delta.asks:
+                if not quantity:
+                    _remove(side, price)
+                    continue
+                side[price] = quantity
+                if price < self._ask_bound:
+                    self._ask_bound = price
+                    self._may_cross = price <= self._bid_bound
         self.last_update_id = delta.last_id
 
-
-def _apply_side(side: Side, levels: tuple[Level, ...]) -> None:
-    for price, quantity in levels:
-        if quantity:
-            side[price] = quantity
-        elif price in side:  # a limited snapshot lacks far levels, so deleting one is normal
-            del side[price]
+    def _tighten(self) -> None:
+        bids, asks = self.ladder.bids, self.ladder.asks
+        self._bid_bound = bids.index(0)[0] if len(bids) else NO_BID
+        self._ask_bound = asks.index(0)[0] if len(asks) else NO_ASK
+        self._may_cross = self._bid_bound >= self._ask_bound
 
 
-def _present(levels: tuple[Level, ...]) -> Iterator[Level]:
+def _remove(side: Side, price: Decimal) -> None:
+    try:
+        del side[price]
+    except KeyError:
+        return  # a limited snapshot lacks far levels, so deleting one is normal
+
+
+def _present(levels: Iterable[Level]) -> Iterator[Level]:
     return ((price, quantity) for price, quantity in levels if quantity)
 
 

@@ -10,31 +10,25 @@ import logging
 import random
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 
 import msgspec
 from cryptofeed.connection import AsyncConnection
-from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.client import connect as connect_socket
-from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, WebSocketException
+from picows import WSCloseCode, WSError, WSMsgType
+from python_socks import ProxyError
 
 from backpack_feed.background import Background
 from backpack_feed.backoff import reconnect_delay
-from backpack_feed.constants import EXCHANGE, FRAME_LIMIT_BYTES
+from backpack_feed.constants import EXCHANGE
 from backpack_feed.counters import FeedCounters
-from backpack_feed.native.inbox import Frame, Inbox, Item, Lost, Opened
+from backpack_feed.native.inbox import Inbox, Item, Lost, Opened
+from backpack_feed.native.socket import VenueSocket, open_socket
 
 LOG = logging.getLogger(__name__)
 
 STEADY_SECONDS = 30.0
 """A socket that lived this long ends an episode of trouble: the backoff starts from zero."""
-OPEN_TIMEOUT_SECONDS = 10.0
-# A half-open socket is found within the sum of both, also in a market that is rightly quiet
-PING_INTERVAL_SECONDS = 5.0
-PING_TIMEOUT_SECONDS = 8.0
-CLOSE_TIMEOUT_SECONDS = 1.0
 TICK_SECONDS = 0.5
-SOCKET_QUEUE_FRAMES = 1024
+ORDERLY_CLOSES = (1000, 1001)
 
 
 class BackpackConnection(AsyncConnection):
@@ -67,7 +61,7 @@ class BackpackConnection(AsyncConnection):
         self._monotonic = monotonic
         self._proxy = proxy
         self._jitter = jitter
-        self._socket: ClientConnection | None = None
+        self._socket: VenueSocket | None = None
         self._opened_by_feed = False
         self._was_connected = False
 
@@ -81,28 +75,35 @@ class BackpackConnection(AsyncConnection):
         """Whether there is a socket right now."""
         return self._socket is not None
 
-    async def read(self) -> AsyncIterator[Item]:
-        """Yield frames, connection changes, ticks and calls until `close`."""
-        async for item in self.inbox.items():
-            if isinstance(item, Frame):
+    async def read(self) -> AsyncIterator[list[Item]]:
+        """Yield batches of frames, connection changes, ticks and calls until `close`."""
+        async for batch in self.inbox.batches():
+            self._count(batch)
+            if self.raw_data_callback is not None:
+                for item in batch:
+                    if isinstance(item, tuple):
+                        await self.raw_data_callback.on_ws_message(self, item[0], item[1])
+            yield batch
+
+    def _count(self, batch: list[Item]) -> None:
+        newest = batch[-1]
+        if isinstance(newest, tuple) and isinstance(batch[0], tuple):
+            self.received += len(batch)  # frames only, or so nearly that counting costs more
+            self.last_message = newest[1]
+            return
+        for item in batch:
+            if isinstance(item, tuple):
                 self.received += 1
-                self.last_message = item.receipt_timestamp
-                if self.raw_data_callback is not None:
-                    await self.raw_data_callback.on_ws_message(
-                        self, item.data, item.receipt_timestamp
-                    )
-            yield item
+                self.last_message = item[1]
 
     async def write(self, msg: str) -> None:
         """Send a text frame; without a socket nothing is sent, the next `Opened` starts over."""
-        socket = self._socket
-        if socket is None:
+        if self._socket is None or self._socket.transport is None:
             return
-        with suppress(ConnectionClosed):
-            await socket.send(msg)
-            self.sent += 1
-            if self.raw_data_callback is not None:
-                await self.raw_data_callback.on_ws_send(self, msg, self._clock())
+        self._socket.transport.send(WSMsgType.TEXT, msg.encode())
+        self.sent += 1
+        if self.raw_data_callback is not None:
+            await self.raw_data_callback.on_ws_send(self, msg, self._clock())
 
     async def send(self, method: str, streams: list[str], signature: list[str] | None) -> None:
         """Send SUBSCRIBE or UNSUBSCRIBE; the venue never acknowledges either."""
@@ -116,7 +117,7 @@ class BackpackConnection(AsyncConnection):
         LOG.warning("%s: reconnecting: %s", self.id, reason)
         if self._socket is not None:
             self.record_watchdog_trip()
-            self._socket.transport.abort()
+            _abort(self._socket)
 
     async def close(self) -> None:
         """Stop reading and reconnecting; may be called again."""
@@ -139,6 +140,10 @@ class BackpackConnection(AsyncConnection):
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self.inbox.tick()
+            if self._socket is not None and not self._socket.watch(
+                self._monotonic(), self.received
+            ):
+                self.reconnect("the other end answers no ping")
 
     async def _keep_connected(self) -> None:
         attempt = 0
@@ -155,43 +160,62 @@ class BackpackConnection(AsyncConnection):
     async def _one_socket(self) -> str:
         """Connect, read until the socket is lost, and return why."""
         try:
-            async with connect_socket(
+            socket = await open_socket(
                 self.address,
-                ssl=self._tls,
-                user_agent_header=self._user_agent,
+                self.inbox,
+                tls=self._tls,
+                user_agent=self._user_agent,
                 proxy=self._proxy,
-                max_size=FRAME_LIMIT_BYTES,
-                max_queue=SOCKET_QUEUE_FRAMES,
-                open_timeout=OPEN_TIMEOUT_SECONDS,
-                ping_interval=PING_INTERVAL_SECONDS,
-                ping_timeout=PING_TIMEOUT_SECONDS,
-                close_timeout=CLOSE_TIMEOUT_SECONDS,
-            ) as socket:
-                return await self._read_socket(socket)
-        except (WebSocketException, OSError, TimeoutError, EOFError) as error:
+                clock=self._clock,
+            )
+        except (WSError, ProxyError, OSError, TimeoutError, EOFError) as error:
             self._counters.ws_errors += 1
             return f"cannot connect to {self.address}: {error or type(error).__name__}"
+        try:
+            return await self._read_socket(socket)
+        finally:
+            _leave(socket)
 
-    async def _read_socket(self, socket: ClientConnection) -> str:
+    async def _read_socket(self, socket: VenueSocket) -> str:
         trips = self.watchdog_trips
-        self._socket = socket
         self._counters.reconnects += self._was_connected
         self._was_connected = True
-        reason = "closed"
+        self._socket = socket
+        broken = ""
         try:
             if self.raw_data_callback is not None:
                 await self.raw_data_callback.on_ws_open(self, self._clock())
-            await self.inbox.put(Opened())
-            while True:
-                data = await socket.recv()
-                await self.inbox.put(Frame(data, self._clock()))
-        except ConnectionClosedOK as closed:
-            reason = f"venue closed the socket: {closed}"
-        except ConnectionClosed as closed:
-            # a socket that the watchdog dropped is counted as a reconnect, not as a venue error
-            self._counters.ws_errors += self.watchdog_trips == trips
-            reason = f"socket lost: {closed}"
+            self.inbox.put(Opened())
+            await _disconnected(socket)
+        except (WSError, OSError) as error:
+            broken = f"{type(error).__name__}: {error}"
         finally:
             self._socket = None
-        await self.inbox.put(Lost(reason))
+        code = socket.close_code()
+        # a socket that the watchdog dropped is counted as a reconnect, not as a venue error
+        dropped = self.watchdog_trips > trips
+        self._counters.ws_errors += not (code in ORDERLY_CLOSES or dropped)
+        reason = broken or f"socket lost: {_how(code)} {socket.close_reason()}".rstrip()
+        self.inbox.put(Lost(reason))
         return reason
+
+
+async def _disconnected(socket: VenueSocket) -> None:
+    if socket.transport is not None:
+        await socket.transport.wait_disconnected()
+
+
+def _leave(socket: VenueSocket) -> None:
+    """Say goodbye without waiting for an answer."""
+    if socket.transport is not None and not socket.transport.is_disconnected:
+        socket.transport.send_close(WSCloseCode.OK)
+        socket.transport.disconnect(graceful=False)
+
+
+def _abort(socket: VenueSocket) -> None:
+    if socket.transport is not None:
+        socket.transport.disconnect(graceful=False)
+
+
+def _how(code: int | None) -> str:
+    return "no close frame" if code is None else f"the venue closed it with {code}"

@@ -3,19 +3,20 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from cryptofeed.defines import ASK, BID
+from cryptofeed.defines import ASK, BID, L2_BOOK
 from cryptofeed.types import OrderBook
 
 from backpack_feed.backoff import full_jitter
 from backpack_feed.constants import EXCHANGE, MICROSECONDS
 from backpack_feed.counters import FeedCounters
 from backpack_feed.errors import DecodeError, FeedError
-from backpack_feed.native.book import BookAction, BookStep, DepthBook
-from backpack_feed.wire.messages import DepthMessage, DepthSnapshot, Level
+from backpack_feed.native.book import APPLIED, BookAction, BookStep, DepthBook
+from backpack_feed.native.reader import Publication, UnknownSymbolError
+from backpack_feed.wire.messages import DepthMessage, DepthSnapshot
 
 LOG = logging.getLogger(__name__)
 
@@ -26,31 +27,26 @@ SNAPSHOT_BACKOFF_SECONDS = 0.1
 SNAPSHOT_BACKOFF_CAP_SECONDS = 5.0
 
 type FetchDepth = Callable[[str], Awaitable[DepthSnapshot]]
-type PublishBook = Callable[["BookUpdate", float], Awaitable[None]]
+type Deliver = Callable[[Iterable[Publication]], Awaitable[None]]
 
 
-@dataclass(frozen=True)
-class BookUpdate:
-    """A valid book to publish; without `delta` it replaces what was known of the market.
-
-    `sequence` is the venue's id of the last change, `timestamp` its time in unix seconds.
-    """
-
-    book: OrderBook
-    sequence: int | None
-    timestamp: float
-    delta: dict[str, list[Level]] | None
-
-
-@dataclass
+@dataclass(slots=True)
 class BookMarket:
-    """One market's book; times are monotonic seconds, `generation` counts fresh starts."""
+    """One market's book.
+
+    `advanced_at`, `heard_at`, `fetched_at` and `crossed_at` are monotonic seconds; `generation`
+    counts fresh starts; `confirmed` once the stream advanced the book or REST proved it quiet.
+    """
 
     symbol: str
     venue_symbol: str
     published: OrderBook
     book: DepthBook
     advanced_at: float
+    publications: tuple[Publication]
+    heard_at: float = float("-inf")
+    frames: int = 0
+    overlaps: int = 0
     generation: int = 0
     confirmed: bool = False
     attempts: int = 0
@@ -65,20 +61,21 @@ class DepthStreams:
     """Keeps one book per market and publishes every valid change.
 
     `spawn` starts background work, `consume` runs a function in the feed's single consumer. A
-    market without a valid book publishes nothing until its next snapshot.
+    market without a valid book publishes nothing until its next snapshot. `now` is the monotonic
+    time of the batch that is being read.
     """
 
     def __init__(
         self,
         markets: dict[str, str],
         *,
+        stream_name: Callable[[str], str],
         max_depth: int,
         fetch_depth: FetchDepth,
-        publish: PublishBook,
+        deliver: Deliver,
         spawn: Callable[..., asyncio.Task[None]],
         consume: Callable[..., Awaitable[Any]],
         counters: FeedCounters,
-        clock: Callable[[], float],
         monotonic: Callable[[], float],
         started_at: float,
     ) -> None:
@@ -86,15 +83,60 @@ class DepthStreams:
         for symbol, venue_symbol in markets.items():
             published = OrderBook(EXCHANGE, symbol, max_depth=max_depth)
             self.markets[venue_symbol] = BookMarket(
-                symbol, venue_symbol, published, DepthBook(published.book), started_at
+                symbol,
+                venue_symbol,
+                published,
+                DepthBook(published.book),
+                started_at,
+                publications=((L2_BOOK, published, None),),
             )
+        # realtime and aggregated frames look alike: only the stream's name tells them apart
+        self._by_stream = {stream_name(v): market for v, market in self.markets.items()}
         self._fetch_depth = fetch_depth
-        self._publish = publish
+        self._deliver = deliver
         self._spawn = spawn
         self._consume = consume
         self._counters = counters
-        self._clock = clock
         self._monotonic = monotonic
+        self.now = started_at
+
+    def take(self, stream: str, delta: DepthMessage, _receipt: float) -> Iterable[Publication]:
+        """Read a frame; raises `UnknownSymbolError` for a stream that is not subscribed."""
+        market = self._by_stream.get(stream)
+        if market is None or market.venue_symbol != delta.symbol:
+            raise UnknownSymbolError(delta.symbol)
+        market.frames += 1
+        market.heard_at = self.now
+        book = market.book
+        step = book.delta(delta)
+        if step is not APPLIED and not self._applied(market, step):
+            return ()
+        market.advanced_at = self.now
+        market.confirmed = True
+        if book.crossed:
+            return self._crossed(market)
+        if market.delta_withheld:
+            return self._whole(market, delta.engine_time_us)
+        if not (delta.bids or delta.asks):
+            return ()
+        published = market.published
+        published.timestamp = delta.engine_time_us / MICROSECONDS
+        published.sequence_number = delta.last_id
+        published.delta = {BID: delta.bids, ASK: delta.asks}
+        return market.publications
+
+    def _applied(self, market: BookMarket, step: BookStep) -> bool:
+        """Whether a step that is not the usual one changed the book; counts what it was."""
+        if step.invalidated:
+            self._lost_place(market, step)
+        market.overlaps += step.overlap
+        return step.overlap
+
+    def distrust(self, stream: str) -> None:
+        """Resync the book of `stream`: one of its deltas could not be read."""
+        market = self._by_stream.get(stream)
+        if market is not None:
+            self.resync(market, "a delta could not be read")
 
     def restart(self, market: BookMarket) -> None:
         """Forget the book and fetch a snapshot at once: the stream was just subscribed."""
@@ -119,16 +161,6 @@ class DepthStreams:
             market.book.resync()
         self._want_snapshot(market)
 
-    async def on_delta(self, delta: DepthMessage, receipt_timestamp: float) -> None:
-        """Take a frame of a market that is in `markets`."""
-        market = self.markets[delta.symbol]
-        step = market.book.delta(delta)
-        if step.action is BookAction.APPLY:
-            self._advanced(market)
-            await self._publish_delta(market, delta, receipt_timestamp)
-        elif step.invalidated:
-            self._lost_place(market, step)
-
     async def on_snapshot(
         self, market: BookMarket, generation: int, snapshot: DepthSnapshot
     ) -> None:
@@ -147,7 +179,10 @@ class DepthStreams:
         if step.replayed:
             self._advanced(market)
         market.delta_withheld = True  # the next publication is a whole book
-        await self._publish_whole(market, self._clock(), snapshot.timestamp_us / MICROSECONDS)
+        if not market.book.crossed:
+            await self._deliver(self._whole(market, snapshot.timestamp_us))
+        else:
+            market.crossed_at = self._monotonic()
 
     def confirm(self, market: BookMarket) -> None:
         """REST told the book's own id: the market is quiet and the book is up to date."""
@@ -171,48 +206,26 @@ class DepthStreams:
         self._uncross(market)
         self._want_snapshot(market)
 
-    async def _publish_delta(
-        self, market: BookMarket, delta: DepthMessage, receipt_timestamp: float
-    ) -> None:
-        if not (delta.bids or delta.asks):
-            return
-        if market.book.crossed:
-            # a sweep comes one level per frame, so a short cross is legal and not to be shown
-            market.delta_withheld = True
-            market.crossed_frames += 1
-            if market.crossed_at is None:
-                market.crossed_at = self._monotonic()
-            if market.crossed_frames > CROSSED_FRAMES:
-                self._uncross(market)
-                self.resync(market, "it stayed crossed")
-            return
+    def _crossed(self, market: BookMarket) -> Iterable[Publication]:
+        """Show nothing: a sweep comes one level per frame, so a short cross is legal."""
+        market.delta_withheld = True
+        market.crossed_frames += 1
+        if market.crossed_at is None:
+            market.crossed_at = self.now
+        if market.crossed_frames > CROSSED_FRAMES:
+            self._uncross(market)
+            self.resync(market, "it stayed crossed")
+        return ()
+
+    def _whole(self, market: BookMarket, engine_time_us: int) -> Iterable[Publication]:
+        """Publish the book without a delta: it replaces what was known of the market."""
         self._uncross(market)
-        timestamp = delta.engine_time_us / MICROSECONDS
-        if market.delta_withheld:
-            await self._publish_whole(market, receipt_timestamp, timestamp)
-            return
-        change = {BID: list(delta.bids), ASK: list(delta.asks)}
-        await self._send(market, receipt_timestamp, timestamp, change)
-
-    async def _publish_whole(
-        self, market: BookMarket, receipt_timestamp: float, timestamp: float
-    ) -> None:
-        if market.book.crossed:
-            market.crossed_at = market.crossed_at or self._monotonic()
-            return
         market.delta_withheld = False
-        await self._send(market, receipt_timestamp, timestamp, None)
-
-    async def _send(
-        self,
-        market: BookMarket,
-        receipt_timestamp: float,
-        timestamp: float,
-        delta: dict[str, list[Level]] | None,
-    ) -> None:
-        sequence = market.book.last_update_id
-        update = BookUpdate(market.published, sequence, timestamp, delta)
-        await self._publish(update, receipt_timestamp)
+        published: Any = market.published
+        published.timestamp = engine_time_us / MICROSECONDS
+        published.sequence_number = market.book.last_update_id
+        published.delta = None
+        return market.publications
 
     def _uncross(self, market: BookMarket) -> None:
         market.crossed_at, market.crossed_frames = None, 0
@@ -235,7 +248,8 @@ class DepthStreams:
             try:
                 snapshot = await self._fetch_depth(market.venue_symbol)
             except FeedError as error:
-                self._counters.decode_errors += isinstance(error, DecodeError)
+                if isinstance(error, DecodeError):
+                    self._counters.decode_error(error.kind)
                 LOG.warning("%s: no snapshot: %s", market.symbol, error)
                 attempt += 1
                 await asyncio.sleep(SNAPSHOT_INTERVAL_SECONDS + _backoff(attempt))

@@ -2,10 +2,8 @@
 
 import asyncio
 import logging
-import random
 import time
-from collections.abc import Callable, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,46 +11,46 @@ import msgspec
 from cryptofeed.connection import AsyncConnection, RestEndpoint, Routes, WebsocketEndpoint
 from cryptofeed.defines import L2_BOOK, TRADES
 from cryptofeed.feed import Feed
-from cryptofeed.types import Trade
+from cryptofeed.symbols import Symbols
 
 from backpack_feed.addresses import is_address
-from backpack_feed.backoff import full_jitter
 from backpack_feed.constants import (
-    DEPTH,
+    CANDLE_INTERVALS,
     DEPTH_WINDOWS,
     EXCHANGE,
-    ORDER_INFO,
-    ORDER_UPDATE,
     REST_URL,
-    TRADE,
     USER_AGENT,
     WS_URL,
 )
 from backpack_feed.counters import FeedCounters
-from backpack_feed.errors import ConfigError, FeedError
+from backpack_feed.errors import ConfigError, DecodeError
 from backpack_feed.health import MAX_SNAPSHOT_AGE_SECONDS, Health, assess
 from backpack_feed.native.connection import BackpackConnection
-from backpack_feed.native.depth_streams import BookUpdate
 from backpack_feed.native.inbox import Item
-from backpack_feed.native.session import Outlets, Subscriptions, VenueSession
+from backpack_feed.native.markets import Markets, wanted_markets
+from backpack_feed.native.session import VenueSession
+from backpack_feed.native.subscriptions import PRIVATE_STREAMS, PUBLIC_STREAMS, Subscriptions
 from backpack_feed.refusal import SinkError
 from backpack_feed.wire.decode import decode_markets
-from backpack_feed.wire.normalise import OrderUpdate, SymbolTable, symbol_table
 from backpack_feed.wire.rest import BackpackRest, tls_context
 from backpack_feed.wire.signing import Signer
+from backpack_feed.wire.symbols import SymbolTable, symbol_table
 
 LOG = logging.getLogger(__name__)
 
-SETUP_BACKOFF_CAP_SECONDS = 15.0
-
 
 class BackpackFeed(Feed):
-    """Trades exactly once by id, books that are right or absent, and the account's order events.
+    """Every channel of the venue: trades exactly once by id, books that are right or absent.
 
     Takes cryptofeed's own arguments, and `rest_url`, `ws_url` and `ca_file` of the venue, `signer`
-    or `credentials_file` for the private streams, `trade_checkpoint` (symbol → last delivered
+    or `credentials_file` for the private channels, `trade_checkpoint` (symbol → last delivered
     trade id), `depth_window` (empty for every change, or 200ms, 600ms, 1000ms), `clock` (unix
     seconds) and `monotonic`. Raises `ConfigError` for settings that cannot work.
+
+    The private channels `order_info`, `fills`, `balances` and `positions` deliver the types of
+    `wire.account_events`; balances have no market, whatever symbols they are subscribed with. With
+    a signer the account's streams are subscribed even if no private channel is, which proves the
+    signature.
 
     A sink that raises `SinkError` halts the feed: going on would leave a hole in that sink.
     """
@@ -62,8 +60,11 @@ class BackpackFeed(Feed):
     validates_sequence_number = True
     websocket_endpoints: ClassVar = [WebsocketEndpoint(WS_URL)]
     rest_endpoints: ClassVar = [RestEndpoint(REST_URL, routes=Routes("/api/v1/markets"))]
-    websocket_channels: ClassVar = {L2_BOOK: DEPTH, TRADES: TRADE, ORDER_INFO: ORDER_UPDATE}
+    websocket_channels: ClassVar = PUBLIC_STREAMS | PRIVATE_STREAMS
+    valid_candle_intervals: ClassVar = set(CANDLE_INTERVALS)
+    candle_interval_map: ClassVar = CANDLE_INTERVALS
     request_limit = 20
+    connection_type: ClassVar[type[BackpackConnection]] = BackpackConnection
 
     def __init__(
         self,
@@ -85,13 +86,19 @@ class BackpackFeed(Feed):
             raise ConfigError(f"ws_url: {ws_url} must be wss://host[:port]")
         if depth_window and depth_window not in DEPTH_WINDOWS:
             raise ConfigError(f"depth_window: {depth_window} is none of {', '.join(DEPTH_WINDOWS)}")
+        self._is_the_venue = rest_url == REST_URL
+        interval = kwargs.get("candle_interval")
+        if interval is not None and interval not in CANDLE_INTERVALS:
+            known = ", ".join(CANDLE_INTERVALS)
+            raise ConfigError(f"candle_interval: {interval} is none of {known}")
         # cryptofeed's own watchdog and retry budget are off: the connection has better ones
         super().__init__(**kwargs | {"timeout": -1, "retries": -1})
-        self.callbacks.setdefault(ORDER_INFO, [])
+        for channel in PRIVATE_STREAMS:
+            self.callbacks.setdefault(channel, [])
         self.instance_id = instance_id
         self.counters = FeedCounters()
-        self.table = SymbolTable({})
         self.session: VenueSession | None = None
+        self._connection: BackpackConnection | None = None
         if signer is None and credentials_file is not None:
             signer = Signer.from_file(Path(credentials_file), clock=clock)
         self._signer = signer
@@ -103,23 +110,43 @@ class BackpackFeed(Feed):
         self._ws_url = ws_url
         self._tls = tls_context(ca_file)
         self._rest = BackpackRest(
-            rest_url, ca_file=ca_file, attempts=2, proxy=self.http_proxy, user_agent=user_agent
+            rest_url,
+            ca_file=ca_file,
+            signer=signer,
+            attempts=2,
+            proxy=self.http_proxy,
+            user_agent=user_agent,
         )
+        self._markets = Markets(self._rest, monotonic=monotonic)
+        self._wanted: dict[str, dict[str, str]] = {}
         self._stopping = asyncio.Event()
         self._halted = False
         self._checkpoint = _checkpoint(trade_checkpoint)
-        if ORDER_INFO in self._configured() and signer is None:
-            raise ConfigError(f"{ORDER_INFO}: needs credentials: give a signer or credentials_file")
+        private = [channel for channel in self._configured() if channel in PRIVATE_STREAMS]
+        if private and signer is None:
+            raise ConfigError(
+                f"{', '.join(private)}: needs credentials: give a signer or credentials_file"
+            )
+
+    @property
+    def table(self) -> SymbolTable:
+        """The markets of the venue that this feed runs on."""
+        return self._markets.table
 
     @classmethod
     def _parse_symbol_data(cls, data: Any) -> tuple[dict[str, str], dict[str, Any]]:
-        """Serve `BackpackFeed.symbols()`; a running feed reads the markets through its own REST."""
+        """Serve `BackpackFeed.symbols()` and `info()`; a short answer takes no market away."""
         table = symbol_table(decode_markets(msgspec.json.encode(data))[0])
-        return table.to_venue, {}
+        if Symbols.populated(cls.id):
+            table = SymbolTable.known(*Symbols.get(cls.id)).merged(table)
+        if not table.to_venue:
+            raise DecodeError("value", "/api/v1/markets lists no market")
+        return table.to_venue, table.info()
 
-    @classmethod
-    def _write_symbol_cache(cls, syms: dict[str, str], info: dict[str, Any]) -> None:
-        """Write nothing: a feed process owns no files outside its state directory."""
+    def _apply_symbol_mapping(self) -> None:
+        """Take cryptofeed's list of symbols, which is the venue's own, only on the venue itself."""
+        if self._is_the_venue:
+            super()._apply_symbol_mapping()
 
     async def run(self, stop_event: asyncio.Event) -> None:
         """Run until `stop_event` is set, also while the venue cannot be reached yet."""
@@ -130,50 +157,32 @@ class BackpackFeed(Feed):
             await self._rest.close()
 
     async def _setup(self) -> None:
-        attempt = 0
-        while not self._stopping.is_set():
-            try:
-                self.table = symbol_table(await self._rest.markets())
-            except FeedError as error:
-                LOG.warning("%s: cannot read the markets, trying again: %s", self.id, error)
-            else:
-                if self.table.to_venue:
-                    self._take_table(self.table)
-                    return
-                LOG.warning("%s: the venue lists no market, trying again", self.id)
-            delay = full_jitter(
-                attempt,
-                base_seconds=1.0,
-                cap_seconds=SETUP_BACKOFF_CAP_SECONDS,
-                jitter=random.random,
-            )
-            attempt += 1
-            await _wait(self._stopping, 0.2 + delay)
-
-    def _take_table(self, table: SymbolTable) -> None:
-        wanted = {symbol for symbols in self._configured().values() for symbol in symbols}
-        for symbol in sorted(wanted - table.to_venue.keys()):
-            close = get_close_matches(symbol, table.to_venue, n=1)
-            hint = f": did you mean {close[0]}?" if close else ": check /api/v1/markets"
-            raise ConfigError(f"symbols: {symbol} is not a market of the venue{hint}")
-        for symbol in wanted:
-            state = table.states[table.to_venue[symbol]]
-            if state == "Closed":
-                LOG.warning("%s: %s is closed: nothing will come", self.id, symbol)
-        if table.skipped:
-            LOG.info("%s: markets of unnameable types skipped: %s", self.id, table.skipped)
-        self.normalized_symbol_mapping = table.to_venue
-        self.exchange_symbol_mapping = {v: k for k, v in table.to_venue.items()}
+        cache_seconds = self.config.symbol_cache_ttl if self._is_the_venue else None
+        if cache_seconds and self._load_symbol_cache(cache_seconds):
+            self._markets.table = SymbolTable.known(*Symbols.get(self.id))
+        if not await self._markets.load(self._stopping, self._configured()):
+            return
+        if self._is_the_venue:
+            Symbols.set(self.id, self.table.to_venue, self.table.info())
+            if cache_seconds:
+                self._write_symbol_cache(self.table.to_venue, self.table.info())
+        self._take_table()
         self._build_subscription()
+        self._wanted = wanted_markets(self._configured(), self.table)
+
+    def _take_table(self) -> None:
+        self.normalized_symbol_mapping = self.table.to_venue
+        self.exchange_symbol_mapping = {v: k for k, v in self.table.to_venue.items()}
+
+    async def _reload_markets(self) -> None:
+        await self._markets.reload()
+        self._take_table()
 
     def connect(self) -> list[tuple[Any, Any, Any]]:
         """Return the one connection, which carries every stream; see `connection.py`."""
-        books = self._named(DEPTH)
-        trades = self._named(TRADE)
-        if not (books or trades or self.subscription.get(ORDER_UPDATE)):
+        if not self._wanted:
             return []
-        orders = (books | trades | self._named(ORDER_UPDATE)) if self._signer else {}
-        connection = BackpackConnection(
+        connection = self.connection_type(
             self._ws_url,
             user_agent=self._user_agent,
             tls=self._tls,
@@ -186,24 +195,36 @@ class BackpackFeed(Feed):
             connection,
             self._rest,
             Subscriptions(
-                books=books, trades=trades, orders=orders, depth_window=self._depth_window
+                wanted=self._wanted,
+                depth_window=self._depth_window,
+                candle_interval=self.candle_interval,
             ),
-            Outlets(book=self._publish_book, trade=self._publish_trade, order=self._publish_order),
+            self.callbacks,
             signer=self._signer,
             checkpoint=self._checkpoint,
             max_depth=self.max_depth,
+            candle_closed_only=self.candle_closed_only,
+            on_unknown_symbol=self._unknown_symbol,
             counters=self.counters,
             clock=self._clock,
             monotonic=self._monotonic,
             started_at=self._started_at,
         )
+        self._connection = connection
         return [(connection, self.subscribe, self.message_handler)]
+
+    def _unknown_symbol(self, _symbol: str) -> None:
+        """A market may have been listed since the start."""
+        if self._connection is not None and self._markets.reload_due():
+            self._connection.background.spawn(self._reload_markets(), "markets")
 
     async def subscribe(self, connection: AsyncConnection) -> None:
         """Do nothing: the session subscribes after every reconnect, not only after the first."""
 
-    async def message_handler(self, msg: Item, _conn: AsyncConnection, _timestamp: float) -> None:
-        """Take one item of the inbox; whatever goes wrong with it, the socket stays."""
+    async def message_handler(
+        self, msg: Sequence[Item], _conn: AsyncConnection, _timestamp: float
+    ) -> None:
+        """Take a batch of the inbox; whatever goes wrong with it, the socket stays."""
         if self._halted or self.session is None:
             return
         try:
@@ -211,22 +232,6 @@ class BackpackFeed(Feed):
         except SinkError:
             self._halted = True
             LOG.exception("%s: a sink cannot keep its data: delivering nothing more", self.id)
-        except Exception:  # one bad message must not take the other markets with it
-            self.counters.dropped_messages += 1
-            LOG.exception("%s: a message was dropped", self.id)
-
-    async def callback(self, data_type: str, obj: Any, receipt_timestamp: float) -> None:
-        """Call every callback of the channel; one that fails does not starve the others."""
-        for callback in self.callbacks[data_type]:
-            try:
-                await callback(obj, receipt_timestamp)
-            except SinkError:
-                self.counters.dropped_messages += 1
-                self._halted = True
-                raise
-            except Exception:
-                self.counters.dropped_messages += 1
-                LOG.exception("%s: a %s callback failed", self.id, data_type)
 
     def metrics_snapshot(self) -> dict[str, Any]:
         """Return the counters of `FeedCounters`, the age of every book and the state of sign-in.
@@ -234,6 +239,8 @@ class BackpackFeed(Feed):
         `symbol_snapshot_age`: seconds since the stream last advanced the book, or since REST
         confirmed it unchanged; since the start of the process while neither happened.
         """
+        if self.session is not None:
+            self.session.collect(self.counters)
         now = self._monotonic()
         ages = dict.fromkeys(self._configured().get(L2_BOOK, ()), now - self._started_at)
         if self.session is not None:
@@ -242,6 +249,9 @@ class BackpackFeed(Feed):
         return self.counters.snapshot(
             symbol_snapshot_age=ages,
             private_authenticated=self.session is not None and self.session.private.authenticated,
+            socket_down_seconds=(
+                now - self._started_at if self.session is None else self.session.down_seconds
+            ),
         )
 
     def health(self, max_snapshot_age: float = MAX_SNAPSHOT_AGE_SECONDS) -> Health:
@@ -253,12 +263,20 @@ class BackpackFeed(Feed):
         )
 
     def readiness(self) -> dict[str, bool]:
-        """Per symbol: its book is in sync, and its stream spoke or REST proved it quiet."""
-        ready = {s: False for symbols in self._configured().values() for s in symbols}
+        """Per symbol: its book is in sync, and its stream spoke or REST proved it quiet.
+
+        Without book and trades a market may be silent for long: then subscribed is ready.
+        """
+        configured = self._configured()
+        ready = {s: False for symbols in configured.values() for s in symbols}
         if self.session is None:
             return ready
+        self.session.collect(self.counters)
+        speaking = {s for channel in (L2_BOOK, TRADES) for s in configured.get(channel, ())}
         for symbol in ready:
-            ready[symbol] = symbol in self.counters.last_message_timestamp
+            ready[symbol] = symbol in self.counters.last_message_timestamp or (
+                symbol not in speaking and self.session.subscribed
+            )
         for market in self.session.depth.markets.values():
             ready[market.symbol] = market.book.valid and market.confirmed
         return ready
@@ -289,26 +307,6 @@ class BackpackFeed(Feed):
             wanted = dict.fromkeys(self._init_channels or (), self._init_symbols or ())
         return {channel: [str(s) for s in symbols] for channel, symbols in wanted.items()}
 
-    def _named(self, channel: str) -> dict[str, str]:
-        symbols = self.subscription.get(channel, ())
-        return {self.exchange_symbol_to_std_symbol(symbol): symbol for symbol in symbols}
-
-    async def _publish_book(self, update: BookUpdate, receipt_timestamp: float) -> None:
-        await self.book_callback(
-            L2_BOOK,
-            update.book,
-            receipt_timestamp,
-            timestamp=update.timestamp,
-            sequence_number=update.sequence,
-            delta=update.delta,
-        )
-
-    async def _publish_trade(self, trade: Trade, receipt_timestamp: float) -> None:
-        await self.callback(TRADES, trade, receipt_timestamp)
-
-    async def _publish_order(self, update: OrderUpdate, receipt_timestamp: float) -> None:
-        await self.callback(ORDER_INFO, update, receipt_timestamp)
-
 
 def _checkpoint(
     source: Callable[[str], int | None] | Mapping[str, int] | None,
@@ -316,11 +314,3 @@ def _checkpoint(
     if source is None:
         return lambda _symbol: None
     return source.get if isinstance(source, Mapping) else source
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return

@@ -36,7 +36,7 @@ class Quarantine:
 
     def take(self, data: str | bytes, error: DecodeError, receipt_timestamp: float) -> None:
         """Keep and count a frame; a lost frame is a dropped message."""
-        self._counters.decode_errors += 1
+        self._counters.decode_error(error.kind)
         self._counters.dropped_messages += 1
         self.frames.append(PoisonFrame(data[:KEPT_BYTES], str(error), receipt_timestamp))
         if self.may_log(error.kind):

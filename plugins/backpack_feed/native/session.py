@@ -1,90 +1,68 @@
-"""What one websocket carries: dispatches the inbox's items to books, trades and private streams."""
+"""What one websocket carries: dispatches the inbox's items to the readers of its channels."""
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from cryptofeed.defines import L2_BOOK, TRADES
-from cryptofeed.types import Trade
 
-from backpack_feed.constants import (
-    DEPTH,
-    ERROR_SIGNATURE,
-    ORDER_INFO,
-    ORDER_UPDATE,
-    TRADE,
-)
+from backpack_feed.constants import DEPTH, ERROR_SIGNATURE, LIQUIDATION
 from backpack_feed.counters import FeedCounters
-from backpack_feed.errors import DecodeError, FeedError
+from backpack_feed.errors import DecodeError
+from backpack_feed.native.account_session import AccountSession
+from backpack_feed.native.account_streams import AccountStreams
+from backpack_feed.native.cadence import Cadence
 from backpack_feed.native.connection import BackpackConnection
-from backpack_feed.native.depth_streams import BookUpdate, DepthStreams
-from backpack_feed.native.inbox import Call, Frame, Item, Lost, Opened, Tick
+from backpack_feed.native.depth_streams import DepthStreams
+from backpack_feed.native.inbox import Call, Item, Lost, Opened, Tick
+from backpack_feed.native.plain_streams import PlainStreams
 from backpack_feed.native.private_stream import PrivateStream
 from backpack_feed.native.quarantine import Quarantine
+from backpack_feed.native.reader import Publication, Readers, UnknownSymbolError
 from backpack_feed.native.stream_guard import StreamGuard
+from backpack_feed.native.subscriptions import Subscriptions
+from backpack_feed.native.trade_backfill import Backfill, trades_since
 from backpack_feed.native.trade_streams import TradeStreams
+from backpack_feed.refusal import SinkError
 from backpack_feed.wire.decode import decode
 from backpack_feed.wire.messages import (
     DepthMessage,
     ErrorMessage,
     Message,
-    OrderMessage,
+    TickerMessage,
     TradeMessage,
     UnknownMessage,
 )
-from backpack_feed.wire.normalise import OrderUpdate, to_order_update
 from backpack_feed.wire.rest import BackpackRest
 from backpack_feed.wire.signing import Signer
 
 LOG = logging.getLogger(__name__)
 
 STREAMS_PER_REQUEST = 200
+NAME_LIMIT = 64
+UNREAD_NAMES = 64
+"""Names of unread streams that are counted apart; the venue could invent any number of them."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Outlets:
-    """Where normalised data goes; each takes the receipt time in unix seconds."""
-
-    book: Callable[[BookUpdate, float], Awaitable[None]]
-    trade: Callable[[Trade, float], Awaitable[None]]
-    order: Callable[[OrderUpdate, float], Awaitable[None]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Subscriptions:
-    """Cryptofeed symbol → venue symbol per channel; `depth_window` is `200ms` and so on, or ''."""
-
-    books: dict[str, str]
-    trades: dict[str, str]
-    orders: dict[str, str]
-    depth_window: str = ""
-
-    def stream(self, kind: str, venue_symbol: str) -> str:
-        """Return the stream's name on the wire."""
-        if kind == DEPTH and self.depth_window:
-            return f"{DEPTH}.{self.depth_window}.{venue_symbol}"
-        return f"{kind}.{venue_symbol}"
-
-    def public_streams(self) -> list[str]:
-        """Name every stream that needs no signature."""
-        books = [self.stream(DEPTH, symbol) for symbol in self.books.values()]
-        return books + [self.stream(TRADE, symbol) for symbol in self.trades.values()]
+type Callbacks = Mapping[str, Sequence[Callable[[Any, float], Awaitable[None]]]]
+"""Channel → cryptofeed callbacks, each of (event, receipt in unix seconds)."""
 
 
 class VenueSession:
-    """The state behind one connection; `handle` takes the inbox's items one at a time."""
+    """The state behind one connection; `handle` takes the inbox's batches one at a time."""
 
     def __init__(
         self,
         connection: BackpackConnection,
         rest: BackpackRest,
         subscriptions: Subscriptions,
-        outlets: Outlets,
+        callbacks: Callbacks,
         *,
         signer: Signer | None,
         checkpoint: Callable[[str], int | None],
         max_depth: int,
+        candle_closed_only: bool,
+        on_unknown_symbol: Callable[[str], None],
         counters: FeedCounters,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
@@ -93,30 +71,34 @@ class VenueSession:
         self._connection = connection
         self._rest = rest
         self._subscriptions = subscriptions
-        self._outlets = outlets
-        self._signer = signer
+        self._callbacks = callbacks
+        self._clock = clock
+        self._on_unknown_symbol = on_unknown_symbol
         self._counters = counters
         self._monotonic = monotonic
+        self._cadence = Cadence()
+        self._down_since: float | None = started_at
+        self.unread: dict[str, int] = {}
+        self.unknown_symbols = 0
         self.private = PrivateStream()
         self.quarantine = Quarantine(counters, monotonic)
-        self._order_symbols = {v: k for k, v in subscriptions.orders.items()}
         self.depth = DepthStreams(
-            subscriptions.books,
+            subscriptions.of(L2_BOOK),
+            stream_name=lambda symbol: subscriptions.stream(DEPTH, symbol),
             max_depth=max_depth,
             fetch_depth=rest.depth,
-            publish=outlets.book,
+            deliver=self._deliver,
             spawn=connection.background.spawn,
             consume=self._consume,
             counters=counters,
-            clock=clock,
             monotonic=monotonic,
             started_at=started_at,
         )
         self.trades = TradeStreams(
-            subscriptions.trades,
+            subscriptions.of(TRADES),
             checkpoint=checkpoint,
-            fetch_trades=rest.trades,
-            deliver=outlets.trade,
+            fetch_since=self._trades_since,
+            deliver=self._deliver,
             spawn=connection.background.spawn,
             consume=self._consume,
             counters=counters,
@@ -130,121 +112,204 @@ class VenueSession:
             stream_name=subscriptions.stream,
             monotonic=monotonic,
         )
+        self.plain = PlainStreams(
+            subscriptions.wanted,
+            candle_interval=subscriptions.candle_interval,
+            candle_closed_only=candle_closed_only,
+            count_frame=counters.message,
+            heard=self._heard,
+        )
+        self.account = AccountStreams(
+            subscriptions.wanted, delivered=self.private.delivered, count_frame=counters.message
+        )
+        self._account_session = AccountSession(
+            connection,
+            rest,
+            signer,
+            subscriptions.private_streams(),
+            self.account,
+            state=self.private,
+            deliver=self._deliver,
+            consume=self._consume,
+            counters=counters,
+            clock=clock,
+            monotonic=monotonic,
+        )
+        self._readers: Readers = {
+            DepthMessage: self.depth.take,
+            TradeMessage: self.trades.take,
+            ErrorMessage: self._refused,
+            TickerMessage: self._unread,
+            UnknownMessage: self._unread,
+            **self.plain.readers(),
+            **self.account.readers(),
+        }
 
-    async def handle(self, item: Item) -> None:
-        """Take one item; raises only what a sink raises on purpose to stop the process."""
+    async def handle(self, batch: Sequence[Item]) -> None:  # noqa: C901 - calls cost too much here
+        """Take a batch; raises only what a sink raises on purpose to stop the process."""
+        self.depth.now = self.trades.now = self._monotonic()
+        readers, callbacks = self._readers, self._callbacks
+        for item in batch:
+            try:
+                if type(item) is not tuple:
+                    await self._event(item)
+                    continue
+                # a frame: nearly always, so the whole of its way is written out here
+                frame, receipt = item
+                envelope = decode(frame)
+                message = envelope.data
+                for channel, event, at in readers[type(message)](envelope.stream, message, receipt):
+                    for callback in callbacks[channel]:
+                        try:
+                            await callback(event, receipt if at is None else at)
+                        except Exception as error:  # noqa: BLE001 - starves no other callback
+                            self._failed(channel, error)
+            except DecodeError as error:
+                self._poisoned(frame, error, receipt)
+            except UnknownSymbolError as error:
+                self._unknown(error)
+            except SinkError:
+                raise
+            except Exception:  # one bad message must not take the other markets with it
+                self._counters.dropped_messages += 1
+                LOG.exception("a message was dropped")
+
+    def _failed(self, channel: str, error: Exception) -> None:
+        """Count a callback's failure; a sink that cannot keep its data must stop everything."""
+        self._counters.dropped_messages += 1
+        if isinstance(error, SinkError):
+            raise error
+        LOG.error("a %s callback failed", channel, exc_info=error)
+
+    def _poisoned(self, frame: str | bytes, error: DecodeError, receipt: float) -> None:
+        self.quarantine.take(frame, error, receipt)
+        if error.stream is not None:
+            self.depth.distrust(error.stream)
+
+    async def _event(self, item: Item) -> None:
         match item:
-            case Frame():
-                await self._frame(item)
             case Opened():
                 await self._opened()
             case Lost():
                 self._lost()
             case Tick():
-                self._tick()
+                await self._tick()
             case Call():
                 await item.run()
+
+    async def _deliver(self, publications: Iterable[Publication]) -> None:
+        """Publish what no frame brought: REST's answers."""
+        now = self._clock()
+        for channel, event, at in publications:
+            for callback in self._callbacks[channel]:
+                try:
+                    await callback(event, now if at is None else at)
+                except Exception as error:  # noqa: BLE001 - starves no other callback
+                    self._failed(channel, error)
 
     async def _consume[T](self, work: Callable[[], Awaitable[T]]) -> T:
         return await self._connection.inbox.call(work)
 
+    async def _trades_since(self, venue_symbol: str, from_id: int) -> Backfill:
+        return await trades_since(self._rest, venue_symbol, from_id)
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether there is a socket on which everything was subscribed."""
+        return self._down_since is None
+
+    @property
+    def down_seconds(self) -> float:
+        """Seconds without a socket; 0 while there is one."""
+        return 0.0 if self._down_since is None else self._monotonic() - self._down_since
+
     async def _opened(self) -> None:
-        for batch in _batches(self._subscriptions.public_streams()):
+        streams = self._subscriptions.public_streams()
+        # its name is documented in two ways: should the venue refuse it, the others are not with it
+        doubtful = [stream for stream in streams if stream == LIQUIDATION]
+        for batch in [*_batches([s for s in streams if s not in doubtful]), *_batches(doubtful)]:
             await self._connection.send("SUBSCRIBE", batch, None)
-        await self._subscribe_private()
+        await self._account_session.subscribe()
         self._guard.opened()
+        self._cadence.opened(streams, self._monotonic())
         # at once, without waiting for a first delta: a quiet market may not send one for minutes
         for book_market in self.depth.markets.values():
             self.depth.restart(book_market)
         for trade_market in self.trades.markets.values():
             self.trades.catch_up(trade_market)
+        self._down_since = None
 
     def _lost(self) -> None:
+        if self._down_since is None:
+            self._down_since = self._monotonic()
         self._guard.lost()
-        self.private.lost()
+        self._cadence.lost()
+        self._account_session.lost()
+        self.plain.lost()
         for market in self.depth.markets.values():
             self.depth.discard(market)
 
-    def _tick(self) -> None:
+    async def _tick(self) -> None:
         now = self._monotonic()
         self.private.tick(now)
         self.depth.tick(now)
         self._guard.tick(now)
+        for stream in self._cadence.overdue(now):
+            LOG.warning("%s: the stream is dead: subscribing again", stream)
+            await self._connection.send("UNSUBSCRIBE", [stream], None)
+            await self._connection.send("SUBSCRIBE", [stream], None)
 
-    async def _frame(self, frame: Frame) -> None:
-        try:
-            message = decode(frame.data)
-        except DecodeError as error:
-            self.quarantine.take(frame.data, error, frame.receipt_timestamp)
-            self._distrust(error.stream)
-            return
-        await self._message(message, frame.receipt_timestamp)
+    def _heard(self, stream: str) -> None:
+        self._cadence.frame(stream, self.depth.now)
 
-    def _distrust(self, stream: str | None) -> None:
-        """A book whose delta could not be read is wrong from here on."""
-        for market in self.depth.markets.values():
-            if stream == self._subscriptions.stream(DEPTH, market.venue_symbol):
-                self.depth.resync(market, "a delta could not be read")
+    def _unread(self, stream: str, _message: Message, _receipt: float) -> Iterable[Publication]:
+        name = stream[:NAME_LIMIT]
+        if name not in self.unread and len(self.unread) >= UNREAD_NAMES:
+            name = "other"
+        self.unread[name] = self.unread.get(name, 0) + 1
+        if self.quarantine.may_log(name):
+            LOG.warning("ignoring frames of the stream %r: nothing here reads them", name)
+        return ()
 
-    async def _message(self, message: Message, receipt_timestamp: float) -> None:
-        match message:
-            case DepthMessage() if message.symbol in self.depth.markets:
-                symbol = self.depth.markets[message.symbol].symbol
-                self._counters.message(L2_BOOK, symbol, receipt_timestamp)
-                self._guard.frame(DEPTH, message.symbol)
-                await self.depth.on_delta(message, receipt_timestamp)
-            case TradeMessage() if message.symbol in self.trades.markets:
-                symbol = self.trades.markets[message.symbol].symbol
-                self._counters.message(TRADES, symbol, receipt_timestamp)
-                self._guard.frame(TRADE, message.symbol)
-                await self.trades.on_trade(message, receipt_timestamp)
-            case OrderMessage() if message.symbol in self._order_symbols:
-                symbol = self._order_symbols[message.symbol]
-                self._counters.message(ORDER_INFO, symbol, receipt_timestamp)
-                self.private.delivered()
-                await self._outlets.order(to_order_update(message, symbol), receipt_timestamp)
-            case ErrorMessage():
-                self._refused(message)
-            case DepthMessage() | TradeMessage() | OrderMessage():
-                self._ignored(f"symbol {message.symbol}")
-            case UnknownMessage():
-                self._ignored(f"stream {message.stream}")
+    def _unknown(self, error: UnknownSymbolError) -> None:
+        self.unknown_symbols += 1
+        if self.quarantine.may_log("unknown symbol"):
+            LOG.warning("ignoring frames: %r", str(error))
+        self._on_unknown_symbol(error.symbol)
 
-    def _ignored(self, what: str) -> None:
-        if self.quarantine.may_log(what[:64]):
-            LOG.warning("ignoring frames of %r: it was not subscribed", what[:64])
-
-    def _refused(self, error: ErrorMessage) -> None:
+    def _refused(self, _stream: str, error: ErrorMessage, _receipt: float) -> Iterable[Publication]:
         """Error frames name no stream, so the healthy streams of the socket are left alone."""
-        if error.code != ERROR_SIGNATURE:
+        if error.code == ERROR_SIGNATURE:
+            self._account_session.refused()
+        else:
             self._counters.ws_errors += 1
             LOG.error("venue error %d: %r", error.code, error.message[:200])
-            return
-        self._counters.auth_failures += 1
-        if self.private.refused():
-            LOG.warning("the venue refused the signature: signing once more with its clock")
-            self._connection.background.spawn(self._sign_again(), "sign again")
-        elif self.private.stopped:
-            LOG.error(
-                "the venue refused the signature twice: private streams stop, public ones go on;"
-                " check the credentials with python -m tools.backpack_auth_check, then restart"
-            )
+        return ()
 
-    async def _sign_again(self) -> None:
-        if self._signer is not None:
-            with suppress(FeedError):  # without the venue's clock ours must do
-                venue_ms = await self._rest.time_ms()
-                self._signer.offset_ms += venue_ms - self._signer.now_ms()
-        await self._consume(self._subscribe_private)
-
-    async def _subscribe_private(self) -> None:
-        streams = [self._subscriptions.stream(ORDER_UPDATE, s) for s in self._order_symbols]
-        if self._signer is None or not streams or self.private.stopped:
-            return
-        # always signed anew: a signature expires after its window
-        signature = self._signer.subscribe_signature()
-        await self._connection.send("SUBSCRIBE", streams, signature)
-        self.private.signed(self._monotonic())
+    def collect(self, counters: FeedCounters) -> None:
+        """Bring what the markets counted for themselves into `counters`."""
+        unix_ahead = self._clock() - self._monotonic()
+        for channel, markets in (
+            (L2_BOOK, self.depth.markets.values()),
+            (TRADES, self.trades.markets.values()),
+        ):
+            frames = sum(market.frames for market in markets)
+            if frames:
+                counters.messages[channel] = frames
+            for market in markets:
+                if market.frames:
+                    known = counters.last_message_timestamp.get(market.symbol, 0.0)
+                    newest = max(known, market.heard_at + unix_ahead)
+                    counters.last_message_timestamp[market.symbol] = newest
+        for trade_market in self.trades.markets.values():
+            counters.trades[trade_market.symbol] = trade_market.delivered
+        counters.rest = asdict(self._rest.counters)
+        counters.suppressed = {
+            "unread_frames": sum(self.unread.values()),
+            "unknown_symbols": self.unknown_symbols,
+            **asdict(self.plain.counts),
+            **asdict(self.account.counts),
+        }
 
 
 def _batches(streams: Sequence[str]) -> list[list[str]]:

@@ -67,19 +67,15 @@ class StreamGuard:
         self._opened_at = None
         self._watches = {}
 
-    def frame(self, kind: str, venue_symbol: str) -> None:
-        """A frame of one stream came."""
-        now = self._monotonic()
-        self._last_frame_at = now
-        watch = self._watches.get((kind, venue_symbol))
-        if watch is not None:
-            watch.frame(now)
-
     def tick(self, now: float) -> None:
         """Start the checks that are due; drop a socket on which nothing lives."""
         if self._opened_at is None:
             return
         for (kind, symbol), watch in self._watches.items():
+            heard_at = self._heard_at(kind, symbol)
+            if heard_at >= watch.subscribed_at and heard_at != watch.last_frame_at:
+                watch.frame(heard_at)
+                self._last_frame_at = max(heard_at, self._last_frame_at or heard_at)
             if watch.check_due(now):
                 check = self._check_depth if kind == DEPTH else self._check_trades
                 self._connection.background.spawn(
@@ -94,6 +90,10 @@ class StreamGuard:
         if connection_is_dead(self._opened_at, self._last_frame_at, vouching, now):
             self.lost()  # until the next `opened` there is nothing to watch
             self._connection.reconnect("no stream delivers anything")
+
+    def _heard_at(self, kind: str, symbol: str) -> float:
+        markets = self._depth.markets if kind == DEPTH else self._trades.markets
+        return markets[symbol].heard_at
 
     async def _check(
         self,
@@ -152,7 +152,9 @@ class StreamGuard:
         return any(watch is current for current in self._watches.values())
 
     def _socket_speaks(self) -> bool:
-        last = self._last_frame_at
+        heard = [market.heard_at for market in self._depth.markets.values()]
+        heard += [market.heard_at for market in self._trades.markets.values()]
+        last = max(heard, default=None)
         return last is not None and self._monotonic() - last < SOCKET_SILENT_SECONDS
 
     async def _subscribe_again(self, kind: str, symbol: str, watch: StreamWatch) -> None:

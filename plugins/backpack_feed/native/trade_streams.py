@@ -7,12 +7,16 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cryptofeed.defines import TRADES
 from cryptofeed.types import Trade
 
 from backpack_feed.backoff import full_jitter
+from backpack_feed.constants import MILLISECONDS
 from backpack_feed.counters import FeedCounters
 from backpack_feed.errors import DecodeError, FeedError
-from backpack_feed.sequence import Hole, TradeSequencer
+from backpack_feed.native.reader import Publication, UnknownSymbolError
+from backpack_feed.native.trade_backfill import Backfill
+from backpack_feed.sequence import TradeSequencer
 from backpack_feed.wire.messages import TradeMessage
 from backpack_feed.wire.normalise import to_trade
 
@@ -20,18 +24,20 @@ LOG = logging.getLogger(__name__)
 
 FILL_ATTEMPTS = 10
 """Answers that lack the missing ids before they are given up: `/trades` may be 10 s old."""
+ABSENT_ATTEMPTS = 3
 FILL_BACKOFF_SECONDS = 0.5
 FILL_BACKOFF_CAP_SECONDS = 5.0
 
-type FetchTrades = Callable[[str], Awaitable[Sequence[TradeMessage]]]
-type DeliverTrade = Callable[[Trade, float], Awaitable[None]]
+type FetchSince = Callable[[str, int], Awaitable[Backfill]]
+"""(venue symbol, id) → everything that REST has from that id on."""
+type Deliver = Callable[[Iterable[Publication]], Awaitable[None]]
 type Waiting = tuple[Trade, float]
 """A trade and its receipt time in unix seconds."""
 
 
-@dataclass
+@dataclass(slots=True)
 class TradeMarket:
-    """One market's trades."""
+    """One market's trades; `heard_at` is monotonic seconds."""
 
     symbol: str
     venue_symbol: str
@@ -39,13 +45,17 @@ class TradeMarket:
     fill: asyncio.Task[None] | None = None
     # what happened before the first frame of a subscription is caught up with, it is no gap in it
     streaming: bool = False
+    frames: int = 0
+    delivered: int = 0
+    heard_at: float = float("-inf")
 
 
 class TradeStreams:
     """Delivers every trade of every market once and in id order.
 
     `checkpoint` maps a symbol to the last delivered id; with one, what was missed since is fetched
-    first. `spawn` starts background work, `consume` runs a function in the single consumer.
+    first. `spawn` starts background work, `consume` runs a function in the single consumer, `now`
+    is the monotonic time of the batch that is being read.
     """
 
     def __init__(
@@ -53,8 +63,8 @@ class TradeStreams:
         markets: dict[str, str],
         *,
         checkpoint: Callable[[str], int | None],
-        fetch_trades: FetchTrades,
-        deliver: DeliverTrade,
+        fetch_since: FetchSince,
+        deliver: Deliver,
         spawn: Callable[..., asyncio.Task[None]],
         consume: Callable[..., Awaitable[Any]],
         counters: FeedCounters,
@@ -64,12 +74,44 @@ class TradeStreams:
             venue_symbol: TradeMarket(symbol, venue_symbol, TradeSequencer(checkpoint(symbol)))
             for symbol, venue_symbol in markets.items()
         }
-        self._fetch_trades = fetch_trades
+        self._fetch_since = fetch_since
         self._deliver = deliver
         self._spawn = spawn
         self._consume = consume
         self._counters = counters
         self._clock = clock
+        self.now = float("-inf")
+
+    def take(self, _stream: str, message: TradeMessage, receipt: float) -> Iterable[Publication]:
+        """Read a frame; raises `UnknownSymbolError` for a market that is not subscribed."""
+        market = self.markets.get(message.symbol)
+        if market is None:
+            raise UnknownSymbolError(message.symbol)
+        market.frames += 1
+        market.heard_at = self.now
+        trade = to_trade(message, market.symbol)
+        if market.sequencer.follows(message.trade_id, message.engine_time_us):
+            market.streaming = True
+            market.delivered += 1
+            return ((TRADES, trade, None),)
+        return self._out_of_order(market, message, (trade, receipt))
+
+    def _out_of_order(
+        self, market: TradeMarket, message: TradeMessage, waiting: Waiting
+    ) -> Iterable[Publication]:
+        sequencer = market.sequencer
+        was_whole, lost, restarts = sequencer.missing is None, sequencer.lost, sequencer.restarts
+        duplicates = sequencer.duplicates
+        offer = sequencer.offer(message.trade_id, waiting, message.engine_time_us)
+        self._counters.trade_duplicates += sequencer.duplicates - duplicates
+        self._count_lost(market, sequencer.lost - lost)
+        if sequencer.restarts > restarts:
+            LOG.warning("%s: the venue numbers its trades anew", market.symbol)
+        if offer.missing is not None:
+            self._counters.sequence_gaps += was_whole and market.streaming
+            self._want_fill(market)
+        market.streaming = True
+        return _publications(market, offer.deliver)
 
     def catch_up(self, market: TradeMarket) -> None:
         """Fetch what was missed while nobody listened; without a start nothing was missed."""
@@ -81,56 +123,38 @@ class TradeStreams:
             market.fill = None
         self._want_fill(market)
 
-    async def on_trade(self, message: TradeMessage, receipt_timestamp: float) -> None:
-        """Take a frame of a market that is in `markets`."""
-        market = self.markets[message.symbol]
-        sequencer = market.sequencer
-        was_whole, lost = sequencer.missing is None, sequencer.lost
-        waiting = (to_trade(message, market.symbol), receipt_timestamp)
-        offer = sequencer.offer(message.trade_id, waiting)
-        self._counters.trade_duplicates += offer.duplicate
-        self._count_lost(market, sequencer.lost - lost)
-        if offer.missing is not None:
-            self._counters.sequence_gaps += was_whole and market.streaming
-            self._want_fill(market)
-        market.streaming = True
-        await self._deliver_all(market, offer.deliver)
+    async def on_fetched(self, market: TradeMarket, answer: Backfill, attempt: int) -> bool:
+        """Take REST's answer number `attempt`; return whether a hole is worth asking for again.
 
-    async def on_fetched(
-        self, market: TradeMarket, trades: Sequence[TradeMessage], *, final: bool
-    ) -> Hole | None:
-        """Take REST's newest trades; return the hole that is still worth asking for again.
-
-        A hole is given up when REST no longer reaches back to it, or when this answer was `final`.
+        A hole is given up when REST lists later trades but not these: at once when its list does
+        not go back that far, after `ABSENT_ATTEMPTS` when it does; and after `FILL_ATTEMPTS`.
         """
         sequencer, now = market.sequencer, self._clock()
         backfilled = sequencer.backfilled
         rows = [
             (message.trade_id, (to_trade(message, market.symbol, backfilled=True), now))
-            for message in trades
+            for message in answer.trades
             if message.trade_id
         ]
-        await self._deliver_all(market, sequencer.fill(rows))
+        newest_us = max((m.engine_time_us for m in answer.trades), default=0)
+        # REST has milliseconds, the stream microseconds
+        filled = sequencer.fill(rows, newest_us + MILLISECONDS - 1)
+        await self._deliver(_publications(market, filled))
         self._counters.trades_backfilled += sequencer.backfilled - backfilled
-        oldest = min((trade_id for trade_id, _ in rows), default=None)
+        newest_id = rows[-1][0] if rows else 0
+        absent = answer.ended or (answer.reached and attempt >= ABSENT_ATTEMPTS)
         while (hole := sequencer.missing) is not None:
-            unreachable = oldest is not None and oldest > hole.to_id
-            if not (final or unreachable):
-                return hole
+            if not (attempt >= FILL_ATTEMPTS or (absent and newest_id > hole.to_id)):
+                return True
             waiting, lost = sequencer.give_up()
             self._count_lost(market, lost)
-            await self._deliver_all(market, waiting)
-        return None
+            await self._deliver(_publications(market, waiting))
+        return False
 
     def _count_lost(self, market: TradeMarket, lost: int) -> None:
         if lost:
             self._counters.trades_lost += lost
             LOG.error("%s: %d trades are lost: REST has them no more", market.symbol, lost)
-
-    async def _deliver_all(self, market: TradeMarket, trades: Iterable[Waiting]) -> None:
-        for trade, receipt_timestamp in trades:
-            self._counters.trade(market.symbol)
-            await self._deliver(trade, receipt_timestamp)
 
     def _want_fill(self, market: TradeMarket) -> None:
         if market.fill is None:
@@ -141,14 +165,16 @@ class TradeStreams:
         answers = failures = 0
         while True:
             try:
-                trades = await self._fetch_trades(market.venue_symbol)
+                last_id = market.sequencer.last_id or 0
+                answer = await self._fetch_since(market.venue_symbol, last_id + 1)
             except FeedError as error:
-                self._counters.decode_errors += isinstance(error, DecodeError)
+                if isinstance(error, DecodeError):
+                    self._counters.decode_error(error.kind)
                 LOG.warning("%s: cannot fetch trades: %s", market.symbol, error)
                 failures += 1
             else:
                 answers += 1
-                if await self._filled(market, trades, final=answers >= FILL_ATTEMPTS):
+                if await self._filled(market, answer, answers):
                     return
             await asyncio.sleep(
                 full_jitter(
@@ -159,15 +185,18 @@ class TradeStreams:
                 )
             )
 
-    async def _filled(
-        self, market: TradeMarket, trades: Sequence[TradeMessage], *, final: bool
-    ) -> bool:
+    async def _filled(self, market: TradeMarket, answer: Backfill, attempt: int) -> bool:
         """Hand the answer to the consumer, where this task also ends: no hole slips between."""
 
         async def take() -> bool:
-            if await self.on_fetched(market, trades, final=final) is not None:
+            if await self.on_fetched(market, answer, attempt):
                 return False
             market.fill = None
             return True
 
         return bool(await self._consume(take))
+
+
+def _publications(market: TradeMarket, trades: Sequence[Waiting]) -> list[Publication]:
+    market.delivered += len(trades)
+    return [(TRADES, trade, receipt) for trade, receipt in trades]
