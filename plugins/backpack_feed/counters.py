@@ -28,6 +28,8 @@ class FeedCounters:
     `ws_errors`: failed connects, abnormal closes (neither 1000 nor 1001), venue error frames other
     than authentication. `auth_failures`: refused signatures. `dropped_messages`: frames or events
     that could not be delivered. `messages` and `trades`: per channel and per symbol.
+    `sequence_overlaps`: deltas that partly repeated what the book had, and were applied.
+    `future_timestamps`: trades from more than a minute ahead of our clock, delivered all the same.
     `decode_error_kinds`: the part of `decode_errors` whose kind is known, per kind. `ccxt_defects`:
     per kind of `incumbent.defects.KINDS`, empty in the native feed. `suppressed`: frames that were
     read and rightly gave no event, per reason (`native.plain_streams`, `native.account_streams`).
@@ -39,6 +41,8 @@ class FeedCounters:
     dropped_messages: int = 0
     decode_errors: int = 0
     sequence_gaps: int = 0
+    sequence_overlaps: int = 0
+    future_timestamps: int = 0
     book_resyncs: int = 0
     reconnects: int = 0
     trade_duplicates: int = 0
@@ -84,6 +88,8 @@ class FeedCounters:
             "dropped_messages": self.dropped_messages,
             "decode_errors": self.decode_errors,
             "sequence_gaps": self.sequence_gaps,
+            "sequence_overlaps": self.sequence_overlaps,
+            "future_timestamps": self.future_timestamps,
             "book_resyncs": self.book_resyncs,
             "reconnects": self.reconnects,
             "trade_duplicates": self.trade_duplicates,

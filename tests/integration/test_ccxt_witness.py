@@ -140,7 +140,61 @@ async def test_ccxt_reads_markets_books_trades_and_balances_over_rest(tmp_path):
         key = json.loads(venue.api_key_file.read_text())
         exchange.apiKey, exchange.secret = key["api_key"], key["private_key"]
         balance = await exchange.fetch_balance()
-        assert balance["free"]["USDC"] == 1_000_000
+        portfolio = venue.account.portfolio
+        owned = {b.asset: float(b.available) for b in portfolio.balances()}
+        assert {asset: balance["free"][asset] for asset in owned} == owned
+        positions = {p["symbol"]: p for p in await exchange.fetch_positions()}
+        assert len(positions) == len(list(portfolio.positions())) > 0
+
+
+async def test_ccxt_reads_candles_tickers_and_the_figures_of_perpetuals(tmp_path):
+    """Each as the venue has it; a paused market gives one answer to both."""
+    symbol, venue_symbol = "BTC/USDC:USDC", "BTC_USDC_PERP"
+    async with (
+        running_venue(tmp_path, trades_per_second=3.0) as venue,
+        ccxt_at(venue) as exchange,
+    ):
+        venue.advance(30)
+        await exchange.load_markets()
+        market = venue.catalog[venue_symbol]
+        trades = [trade.event for trade in venue.ledger.trades(venue_symbol)]
+        volume = float(market.quantity_grid.value(sum(trade.quantity for trade in trades)))
+        candles = await exchange.fetch_ohlcv(symbol, "1h")
+        assert sum(candle[5] for candle in candles) == pytest.approx(volume)
+        ticker = await exchange.fetch_ticker(symbol)
+        assert (ticker["baseVolume"], ticker["last"]) == (
+            pytest.approx(volume),
+            float(market.price_grid.value(trades[-1].price)),
+        )
+        second = int(venue.exchange.model_seconds)
+        mark = venue.perpetuals.mark_price(venue_symbol, second, 0)
+        funding = await exchange.fetch_funding_rate(symbol)
+        assert funding["markPrice"] == float(market.price_grid.value(mark.price))
+        assert funding["indexPrice"] == float(mark.index_price)
+        assert funding["fundingRate"] == pytest.approx(float(mark.funding_rate))
+        interest = await exchange.fetch_open_interest(symbol)
+        steps = venue.perpetuals.open_interest(venue_symbol, 0)
+        assert float(interest["info"]["openInterest"]) == float(market.quantity_grid.value(steps))
+
+
+async def test_ccxt_watches_candles_tickers_and_positions(tmp_path):
+    """Its own parsers take the frames; its last candle and ticker hold a published price."""
+    symbol, venue_symbol = "SOL/USDC:USDC", "SOL_USDC_PERP"
+    async with (
+        running_venue(tmp_path, paused=False, rate=40, trades_per_second=8.0) as venue,
+        ccxt_at(venue) as exchange,
+    ):
+        key = json.loads(venue.api_key_file.read_text())
+        exchange.apiKey, exchange.secret = key["api_key"], key["private_key"]
+        await exchange.load_markets()
+        async with asyncio.timeout(20), asyncio.TaskGroup() as watchers:
+            candles = watchers.create_task(exchange.watch_ohlcv(symbol, "1m"))
+            ticker = watchers.create_task(exchange.watch_ticker(symbol))
+            positions = watchers.create_task(exchange.watch_positions())
+        prices = {float(data["p"]) for data in ledger_frames(venue, f"trade.{venue_symbol}")}
+        assert candles.result()[-1][4] in prices
+        assert ticker.result()["last"] in prices
+        assert {p["symbol"] for p in positions.result()} <= set(exchange.markets)
 
 
 async def test_ccxt_signs_in_and_hears_the_orders_of_the_account(tmp_path):

@@ -20,6 +20,8 @@ async def shadow(tmp_path):
             HandlerConfig(
                 instance_id="shadow-00",
                 symbols=("SOL-USDC", "kPEPE-USDC-PERP"),
+                channels=("l2_book", "trades", "ticker", "order_info"),
+                credentials_file=venue.api_key_file,
                 venue=VenueConfig(
                     rest_url=venue.rest_url, ws_url=venue.ws_url, ca_file=venue.ca_file
                 ),
@@ -56,9 +58,12 @@ async def test_both_feeds_agree_on_every_trade_and_book(shadow):
     assert body["parity"]["trades_missing"] == {"ccxt": 0, "native": 0}
     assert body["parity"]["books_mismatched"] == 0
     assert body["parity"]["samples"] == []
+    for feed in body["feeds"].values():
+        assert feed["metrics"]["messages"]["ticker"] > 0
     async with http.get("/metrics") as answer:
         text = await answer.text()
     for line in (
+        'handler_latency_seconds_count{channel="order_info",instance_id="shadow-00",variant="ccxt"}',
         'backpack_feed_ready{instance_id="shadow-00",variant="ccxt"} 1.0',
         'backpack_feed_ready{instance_id="shadow-00",variant="native"} 1.0',
         'backpack_feed_parity_missing_total{instance_id="shadow-00",variant="native"} 0.0',

@@ -2,10 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import trustme
 
+from backpack_feed.constants import CANDLE_INTERVALS, DEPTH_WINDOWS
+from backpack_feed.process.channels import CandleInterval, DepthWindow, served_channels
 from backpack_feed.process.config import CryptofeedSink, TapeSink, load_config
 from backpack_feed.refusal import ConfigError
 from tests.support.backpack_fixtures import load_fixture
@@ -97,6 +100,26 @@ def test_defaults_are_the_venue_itself_and_no_sinks(write):
             MINIMAL + "sinks: [{kind: cryptofeed, channel: trades, backend: a.B}]\n",
             ": checkpoint_directory: needed",
         ),
+        (MINIMAL + "channels: []\n", ": channels: "),
+        (MINIMAL + "channels: [book]\n", ": channels[0]: "),
+        (MINIMAL + "channels: [trades, trades]\n", ": channels: trades is listed twice"),
+        (
+            MINIMAL + "channels: [trades, order_info, fills]\n",
+            ": channels: order_info, fills needs credentials: name the key file in credentials_file",
+        ),
+        (
+            MINIMAL + "role: shadow\nchannels: [trades]\n",
+            ": channels: a shadow compares l2_book and",
+        ),
+        (MINIMAL + "candle_interval: 7m\n", ": candle_interval: "),
+        (MINIMAL + "depth_window: 100ms\n", ": depth_window: "),
+        (MINIMAL + "venue: {http_proxy: 'socks5://h:1'}\n", "must be http://[user:password@]host"),
+        (MINIMAL + "venue: {http_proxy: 'http://h:1/path'}\n", ": venue.http_proxy: "),
+        (
+            MINIMAL
+            + "sinks: [{directory: t}, {kind: cryptofeed, channel: ticker, backend: a.B}]\n",
+            ": sinks[1].channel: ticker is not in channels: add it there",
+        ),
         (MINIMAL + "symbols: [B]\n", ":3: key 'symbols' is given twice"),
         (MINIMAL + "metrics: &m {port: 1}\nvenue: *m\n", ":4: aliases are not allowed"),
         ("instance_id: [\n", ":2: "),
@@ -147,3 +170,44 @@ def test_sink_options_stay_out_of_repr():
     """Options hold database passwords."""
     sink = CryptofeedSink(channel="trades", backend="a.B", options={"pw": "hunter2"})
     assert "hunter2" not in repr(sink)
+
+
+@pytest.mark.usefixtures("files")
+def test_channels_and_their_options_are_read(write):
+    """Private channels need the key file, and every sink may take any channel that is listed."""
+    config = load_config(
+        write(
+            MINIMAL + "channels: [ticker, candles, balances]\n"
+            "candle_interval: 1M\ndepth_window: 200ms\ncredentials_file: key.json\n"
+            "sinks: [{kind: cryptofeed, channel: balances, backend: a.B}]\n"
+        )
+    )
+    assert config.channels == ("ticker", "candles", "balances")
+    assert (config.candle_interval, config.depth_window) == ("1M", "200ms")
+    # without trades there is no checkpoint to keep
+
+
+def test_the_password_of_a_proxy_stays_out_of_repr_and_complaints(write):
+    """It is a secret like any other."""
+    config = load_config(write(MINIMAL + "venue: {http_proxy: 'http://me:hunter2@proxy:3128'}\n"))
+    assert config.venue.http_proxy == "http://me:hunter2@proxy:3128"
+    assert "hunter2" not in repr(config)
+    assert "hunter2" not in refusal(write(MINIMAL + "venue: {http_proxy: 'ftp://a:hunter2@p'}\n"))
+
+
+def test_a_channel_that_the_feed_cannot_serve_is_left_out_and_named(caplog):
+    """The way back to ccxt must stay open, and a silent channel must not look like a quiet one."""
+    assert served_channels(["trades", "funding"], {"trades"}, "ccxt") == ("trades",)
+    assert "the ccxt feed cannot serve funding" in caplog.text
+
+
+def test_a_process_without_any_channel_is_refused():
+    """It would run and deliver nothing."""
+    with pytest.raises(ConfigError, match="serves none of funding"):
+        served_channels(["funding"], {"trades"}, "ccxt")
+
+
+def test_every_interval_of_the_venue_may_be_chosen():
+    """And no other: a typing slip must not wait for candles that never come."""
+    assert set(get_args(CandleInterval)) == set(CANDLE_INTERVALS)
+    assert set(get_args(DepthWindow)) == set(DEPTH_WINDOWS)

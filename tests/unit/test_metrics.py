@@ -1,18 +1,10 @@
 """The Prometheus side of metrics_snapshot()."""
 
-from decimal import Decimal
-
-from cryptofeed.types import OrderBook, Trade
 from prometheus_client import generate_latest
 
 from backpack_feed.counters import FeedCounters
-from backpack_feed.process.metrics import (
-    COUNTERS,
-    FeedCollector,
-    LatencyObserver,
-    Reading,
-    build_registry,
-)
+from backpack_feed.incumbent.defects import KINDS
+from backpack_feed.process.metrics import COUNTERS, FeedCollector, Reading, build_registry
 from backpack_feed.process.parity import Parity
 
 SYMBOL_LABELS = '{instance_id="feed-00",symbol="A",variant="ccxt"}'
@@ -66,21 +58,16 @@ def test_values_carry_their_labels():
         assert line in text
 
 
-async def test_latency_is_measured_from_venue_to_receipt_to_delivery():
-    """Books count for the wire, everything counts for the handler; a clock step is never negative."""
-    registry = build_registry()
-    observer = LatencyObserver(registry, "feed-00", clock=lambda: 100.5)
-    book = OrderBook("BACKPACK", "A", bids={}, asks={})
-    book.timestamp = 100.0
-    await observer.callback("native", "l2_book")(book, 100.25)
-    old_trade = Trade("BACKPACK", "A", "buy", Decimal(1), Decimal(1), 5.0, id="1")
-    await observer.callback("native", "trades")(old_trade, 101.0)
-
-    def value(name, channel):
-        labels = {"instance_id": "feed-00", "variant": "native", "channel": channel}
-        return registry.get_sample_value(f"backpack_feed_{name}", labels)
-
-    assert value("exchange_latency_seconds_sum", "l2_book") == 0.25
-    assert value("exchange_latency_seconds_count", "trades") is None
-    assert value("handler_latency_seconds_sum", "l2_book") == 0.25
-    assert value("handler_latency_seconds_sum", "trades") == 0.0
+def test_kinds_are_a_fixed_set_at_zero_from_the_start():
+    """A kind that nobody foresaw counts as other and adds no series."""
+    counters = FeedCounters(ccxt_defects=dict.fromkeys(KINDS, 0))
+    counters.decode_error("json")
+    counters.decode_error("depth.SOL_USDC said something")
+    snapshot = counters.snapshot(symbol_snapshot_age={}, private_authenticated=False)
+    text = exposition(snapshot)
+    labels = 'instance_id="feed-00",kind="{}",variant="ccxt"'
+    assert f"backpack_feed_decode_error_kinds_total{{{labels.format('json')}}} 1.0" in text
+    assert f"backpack_feed_decode_error_kinds_total{{{labels.format('other')}}} 1.0" in text
+    assert f"backpack_feed_decode_errors_total{LABELS} 2.0" in text
+    for kind in KINDS:
+        assert f"backpack_feed_ccxt_defects_total{{{labels.format(kind)}}} 0.0" in text

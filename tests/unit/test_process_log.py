@@ -32,6 +32,13 @@ def test_secrets_are_left_out(tmp_path):
     assert "PUBLICKEY" not in text
 
 
+def test_the_password_of_a_proxy_is_left_out():
+    """As it stands in the address, and as it is."""
+    secrets = secrets_of(None, "http://me:p%40ss@proxy:3128")
+    assert "p%40ss" not in line("cannot reach me:p%40ss@proxy", secrets=secrets)
+    assert "p@ss" not in line("cannot sign in with p@ss", secrets=secrets)
+
+
 def test_no_credentials_no_secrets(tmp_path):
     """An absent or unreadable file is somebody else's complaint."""
     assert secrets_of(None) == []

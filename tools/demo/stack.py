@@ -17,7 +17,7 @@ import requests
 import yaml
 
 from backpack_feed.wire.decode import decode_markets
-from backpack_feed.wire.normalise import SymbolTable, symbol_table
+from backpack_feed.wire.symbols import SymbolTable, symbol_table
 from feed_migration.airflow_api import AirflowApi
 from feed_migration.deployment import load_deployment
 from feed_migration.errors import AirflowUnavailable, FleetUnavailable

@@ -19,6 +19,7 @@ class BookState:
     sequence: int | None = None
     best_bid: str | None = None
     best_ask: str | None = None
+    crossed: bool = False
 
 
 class CcxtBooks:
@@ -41,6 +42,11 @@ class CcxtBooks:
         bids, asks = book.book.bids, book.book.asks
         state.best_bid = format(bids.index(0)[0], "f") if len(bids) else None
         state.best_ask = format(asks.index(0)[0], "f") if len(asks) else None
+        state.crossed = bool(len(bids) and len(asks)) and bids.index(0)[0] >= asks.index(0)[0]
+
+    def is_crossed(self, symbol: str) -> bool:
+        """Whether the best bid of the last book was at or above its best ask."""
+        return self.states[symbol].crossed
 
     def confirm(self, symbol: str, venue_sequence: int | None) -> bool:
         """Take REST's word that a quiet book is still the right one; False when it is not."""

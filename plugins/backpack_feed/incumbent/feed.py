@@ -1,48 +1,76 @@
 """CcxtBackpackFeed: the incumbent. ccxt.pro's watchers behind cryptofeed's callbacks.
 
-A fair incumbent: trades exactly once by id through the same sequencer as the native feed, a new
-session with backoff when the socket is lost, and a watchdog for silence, because ccxt's reader dies
-on one frame that it cannot handle and tells nobody. What ccxt cannot do stays undone: no gap
-detection within a book, no deltas, no private streams.
+A fair incumbent: every channel that ccxt has a watcher for, trades exactly once by id through the
+same sequencer as the native feed, a new session with backoff when the socket is lost, and a
+watchdog for silence, because ccxt's reader dies on one frame that it cannot handle and tells
+nobody. What ccxt cannot do stays undone: no gap detection within a book, no deltas, no funding,
+index, open interest, liquidations or fills. What ccxt does wrong is counted (`defects.py`).
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cryptofeed.defines import L2_BOOK, TRADES
+from cryptofeed.defines import CANDLES, L1_BOOK, L2_BOOK, TICKER, TRADES
 from cryptofeed.feed import Feed
-from cryptofeed.types import OrderBook, Trade
+from cryptofeed.types import Trade
 
-from backpack_feed.constants import EXCHANGE, REST_URL, WS_URL
+from backpack_feed.constants import (
+    CANDLE_INTERVALS,
+    EXCHANGE,
+    ORDER_INFO,
+    ORDER_UPDATE,
+    POSITION_UPDATE,
+    POSITIONS,
+    REST_URL,
+    WS_URL,
+)
 from backpack_feed.counters import FeedCounters
+from backpack_feed.errors import ConfigError
 from backpack_feed.health import MAX_SNAPSHOT_AGE_SECONDS, Health, assess
 from backpack_feed.incumbent.books import CcxtBooks
+from backpack_feed.incumbent.candles import CandleWindow
 from backpack_feed.incumbent.connection import CcxtConnection
-from backpack_feed.incumbent.session import CcxtSession, SessionLost, Venue, VenueRefusal
+from backpack_feed.incumbent.defects import KINDS
+from backpack_feed.incumbent.markets import learn_markets, named_markets
+from backpack_feed.incumbent.observed import FrameWitness, Market
+from backpack_feed.incumbent.session import CcxtSession
 from backpack_feed.incumbent.trade_lane import TradeLane
-from backpack_feed.incumbent.watch import CcxtWatch, Routes, backoff_seconds
-from backpack_feed.wire.messages import MarketRow
-from backpack_feed.wire.normalise import market_name
+from backpack_feed.incumbent.venue import Venue, ccxt_keys
+from backpack_feed.incumbent.watch import CcxtWatch
+from backpack_feed.incumbent.watchers import Routes
+from backpack_feed.refusal import SinkError
 
 LOG = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 15.0
+QUOTES = (TICKER, L1_BOOK)
+ACCOUNT = (ORDER_INFO, POSITIONS)
 
 
 class CcxtBackpackFeed(Feed):
     """cryptofeed's view of ccxt.pro's `backpack`.
 
     `trade_checkpoint` maps cryptofeed symbols to the last delivered trade id; without an entry a
-    symbol starts with the first trade seen live. `credentials_file` and `signer` are accepted for
-    the sake of the native feed's signature and stay unused.
+    symbol starts with the first trade seen live. `credentials_file` is needed for the account's
+    channels; `signer` is accepted for the sake of the native feed's signature and stays unused.
     """
 
     id = EXCHANGE
-    websocket_channels = {L2_BOOK: "depth", TRADES: "trade"}  # noqa: RUF012 - cryptofeed's way
+    websocket_channels = {  # noqa: RUF012 - cryptofeed's way
+        L2_BOOK: "depth",
+        TRADES: "trade",
+        TICKER: "bookTicker",
+        L1_BOOK: "bookTicker",
+        CANDLES: "kline",
+        ORDER_INFO: ORDER_UPDATE,
+        POSITIONS: POSITION_UPDATE,
+    }
+    valid_candle_intervals = set(CANDLE_INTERVALS)  # noqa: RUF012 - cryptofeed's way
+    candle_interval_map = CANDLE_INTERVALS
     websocket_endpoints = ()
     rest_endpoints = ()
     request_limit = 20
@@ -64,22 +92,30 @@ class CcxtBackpackFeed(Feed):
         silence_seconds: float = SILENCE_SECONDS,
         **kwargs: Any,
     ) -> None:
-        del credentials_file, signer
+        del signer
         super().__init__(**{"retries": -1, "timeout": -1, **kwargs})
         self.instance_id = instance_id
         self.counters = FeedCounters()
-        self._venue = Venue(rest_url, ws_url, ca_file)
+        self.counters.ccxt_defects = dict.fromkeys(KINDS, 0)
+        for channel in ACCOUNT:
+            self.callbacks.setdefault(channel, [])
+        api_key, secret = ccxt_keys(credentials_file)
+        self._private = [channel for channel in ACCOUNT if self._configured(channel)]
+        if self._private and secret is None:
+            raise ConfigError(f"{self._private[0]}: needs credentials: give credentials_file")
+        self._venue = Venue(rest_url, ws_url, ca_file, self.http_proxy, api_key, secret)
         self._clock = clock
         self._monotonic = monotonic
         self._silence_seconds = silence_seconds
         self._stopping = asyncio.Event()
         self._template: CcxtSession | None = None
-        self._ccxt_symbols: dict[str, str] = {}
-        wanted = _wanted(self._init_symbols, self._init_subscription)
-        self._books = CcxtBooks(wanted, monotonic)
+        self._markets: dict[str, Market] = {}
+        self._watch: CcxtWatch | None = None
+        self._up_at = monotonic()
+        self._books = CcxtBooks(self._configured(L2_BOOK), monotonic)
         self._lanes = {
             symbol: TradeLane((trade_checkpoint or {}).get(symbol), self._deliver, clock)
-            for symbol in wanted
+            for symbol in self._configured(TRADES)
         }
 
     # ---- what both feeds answer ------------------------------------------------------------------
@@ -92,20 +128,41 @@ class CcxtBackpackFeed(Feed):
         self.counters.trades_lost = sum(s.lost for s in sequencers)
         self.counters.sequence_gaps = sum(lane.gaps for lane in self._lanes.values())
         return self.counters.snapshot(
-            symbol_snapshot_age=self._books.ages(), private_authenticated=False
+            symbol_snapshot_age=self._books.ages(),
+            private_authenticated=bool(self._private) and self._signed_in(),
+            socket_down_seconds=self._socket_down_seconds(),
         )
 
     def health(self, max_snapshot_age: float = MAX_SNAPSHOT_AGE_SECONDS) -> Health:
         """Judge the feed; `max_snapshot_age` in seconds."""
-        return assess(self.metrics_snapshot(), max_snapshot_age_seconds=max_snapshot_age)
+        return assess(
+            self.metrics_snapshot(),
+            max_snapshot_age_seconds=max_snapshot_age,
+            private_expected=bool(self._private),
+        )
 
     def books_summary(self) -> dict[str, dict[str, Any]]:
         """Return per symbol: synced, sequence, best_bid, best_ask, age_seconds."""
         return self._books.summary()
 
     def readiness(self) -> dict[str, bool]:
-        """Per symbol: its book is present, which takes a snapshot and a first delta."""
-        return {symbol: book["synced"] for symbol, book in self._books.summary().items()}
+        """Per symbol: its book is present, which takes a snapshot and a first delta.
+
+        A symbol without a book is ready once anything was heard of it.
+        """
+        heard = self.counters.last_message_timestamp
+        ready = {symbol: symbol in heard for symbol in self._configured()}
+        return ready | {symbol: book["synced"] for symbol, book in self._books.summary().items()}
+
+    def _signed_in(self) -> bool:
+        return self._watch is not None and self._watch.signed_in
+
+    def _socket_down_seconds(self) -> float:
+        now = self._monotonic()
+        watch = self._watch
+        if watch is not None and watch.connected:
+            return 0.0
+        return now - (self._up_at if watch is None else watch.up_at)
 
     # ---- cryptofeed's life cycle -----------------------------------------------------------------
 
@@ -116,7 +173,9 @@ class CcxtBackpackFeed(Feed):
 
     async def _setup(self) -> None:
         """Learn the venue's symbols through ccxt; tries again until the venue answers."""
-        learning = asyncio.create_task(self._learn_markets())
+        learning = asyncio.create_task(
+            learn_markets(lambda: CcxtSession(self._venue, self._witness()), self.counters)
+        )
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait({learning, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -127,95 +186,103 @@ class CcxtBackpackFeed(Feed):
         if not learning.cancelled():
             self._take_markets(learning.result())
 
-    async def _learn_markets(self) -> CcxtSession:
-        attempt = 0
-        while True:
-            session = CcxtSession(self._venue)
-            try:
-                await session.open()
-            except (SessionLost, VenueRefusal) as error:
-                self.counters.ws_errors += 1
-                LOG.warning("markets cannot be loaded: %s", error)
-            else:
-                return session
-            finally:
-                await session.close()
-            await asyncio.sleep(backoff_seconds(attempt))
-            attempt += 1
-
     def _take_markets(self, session: CcxtSession) -> None:
         self._template = session
-        names = {
-            name: market
-            for market in session.markets()
-            if (name := _cryptofeed_name(market)) is not None
-        }
+        names = named_markets(session)
         self.normalized_symbol_mapping = {name: m["id"] for name, m in names.items()}
         self.exchange_symbol_mapping = {m["id"]: name for name, m in names.items()}
         self._build_subscription()
-        self._ccxt_symbols = {name: m["symbol"] for name, m in names.items()}
+        self._markets = {
+            market["id"]: Market(name, market["symbol"], self._channels_of(name))
+            for name, market in names.items()
+            if self._channels_of(name)
+        }
+
+    def _witness(self) -> FrameWitness:
+        return FrameWitness(self._markets, self.counters, self._clock, self._monotonic)
+
+    def _channels_of(self, symbol: str) -> frozenset[str]:
+        channels = self.websocket_channels
+        return frozenset(c for c in channels if symbol in self._configured(c))
 
     def connect(self) -> list[Any]:
         """Return the one connection that runs every watcher."""
         if self._template is None:
             return []  # stopped before the venue answered
-        watch = CcxtWatch(
+        self._watch = CcxtWatch(
             self._venue,
             self._template,
-            Routes(
-                ccxt_symbols=self._ccxt_symbols,
-                trades={symbol: self._lanes[symbol] for symbol in self._symbols_of(TRADES)},
-                books=self._symbols_of(L2_BOOK),
-                publish_book=self._publish,
-            ),
+            self._routes(),
+            self._witness,
             counters=self.counters,
             books=self._books,
             max_depth=self.max_depth,
             silence_seconds=self._silence_seconds,
-            clock=self._clock,
             monotonic=self._monotonic,
         )
-        return [(CcxtConnection(watch.run), _nothing, _nothing)]
+        return [(CcxtConnection(self._watch.run), _nothing, _nothing)]
 
-    def _symbols_of(self, channel: str) -> list[str]:
-        raw = self.subscription.get(self.websocket_channels[channel], [])
-        return [self.exchange_symbol_to_std_symbol(symbol) for symbol in raw]
+    def _routes(self) -> Routes:
+        named: dict[str, list[str]] = {
+            channel: [m.symbol for m in self._markets.values() if channel in m.channels]
+            for channel in self.websocket_channels
+        }
+        return Routes(
+            ccxt_symbols={m.symbol: m.ccxt_symbol for m in self._markets.values()},
+            publish=self._publish,
+            trades={symbol: self._lanes[symbol] for symbol in named[TRADES]},
+            books=named[L2_BOOK],
+            quotes={
+                symbol: [channel for channel in QUOTES if symbol in named[channel]]
+                for symbol in dict.fromkeys(s for channel in QUOTES for s in named[channel])
+            },
+            candles={
+                symbol: CandleWindow(
+                    symbol, self.candle_interval, closed_only=self.candle_closed_only
+                )
+                for symbol in named[CANDLES]
+            },
+            candle_interval=CANDLE_INTERVALS[self.candle_interval],
+            account={channel: named[channel] for channel in ACCOUNT},
+        )
+
+    def _configured(self, channel: str | None = None) -> list[str]:
+        """Name every symbol of `channel` once, or of all, as the constructor was told."""
+        wanted = self._init_subscription
+        if wanted is None:
+            wanted = dict.fromkeys(self._init_channels or (), self._init_symbols or ())
+        groups = wanted.values() if channel is None else [wanted.get(channel, ())]
+        return list(dict.fromkeys(str(symbol) for group in groups for symbol in group))
+
+    # ---- what comes out --------------------------------------------------------------------------
+
+    async def callback(self, data_type: str, obj: Any, receipt_timestamp: float) -> None:
+        """Call every callback of the channel; one that fails does not starve the others."""
+        for callback in self.callbacks[data_type]:
+            try:
+                await callback(obj, receipt_timestamp)
+            except SinkError:
+                self.counters.dropped_messages += 1
+                raise
+            except Exception:
+                self.counters.dropped_messages += 1
+                LOG.exception("%s: a %s callback failed", self.id, data_type)
 
     async def _deliver(self, trade: Trade, receipt_timestamp: float) -> None:
         self.counters.trade(trade.symbol)
         await self.callback(TRADES, trade, receipt_timestamp)
 
-    async def _publish(self, book: OrderBook, receipt_timestamp: float) -> None:
+    async def _publish(self, channel: str, event: Any, receipt_timestamp: float) -> None:
+        if channel != L2_BOOK:
+            await self.callback(channel, event, receipt_timestamp)
+            return
         await self.book_callback(
             L2_BOOK,
-            book,
+            event,
             receipt_timestamp,
-            timestamp=book.timestamp,
-            sequence_number=book.sequence_number,
+            timestamp=event.timestamp,
+            sequence_number=event.sequence_number,
         )
-
-
-def _cryptofeed_name(market: Mapping[str, Any]) -> str | None:
-    """Name a ccxt market by the venue's own words: ccxt itself turns kPEPE into KPEPE."""
-    info = market["info"]
-    try:
-        row = MarketRow(
-            symbol=market["id"],
-            base=info["baseSymbol"],
-            quote=info["quoteSymbol"],
-            market_type=info["marketType"],
-        )
-    except KeyError:
-        return None  # ccxt invents RFQ markets from /securities
-    return market_name(row)
-
-
-def _wanted(
-    symbols: Iterable[object] | None, subscription: Mapping[str, Iterable[object]] | None
-) -> list[str]:
-    """Name every symbol once, whichever way cryptofeed was told of them."""
-    told = [*(symbols or ()), *(s for group in (subscription or {}).values() for s in group)]
-    return list(dict.fromkeys(str(symbol) for symbol in told))
 
 
 async def _nothing(*_: object) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from cryptofeed.types import Trade
 
+from backpack_feed.constants import MICROSECONDS
 from backpack_feed.sequence import TradeSequencer
 
 # REST answers may be five seconds old (Cache-Control of /trades), so a hole is asked for again
@@ -33,9 +34,20 @@ class TradeLane:
         # what happened before the first trade of a session is caught up with, it is no gap in it
         self._streaming = False
 
-    async def live(self, trade_id: int | None, trade: Trade, receipt_timestamp: float) -> None:
+    async def live(
+        self,
+        trade_id: int | None,
+        trade: Trade,
+        receipt_timestamp: float,
+        engine_time_us: int = 0,
+    ) -> None:
         """Take a trade from the socket; returns when it and all it set free are delivered."""
-        await _whole(self._offer(trade_id, trade, receipt_timestamp))
+        await _whole(self._offer(trade_id, (trade, receipt_timestamp), engine_time_us))
+
+    def suspect(self) -> None:
+        """Ask REST for what may be missing: a trade came that could not be read."""
+        if self.sequencer.last_id is not None:
+            self._wanted.set()
 
     async def keep_whole(self, fetch: Fetch) -> None:
         """Fill what was missed before this call, then every hole that opens; runs until cancelled.
@@ -43,17 +55,18 @@ class TradeLane:
         `fetch` returns the newest trades of the market by REST, as (id, trade) in any order.
         """
         self._streaming = False
-        if self.sequencer.last_id is not None:
-            self._wanted.set()
+        self.suspect()
         while True:
             await self._wanted.wait()
             self._wanted.clear()
             await self._fill(fetch)
 
-    async def _offer(self, trade_id: int | None, trade: Trade, receipt_timestamp: float) -> None:
+    async def _offer(
+        self, trade_id: int | None, item: tuple[Trade, float], engine_time_us: int
+    ) -> None:
         async with self._order:
             was_whole = self.sequencer.missing is None
-            offer = self.sequencer.offer(trade_id, (trade, receipt_timestamp))
+            offer = self.sequencer.offer(trade_id, item, engine_time_us)
             await self._send(offer.deliver)
         if offer.missing is not None:
             self.gaps += was_whole and self._streaming
@@ -79,7 +92,10 @@ class TradeLane:
         now = self._clock()
         async with self._order:
             news = [(trade_id, (trade, now)) for trade_id, trade in trades]
-            await self._send(self.sequencer.fill(news))
+            newest = max((trade.timestamp for _, (trade, _) in news), default=0.0)
+            # REST tells milliseconds, and the engine's time is somewhere within the last one
+            newest_time_us = int((newest + 0.001) * MICROSECONDS)
+            await self._send(self.sequencer.fill(news, newest_time_us))
 
     async def _send(self, deliveries: Iterable[tuple[Trade, float]]) -> None:
         for delivery in deliveries:

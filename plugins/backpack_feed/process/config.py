@@ -4,12 +4,21 @@ Relative paths mean "beside this file". Errors name the file and the key.
 """
 
 import re
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from backpack_feed.addresses import is_address
+from backpack_feed.addresses import is_address, is_proxy
+from backpack_feed.process.channels import (
+    COMPARED,
+    CandleInterval,
+    Channel,
+    DepthWindow,
+    channel_complaints,
+)
 from backpack_feed.process.config_files import check_authority, check_folder, check_key_file
 from backpack_feed.process.strict_yaml import parse_mapping
 from backpack_feed.refusal import ConfigError
@@ -23,11 +32,19 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
 class VenueConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where the venue is; `ca_file` replaces the public certificate authorities."""
+    """Where the venue is, and how to get there.
+
+    `ca_file` replaces the public certificate authorities; `http_proxy` is for REST and websocket.
+    """
 
     rest_url: str = "https://api.backpack.exchange"
     ws_url: str = "wss://ws.backpack.exchange"
     ca_file: Path | None = None
+    http_proxy: str | None = None
+
+    def __repr__(self) -> str:
+        # the address of the proxy may hold a password
+        return f"VenueConfig(rest_url={self.rest_url!r}, ws_url={self.ws_url!r})"
 
 
 class MetricsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -45,7 +62,7 @@ class TapeSink(
     tag_field="kind",
     tag="tape",
 ):
-    """A folder with trades.jsonl and books.jsonl."""
+    """A folder with trades.jsonl, books.jsonl, and <channel>.jsonl for every other channel."""
 
     directory: Path
     book_interval_seconds: Annotated[float, msgspec.Meta(ge=0)] = 1.0
@@ -61,7 +78,7 @@ class CryptofeedSink(
 ):
     """Any cryptofeed backend callback, by its dotted path."""
 
-    channel: Literal["trades", "l2_book"]
+    channel: Channel
     backend: str
     options: dict[str, Any] = msgspec.field(default_factory=dict)
 
@@ -71,10 +88,17 @@ class CryptofeedSink(
 
 
 class HandlerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One FeedHandler process."""
+    """One FeedHandler process.
+
+    `candle_interval` is the length of the candles (1m when left out); with `depth_window` the venue
+    aggregates the changes of a book.
+    """
 
     instance_id: Annotated[str, msgspec.Meta(pattern=_INSTANCE_ID)]
     symbols: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    channels: Annotated[tuple[Channel, ...], msgspec.Meta(min_length=1)] = COMPARED
+    candle_interval: CandleInterval | None = None
+    depth_window: DepthWindow | None = None
     venue: VenueConfig = msgspec.field(default_factory=VenueConfig)
     credentials_file: Path | None = None
     metrics: MetricsConfig = msgspec.field(default_factory=MetricsConfig)
@@ -136,25 +160,63 @@ def _at_key(text: str) -> str:
 
 
 def _check(path: Path, config: HandlerConfig) -> None:
+    sinks = [
+        (number, sink.channel)
+        for number, sink in enumerate(config.sinks)
+        if isinstance(sink, CryptofeedSink)
+    ]
+    complaints = (
+        _venue_complaints(config.venue),
+        _repeats(config.symbols),
+        channel_complaints(
+            config.channels,
+            shadow=config.role == "shadow",
+            credentials=config.credentials_file is not None,
+            sinks=sinks,
+        ),
+        _sink_complaints(config),
+    )
+    for complaint in chain.from_iterable(complaints):
+        raise ConfigError(f"{path}: {complaint}")
+
+
+def _venue_complaints(venue: VenueConfig) -> Iterator[str]:
     for field, scheme in _SCHEMES.items():
-        url = getattr(config.venue, field)
+        url = getattr(venue, field)
         if not is_address(url, scheme):
-            raise ConfigError(
-                f"{path}: venue.{field}: {_without_user(url)!r} cannot be used: must be"
+            yield (
+                f"venue.{field}: {_without_user(url)!r} cannot be used: must be"
                 f" {scheme}://host[:port] without a user name"
             )
-    repeated = sorted({s for s in config.symbols if config.symbols.count(s) > 1})
-    if repeated:
-        raise ConfigError(f"{path}: symbols: {', '.join(repeated)} is listed twice: list it once")
-    if len([s for s in config.sinks if isinstance(s, TapeSink)]) > 1:
-        raise ConfigError(f"{path}: sinks: one tape is enough: remove the others")
-    if config.role == "shadow" and config.sinks:
-        raise ConfigError(f"{path}: sinks: a shadow is read only: remove them or set role: handler")
-    if config.sinks and config.tape is None and config.checkpoint_directory is None:
-        raise ConfigError(
-            f"{path}: checkpoint_directory: needed without a tape, or a restart loses or repeats"
-            " trades: name a folder"
+    if venue.http_proxy is not None and not is_proxy(venue.http_proxy):
+        yield (
+            f"venue.http_proxy: {_without_user(venue.http_proxy)!r} cannot be used: must be"
+            " http://[user:password@]host[:port]"
         )
+
+
+def _repeats(symbols: tuple[str, ...]) -> Iterator[str]:
+    repeated = sorted({s for s in symbols if symbols.count(s) > 1})
+    if repeated:
+        yield f"symbols: {', '.join(repeated)} is listed twice: list it once"
+
+
+def _sink_complaints(config: HandlerConfig) -> Iterator[str]:
+    if len([s for s in config.sinks if isinstance(s, TapeSink)]) > 1:
+        yield "sinks: one tape is enough: remove the others"
+    if config.role == "shadow" and config.sinks:
+        yield "sinks: a shadow is read only: remove them or set role: handler"
+    if _needs_checkpoint(config):
+        yield (
+            "checkpoint_directory: needed without a tape, or a restart loses or repeats trades:"
+            " name a folder"
+        )
+
+
+def _needs_checkpoint(config: HandlerConfig) -> bool:
+    """Trades go to sinks that cannot be asked which one was the last."""
+    kept = config.tape is not None or config.checkpoint_directory is not None
+    return bool(config.sinks) and "trades" in config.channels and not kept
 
 
 def _without_user(url: str) -> str:

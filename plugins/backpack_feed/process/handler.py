@@ -15,9 +15,11 @@ from cryptofeed.exceptions import UnsupportedSymbol
 from cryptofeed.feedhandler import FeedHandler
 
 import backpack_feed
+from backpack_feed.process.channels import PRIVATE, served_channels
 from backpack_feed.process.config import HandlerConfig
 from backpack_feed.process.endpoints import build_app, listening
-from backpack_feed.process.metrics import FeedCollector, LatencyObserver, build_registry
+from backpack_feed.process.latency import LatencyObserver
+from backpack_feed.process.metrics import FeedCollector, build_registry
 from backpack_feed.process.parity import Parity
 from backpack_feed.process.shadow import Witness, expire_for_ever
 from backpack_feed.process.sinks import Sinks, open_sinks
@@ -28,7 +30,7 @@ from backpack_feed.toggle import CCXT, EXCHANGE, NATIVE
 LOG = logging.getLogger(__name__)
 
 SHADOW = "shadow"
-CHANNELS = (L2_BOOK, TRADES)
+FEEDS = {CCXT: "CcxtBackpackFeed", NATIVE: "BackpackFeed"}
 CCXT_BOOK_DEPTH = 100
 STOP_SECONDS = 4.0
 FLUSH_INTERVAL_SECONDS = 0.5
@@ -65,6 +67,7 @@ class HandlerProcess:
             parity=self.parity,
         )
         self._variants = (CCXT, NATIVE) if shadow else (variant,)
+        self._channels: dict[str, tuple[str, ...]] = {}
         self._registry.register(
             FeedCollector(config.instance_id, self._status.readings, parity=self.parity)
         )
@@ -75,6 +78,7 @@ class HandlerProcess:
 
     async def run(self) -> None:
         """Serve until stopped."""
+        self._channels = {variant: self._served(variant) for variant in self._variants}
         variant = self._variants[0]
         self._sinks = open_sinks(self.config, variant, self._fail)
         try:
@@ -86,6 +90,14 @@ class HandlerProcess:
         finally:
             self._sinks.close()
         LOG.info("%s stopped", self.config.instance_id)
+
+    def _served(self, variant: str) -> tuple[str, ...]:
+        """Return the channels that the feed of `variant` serves."""
+        if variant == CCXT and self.config.depth_window is not None:
+            LOG.warning("depth_window: the ccxt feed takes every change of a book instead")
+        return served_channels(
+            self.config.channels, _feed_class(variant).websocket_channels, variant
+        )
 
     async def _serve(self) -> None:
         # cryptofeed would write feedhandler.log into the working directory
@@ -117,8 +129,10 @@ class HandlerProcess:
         config = self.config
         shared: dict[str, Any] = {
             "symbols": list(config.symbols),
-            "channels": list(CHANNELS),
+            "channels": list(self._channels[variant]),
             "callbacks": self._callbacks(variant),
+            "candle_interval": config.candle_interval,
+            "http_proxy": config.venue.http_proxy,
             "rest_url": config.venue.rest_url,
             "ws_url": config.venue.ws_url,
             "ca_file": config.venue.ca_file,
@@ -128,18 +142,23 @@ class HandlerProcess:
         if variant == CCXT:
             # ccxt's books are copied whole at every update, so they are cut to what sinks can use
             shared["max_depth"] = CCXT_BOOK_DEPTH
+        elif config.depth_window is not None:
+            shared["depth_window"] = config.depth_window
+        # a shadow signs in only when it is asked for the channels of the account
+        if self.parity is None or PRIVATE.intersection(self._channels[variant]):
+            shared["credentials_file"] = config.credentials_file
         if self.parity is None:
             shared["trade_checkpoint"] = self._sinks.last_ids(config.symbols)
-            shared["credentials_file"] = config.credentials_file
             handler.add_feed(EXCHANGE, **shared)
         else:
-            kind = {CCXT: "CcxtBackpackFeed", NATIVE: "BackpackFeed"}[variant]
-            handler.add_feed(getattr(backpack_feed, kind)(config=handler.config, **shared))
+            handler.add_feed(_feed_class(variant)(config=handler.config, **shared))
         self._status.feeds.append(
             FeedStatus(
                 variant=variant,
                 feed=handler.feeds[-1],
                 symbols=config.symbols,
+                channels=self._channels[variant],
+                unserved=tuple(set(config.channels) - set(self._channels[variant])),
                 max_snapshot_age_seconds=config.max_snapshot_age_seconds,
                 dropped_by_sinks=self._sinks.dropped,
             )
@@ -152,8 +171,10 @@ class HandlerProcess:
             }
         else:
             witness = Witness(self.parity, variant)
-            callbacks = {TRADES: [witness.trade], L2_BOOK: [witness.book]}
-        for channel in CHANNELS:
+            callbacks = {channel: [] for channel in self._channels[variant]}
+            callbacks[TRADES].append(witness.trade)
+            callbacks[L2_BOOK].append(witness.book)
+        for channel in self._channels[variant]:
             callbacks[channel].append(self._latency.callback(variant, channel))
         return callbacks
 
@@ -180,6 +201,10 @@ class HandlerProcess:
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
+
+
+def _feed_class(variant: str) -> Any:
+    return getattr(backpack_feed, FEEDS[variant])
 
 
 async def _ended(feeds: "asyncio.Task[None]") -> None:

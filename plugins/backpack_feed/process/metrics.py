@@ -1,21 +1,14 @@
-"""Prometheus: `metrics_snapshot()` of one or two feeds, latencies, and parity, under one prefix.
+"""Prometheus: `metrics_snapshot()` of one or two feeds, and parity, under one prefix.
 
 Every `_total` exists at zero from the first scrape, so that a rate is never missing because nothing
 has gone wrong yet.
 """
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cryptofeed.defines import L2_BOOK
-from prometheus_client import (
-    CollectorRegistry,
-    Histogram,
-    ProcessCollector,
-    disable_created_metrics,
-)
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -28,6 +21,8 @@ COUNTERS = {
     "dropped_messages": "Frames or events that could not be delivered",
     "decode_errors": "Frames that could not be read",
     "sequence_gaps": "Holes in the sequence of a book or of trades",
+    "sequence_overlaps": "Deltas that partly repeated what the book had, and were applied",
+    "future_timestamps": "Trades from more than a minute ahead of our clock, delivered",
     "book_resyncs": "Books rebuilt from a REST snapshot after the first time",
     "reconnects": "Connections made after the first",
     "trade_duplicates": "Trades dropped because their id was already delivered",
@@ -44,9 +39,15 @@ PER_SYMBOL_GAUGES = {
         "Unix time of the last message of this symbol",
     ),
 }
-LATENCY_BUCKETS = (
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-)  # fmt: skip
+TRAFFIC = (
+    ("messages", "channel", "Messages received"),
+    ("trades", "symbol", "Trades delivered"),
+    ("decode_error_kinds", "kind", "Frames that could not be read, by why"),
+    ("suppressed", "reason", "Frames and events that were rightly not published, by why"),
+    ("rest", "event", "REST requests, and what befell them; none for the ccxt feed"),
+    ("ccxt_defects", "kind", "What ccxt did wrong, by kind; none for the native feed"),
+)
+"""Counters with one more label: key, label and text. Every label comes from a fixed set."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,7 @@ class FeedCollector(Collector):
             yield family
 
     def _traffic(self, readings: Sequence[Reading]) -> Iterator[Metric]:
-        for name, label, text in (
-            ("messages", "channel", "Messages received"),
-            ("trades", "symbol", "Trades delivered"),
-        ):
+        for name, label, text in TRAFFIC:
             family = CounterMetricFamily(
                 PREFIX + name, text, labels=["instance_id", "variant", label]
             )
@@ -107,6 +105,7 @@ class FeedCollector(Collector):
             yield family
 
     def _gauges(self, readings: Sequence[Reading]) -> Iterator[Metric]:
+        yield self._socket_down(readings)
         for key, (name, text) in PER_SYMBOL_GAUGES.items():
             family = GaugeMetricFamily(
                 PREFIX + name, text, labels=["instance_id", "variant", "symbol"]
@@ -128,6 +127,17 @@ class FeedCollector(Collector):
                 family.add_metric([self._instance_id, reading.variant], int(ask(reading)))
             yield family
 
+    def _socket_down(self, readings: Sequence[Reading]) -> Metric:
+        family = GaugeMetricFamily(
+            PREFIX + "socket_down_seconds",
+            "Seconds since the socket was last open, 0 while it is",
+            labels=["instance_id", "variant"],
+        )
+        for reading in readings:
+            seconds = reading.snapshot["socket_down_seconds"]
+            family.add_metric([self._instance_id, reading.variant], seconds)
+        return family
+
 
 def _parity_families(instance_id: str, parity: Parity) -> Iterator[Metric]:
     plain = {
@@ -148,52 +158,6 @@ def _parity_families(instance_id: str, parity: Parity) -> Iterator[Metric]:
         for variant in (CCXT, NATIVE):
             family.add_metric([instance_id, variant], counts[variant])
         yield family
-
-
-class LatencyObserver:
-    """The last callback of each channel: measures what the sinks before it took.
-
-    exchange latency: venue timestamp → receipt; handler latency: receipt → every sink has it.
-    """
-
-    def __init__(
-        self,
-        registry: CollectorRegistry,
-        instance_id: str,
-        clock: Callable[[], float] = time.time,  # noqa: TID251 - an argument
-    ) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]
-        labels = ["instance_id", "variant", "channel"]
-        self._clock = clock
-        self._instance_id = instance_id
-        self._exchange = Histogram(
-            PREFIX + "exchange_latency_seconds",
-            "Venue timestamp to receipt of a live message",
-            labels,
-            buckets=LATENCY_BUCKETS,
-            registry=registry,
-        )
-        self._handler = Histogram(
-            PREFIX + "handler_latency_seconds",
-            "Receipt to delivered to every sink",
-            labels,
-            buckets=LATENCY_BUCKETS,
-            registry=registry,
-        )
-
-    def callback(self, variant: str, channel: str) -> Callable[[Any, float], Any]:
-        """Return a cryptofeed callback that observes one channel of one feed."""
-        labels = (self._instance_id, variant, channel)
-        handler = self._handler.labels(*labels)
-        # on books only: a trade from REST is as old as the hole that it fills
-        exchange = self._exchange.labels(*labels) if channel == L2_BOOK else None
-
-        async def observe(item: Any, receipt_timestamp: float) -> None:
-            handler.observe(max(0.0, self._clock() - receipt_timestamp))
-            if exchange is not None and item.timestamp:
-                exchange.observe(max(0.0, receipt_timestamp - item.timestamp))
-
-        return observe
 
 
 def build_registry() -> CollectorRegistry:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -51,8 +52,13 @@ def start_log(secrets: Iterable[str] = (), stream: TextIO = sys.stderr) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def secrets_of(credentials_file: Path | None) -> list[str]:
-    """Return every string value of the credentials file, so that the log can leave them out."""
+def secrets_of(credentials_file: Path | None, proxy: str | None = None) -> list[str]:
+    """Return what the log must leave out: strings of the credentials, the password of `proxy`."""
+    password = urlsplit(proxy).password if proxy else None
+    return [*_credentials(credentials_file), *([password, unquote(password)] if password else [])]
+
+
+def _credentials(credentials_file: Path | None) -> list[str]:
     if credentials_file is None:
         return []
     try:

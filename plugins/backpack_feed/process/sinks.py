@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from cryptofeed.backends.backend import BackendQueue
-from cryptofeed.defines import L2_BOOK, TRADES
+from cryptofeed.defines import TRADES
 
 from backpack_feed.process.checkpoint import Checkpoint, least_taken
 from backpack_feed.process.config import CryptofeedSink, HandlerConfig, TapeSink
@@ -21,9 +21,7 @@ SinkCallback = Callable[[Any, float], Coroutine[Any, Any, None]]
 class Sinks:
     """What a feed's callbacks are made of; `callbacks` keeps the order of delivery per channel."""
 
-    callbacks: dict[str, list[SinkCallback]] = field(
-        default_factory=lambda: {TRADES: [], L2_BOOK: []}
-    )
+    callbacks: dict[str, list[SinkCallback]] = field(default_factory=dict)
     backends: list[BackendQueue] = field(default_factory=list)
     tape: Tape | None = None
     checkpoint: Checkpoint | None = None
@@ -56,11 +54,11 @@ def open_sinks(config: HandlerConfig, variant: str, fail: Callable[[Refusal], No
 
     Raises `ConfigError` for a sink that cannot be made, `SinkError` for one that cannot be opened.
     """
-    sinks = Sinks()
+    sinks = Sinks(callbacks={channel: [] for channel in config.channels})
     if config.tape is not None:
         sinks.tape = _tape(config, config.tape, variant)
-        sinks.callbacks[TRADES].append(_reporting(sinks.tape.trade, fail))
-        sinks.callbacks[L2_BOOK].append(_reporting(sinks.tape.book, fail))
+        for channel, callbacks in sinks.callbacks.items():
+            callbacks.append(_reporting(sinks.tape.callback(channel), fail))
     trade_counts = []
     for number, sink in enumerate(config.sinks):
         if isinstance(sink, CryptofeedSink):
@@ -70,7 +68,8 @@ def open_sinks(config: HandlerConfig, variant: str, fail: Callable[[Refusal], No
                 sinks.backends.append(backend)
                 if sink.channel == TRADES:
                     trade_counts.append(_disposed(backend))
-    if sinks.tape is None and config.checkpoint_directory is not None:
+    checkpointed = sinks.tape is None and TRADES in sinks.callbacks
+    if checkpointed and config.checkpoint_directory is not None:
         sinks.checkpoint = Checkpoint(config.checkpoint_directory, least_taken(trade_counts))
         sinks.callbacks[TRADES].append(_reporting(sinks.checkpoint.trade, fail))
     return sinks
@@ -82,6 +81,7 @@ def _tape(config: HandlerConfig, sink: TapeSink, variant: str) -> Tape:
             sink.directory,
             instance_id=config.instance_id,
             variant=variant,
+            channels=config.channels,
             book_interval_seconds=sink.book_interval_seconds,
         )
     except SinkError as error:

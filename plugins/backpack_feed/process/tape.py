@@ -1,24 +1,33 @@
-"""The tape: every trade and a sample of every book, as JSON lines in one folder.
+"""The tape: every trade, a sample of every book, and every other event, as JSON lines in a folder.
 
 An id is on the tape exactly when it was delivered: a line is one unbuffered append, a torn last
 line is cut when the tape is opened, and the last id of each symbol is read back as the checkpoint.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from cryptofeed.defines import L2_BOOK, TRADES
 from cryptofeed.types import OrderBook, Trade
 
 from backpack_feed.process.tape_file import TapeFile
 
 BOOK_LEVELS = 10
+TRADES_FILE = "trades.jsonl"
+BOOKS_FILE = "books.jsonl"
+
+Callback = Callable[[Any, float], Coroutine[Any, Any, None]]
 
 
 class Tape:
-    """Both files of one instance, with a cryptofeed callback for each."""
+    """The files of one instance, with a cryptofeed callback for each channel.
+
+    Channels other than trades and books are written as their events' own `to_dict` into
+    `<channel>.jsonl`, every event, decimals as plain digits.
+    """
 
     def __init__(
         self,
@@ -26,12 +35,18 @@ class Tape:
         *,
         instance_id: str,
         variant: str,
+        channels: Iterable[str] = (),
         book_interval_seconds: float = 1.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stamp = {"instance_id": instance_id, "variant": variant}
-        self._trades = TapeFile(directory / "trades.jsonl")
-        self._books = TapeFile(directory / "books.jsonl")
+        self._trades = TapeFile(directory / TRADES_FILE)
+        self._books = TapeFile(directory / BOOKS_FILE)
+        self._others = {
+            channel: TapeFile(directory / f"{channel}.jsonl")
+            for channel in channels
+            if channel not in {TRADES, L2_BOOK}
+        }
         self._book_interval_seconds = book_interval_seconds
         self._monotonic = monotonic
         self._book_written: dict[str, float] = {}
@@ -39,6 +54,27 @@ class Tape:
     def last_ids(self, symbols: Iterable[str]) -> dict[str, int]:
         """Return the checkpoint: the last delivered trade id of each symbol that has one."""
         return self._trades.last_ids(symbols)
+
+    def callback(self, channel: str) -> Callback:
+        """Return the callback that writes `channel`, one that the tape was opened for."""
+        if channel == TRADES:
+            return self.trade
+        if channel == L2_BOOK:
+            return self.book
+        file = self._others[channel]
+
+        async def write(event: Any, receipt_timestamp: float) -> None:
+            fields = event.to_dict(numeric_type=_text)
+            file.append(
+                {
+                    "channel": channel,
+                    **self._stamp,
+                    **fields,
+                    "receipt_timestamp": receipt_timestamp,
+                }
+            )
+
+        return write
 
     async def trade(self, trade: Trade, receipt_timestamp: float) -> None:
         """Write the trade before returning, so that returning means delivered."""
@@ -77,9 +113,9 @@ class Tape:
         )
 
     def close(self) -> None:
-        """Close both files."""
-        self._trades.close()
-        self._books.close()
+        """Close every file."""
+        for file in (self._trades, self._books, *self._others.values()):
+            file.close()
 
 
 def _levels(side: Any) -> list[list[str]]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # Where the incumbent lives; what is left of these after the migration serves nobody.
 REDUNDANT = (
-    "plugins/backpack_feed/ccxt_*.py",
+    "plugins/backpack_feed/incumbent/*.py",
     "tests/**/test_*ccxt*.py",
     "tests/fixtures/backpack/**/*ccxt*",
     "docs/**/*ccxt*.md",
