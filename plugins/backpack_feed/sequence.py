@@ -10,6 +10,8 @@ from dataclasses import dataclass
 MAX_PENDING = 5_000
 RESTART_RUN = 20
 """This many old ids in a row with ever later times mean that the venue numbers anew."""
+MAX_JUMP = 10_000_000
+"""No market trades as often within any outage: an id this far ahead is not of this numbering."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class TradeSequencer[T]:
 
     A venue that creates a market again may number its trades anew from a lower id. Old ids that are
     repeats happened before the last delivered trade; a run of old ids that happened after it is a
-    new numbering, and is then delivered from its first trade on.
+    new numbering, and is then delivered from its first trade on. The same goes for ids that are
+    absurdly far ahead: one alone is dropped, or a single broken frame would end the market.
     """
 
     def __init__(self, last_id: int | None = None, *, max_pending: int = MAX_PENDING) -> None:
@@ -91,8 +94,8 @@ class TradeSequencer[T]:
         """
         if not trade_id:
             return Offer(deliver=(trade,))
-        if self.last_id is not None and self._seen(trade_id):
-            return self._old(trade_id, trade, engine_time_us)
+        if self.last_id is not None and self._foreign(trade_id):
+            return self._elsewhere(trade_id, trade, engine_time_us)
         self._renumbered = []
         self._last_time_us = max(self._last_time_us, engine_time_us)
         if self.last_id is None:
@@ -112,7 +115,7 @@ class TradeSequencer[T]:
         if self.last_id is None:
             return []
         self._last_time_us = max(self._last_time_us, newest_time_us)
-        news = {trade_id: trade for trade_id, trade in trades if not self._seen(trade_id)}
+        news = {trade_id: trade for trade_id, trade in trades if not self._foreign(trade_id)}
         fresh = len(news)
         self._pending |= news
         delivered = self._drain()
@@ -128,7 +131,7 @@ class TradeSequencer[T]:
         self.last_id = hole.to_id
         return self._drain(), len(hole)
 
-    def _old(self, trade_id: int, trade: T, engine_time_us: int) -> Offer[T]:
+    def _elsewhere(self, trade_id: int, trade: T, engine_time_us: int) -> Offer[T]:
         """Drop a repeat, unless it ends a run that proves a new numbering."""
         run = self._renumbered
         if run:
@@ -149,8 +152,10 @@ class TradeSequencer[T]:
         self.last_id, self._last_time_us, self._renumbered = trade_id, engine_time_us, []
         return Offer(deliver=(*waiting, *(kept for _, _, kept in run)))
 
-    def _seen(self, trade_id: int) -> bool:
-        return trade_id in self._pending or (self.last_id is not None and trade_id <= self.last_id)
+    def _foreign(self, trade_id: int) -> bool:
+        """Whether the id was seen already, or cannot be of the present numbering."""
+        last = self.last_id or 0
+        return trade_id <= last or trade_id > last + MAX_JUMP or trade_id in self._pending
 
     def _drain(self) -> list[T]:
         delivered: list[T] = []

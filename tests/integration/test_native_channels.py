@@ -237,7 +237,7 @@ async def test_what_is_suppressed_is_counted(venue, delivered):
     assert suppressed == {
         "one_sided_quotes": 1, "stale_quotes": 1, "repeated_candles": 1, "unread_frames": 2,
         "unknown_symbols": 1, "late_order_updates": 0, "repeated_fills": 0,
-        "superseded_balances": 0,
+        "superseded_balances": 0, "stale_deltas": 0,
     }  # fmt: skip
     assert len(delivered.events[TICKER]) == len(delivered.events[L1_BOOK]) == 1
     assert len(delivered.events[CANDLES]) == 1

@@ -307,7 +307,7 @@ async def test_the_snapshot_of_the_metrics_is_plain_data(venue, delivered):
         await eventually(lambda: delivered.trades)
         snapshot = json.loads(json.dumps(feed.metrics_snapshot()))
     assert set(snapshot) == {
-        "ws_errors", "auth_failures", "dropped_messages", "decode_errors", "sequence_gaps",
+        "ws_errors", "auth_failures", "dropped_messages", "decode_errors", "sequence_gaps", "sequence_overlaps", "future_timestamps",
         "book_resyncs", "reconnects", "trade_duplicates", "trades_backfilled", "trades_lost",
         "messages", "trades", "symbol_snapshot_age", "last_message_timestamp",
         "private_authenticated", "decode_error_kinds", "ccxt_defects", "suppressed", "rest",

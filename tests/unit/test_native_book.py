@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from backpack_feed.native.book import STALE_RUN, BookAction, BookState, DepthBook
+from backpack_feed.native.book import MAX_BUFFERED, STALE_RUN, BookAction, BookState, DepthBook
 from backpack_feed.wire.decode import decode, decode_depth_snapshot
 from backpack_feed.wire.messages import DepthMessage, DepthSnapshot
 from tests.support.backpack_fixtures import load_fixture
@@ -137,3 +137,16 @@ def test_zero_levels_of_a_snapshot_are_no_levels():
     book = DepthBook()
     book.snapshot(snapshot(1, bids=[("98", "0"), ("97", "2")]))
     assert side(book.ladder.bids) == [(Decimal(97), Decimal(2))]
+
+
+def test_what_waits_for_a_snapshot_is_bounded():
+    """In deltas and in levels, whatever REST does; the newest stay."""
+    book = DepthBook()
+    wide = [(str(price), "1") for price in range(1, 20_001)]
+    for number in range(1, 101):
+        book.delta(delta(number, bids=wide))
+    for number in range(101, 101 + 2 * MAX_BUFFERED):
+        book.delta(delta(number, bids=[("98", "1")]))
+    assert len(book._buffer) == MAX_BUFFERED
+    assert book._buffered_levels == MAX_BUFFERED
+    assert book._buffer[-1].last_id == 100 + 2 * MAX_BUFFERED

@@ -107,3 +107,27 @@ def test_a_new_numbering_gives_up_what_waited():
     assert offer.deliver == (1003, *range(1, RESTART_RUN + 1))
     assert (sequencer.lost, sequencer.last_id) == (2, RESTART_RUN)
     assert sequencer.follows(RESTART_RUN + 1, 61)
+
+
+def test_one_absurd_id_does_not_end_the_market():
+    """A broken frame is dropped alone; the next trade goes on where the last one was."""
+    sequencer: TradeSequencer[int] = TradeSequencer(1000)
+    assert sequencer.follows(1001, 50)
+    assert sequencer.offer(10**15, 0, 60) == Offer()
+    assert sequencer.offer(1002, 1002, 61).deliver == (1002,)
+    assert (sequencer.lost, sequencer.missing) == (0, None)
+    assert sequencer.follows(1003, 62)
+
+
+def test_a_numbering_far_ahead_is_believed_once_it_goes_on():
+    """A venue may also start over at a higher number."""
+    sequencer: TradeSequencer[int] = TradeSequencer(1000)
+    out = [t for i in range(RESTART_RUN + 5) for t in offered_at(sequencer, 10**15 + i, 60 + i)]
+    assert out == [10**15 + i for i in range(RESTART_RUN + 5)]
+    assert sequencer.lost == 0
+
+
+def offered_at(sequencer: TradeSequencer[int], trade_id: int, time_us: int) -> list[int]:
+    if sequencer.follows(trade_id, time_us):
+        return [trade_id]
+    return list(sequencer.offer(trade_id, trade_id, time_us).deliver)

@@ -4,6 +4,7 @@ The venue sends absolute deltas and never a snapshot, so the book starts from `G
 delta must continue the ids of the one before. The caller performs what a `BookStep` asks for.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,7 +16,9 @@ from order_book import OrderBook as Ladder
 from backpack_feed.wire.bounds import Level
 from backpack_feed.wire.messages import DepthMessage, DepthSnapshot
 
-MAX_BUFFERED = 20_000
+MAX_BUFFERED = 5_000
+MAX_BUFFERED_LEVELS = 50_000
+"""Both bound what an outage of REST may cost; a snapshot needs only the newest seconds of it."""
 NO_BID, NO_ASK = Decimal("-Infinity"), Decimal("Infinity")
 STALE_RUN = 20
 """This many frames in a row below the book's id mean that the venue restarted its counter."""
@@ -111,7 +114,8 @@ class DepthBook:
         self.ladder = Ladder() if ladder is None else ladder
         self.valid = False
         self.last_update_id: int | None = None
-        self._buffer: list[DepthMessage] = []
+        self._buffer: deque[DepthMessage] = deque()
+        self._buffered_levels = 0
         self._stale_run = 0
         self._bid_bound, self._ask_bound = NO_BID, NO_ASK
         self._may_cross = False
@@ -132,9 +136,7 @@ class DepthBook:
         """Take the next delta of the stream."""
         last = self.last_update_id
         if not self.valid or last is None:
-            self._buffer.append(delta)
-            # The oldest go first: a snapshot that still needs them would be too old anyway
-            del self._buffer[:-MAX_BUFFERED]
+            self._keep(delta)
             return _BUFFERED
         if delta.first_id == last + 1:
             self._stale_run = 0
@@ -156,14 +158,15 @@ class DepthBook:
             return BookStep(BookAction.SNAPSHOT_TOO_OLD)
         hole = _last_hole(keep)
         if hole:
-            self._buffer = keep[hole:]
+            self._keep_only(keep[hole:])
             return BookStep(BookAction.SNAPSHOT_BEFORE_HOLE)
         self.ladder.bids = dict(_present(snapshot.bids))
         self.ladder.asks = dict(_present(snapshot.asks))
         self._tighten()
         self.last_update_id = last
         self.valid = True
-        self._buffer, self._stale_run = [], 0
+        self._keep_only([])
+        self._stale_run = 0
         for delta in keep:
             self._apply(delta)
         return BookStep(BookAction.SNAPSHOT_APPLIED, replayed=len(keep))
@@ -176,7 +179,7 @@ class DepthBook:
     def discard(self) -> BookStep:
         """Forget everything, as after a disconnect: a delta that looks newer proves nothing."""
         self.resync()
-        self._buffer = []
+        self._keep_only([])
         self.last_update_id = None
         self.ladder.bids = {}
         self.ladder.asks = {}
@@ -191,8 +194,25 @@ class DepthBook:
 
     def _invalidate(self, action: BookAction, delta: DepthMessage) -> BookStep:
         self.resync()
-        self._buffer = [delta]
+        self._keep_only([delta])
         return BookStep(action)
+
+    def _keep(self, delta: DepthMessage) -> None:
+        buffer = self._buffer
+        buffer.append(delta)
+        self._buffered_levels += len(delta.bids) + len(delta.asks)
+        # The oldest go first: a snapshot that still needs them would be too old anyway
+        while len(buffer) > MAX_BUFFERED or (
+            self._buffered_levels > MAX_BUFFERED_LEVELS and len(buffer) > 1
+        ):
+            gone = buffer.popleft()
+            self._buffered_levels -= len(gone.bids) + len(gone.asks)
+
+    def _keep_only(self, deltas: Iterable[DepthMessage]) -> None:
+        self._buffer.clear()
+        self._buffered_levels = 0
+        for delta in deltas:
+            self._keep(delta)
 
     def _apply(self, delta: DepthMessage) -> None:  # noqa: C901 - the innermost loop, written out
         if delta.bids:

@@ -47,6 +47,7 @@ class BookMarket:
     heard_at: float = float("-inf")
     frames: int = 0
     overlaps: int = 0
+    stale: int = 0
     generation: int = 0
     confirmed: bool = False
     attempts: int = 0
@@ -130,6 +131,7 @@ class DepthStreams:
         if step.invalidated:
             self._lost_place(market, step)
         market.overlaps += step.overlap
+        market.stale += step.action is BookAction.DROP_STALE
         return step.overlap
 
     def distrust(self, stream: str) -> None:

@@ -148,6 +148,7 @@ class VenueSession:
     async def handle(self, batch: Sequence[Item]) -> None:  # noqa: C901 - calls cost too much here
         """Take a batch; raises only what a sink raises on purpose to stop the process."""
         self.depth.now = self.trades.now = self._monotonic()
+        self.trades.unix_now = self._clock()
         readers, callbacks = self._readers, self._callbacks
         for item in batch:
             try:
@@ -301,12 +302,15 @@ class VenueSession:
                     known = counters.last_message_timestamp.get(market.symbol, 0.0)
                     newest = max(known, market.heard_at + unix_ahead)
                     counters.last_message_timestamp[market.symbol] = newest
+        counters.sequence_overlaps = sum(m.overlaps for m in self.depth.markets.values())
+        counters.future_timestamps = sum(m.future for m in self.trades.markets.values())
         for trade_market in self.trades.markets.values():
             counters.trades[trade_market.symbol] = trade_market.delivered
         counters.rest = asdict(self._rest.counters)
         counters.suppressed = {
             "unread_frames": sum(self.unread.values()),
             "unknown_symbols": self.unknown_symbols,
+            "stale_deltas": sum(market.stale for market in self.depth.markets.values()),
             **asdict(self.plain.counts),
             **asdict(self.account.counts),
         }

@@ -11,7 +11,7 @@ from cryptofeed.defines import TRADES
 from cryptofeed.types import Trade
 
 from backpack_feed.backoff import full_jitter
-from backpack_feed.constants import MILLISECONDS
+from backpack_feed.constants import MICROSECONDS, MILLISECONDS
 from backpack_feed.counters import FeedCounters
 from backpack_feed.errors import DecodeError, FeedError
 from backpack_feed.native.reader import Publication, UnknownSymbolError
@@ -25,6 +25,8 @@ LOG = logging.getLogger(__name__)
 FILL_ATTEMPTS = 10
 """Answers that lack the missing ids before they are given up: `/trades` may be 10 s old."""
 ABSENT_ATTEMPTS = 3
+FUTURE_SECONDS = 60.0
+"""A trade this far ahead of our clock is delivered all the same, and counted."""
 FILL_BACKOFF_SECONDS = 0.5
 FILL_BACKOFF_CAP_SECONDS = 5.0
 
@@ -47,6 +49,7 @@ class TradeMarket:
     streaming: bool = False
     frames: int = 0
     delivered: int = 0
+    future: int = 0
     heard_at: float = float("-inf")
 
 
@@ -55,7 +58,7 @@ class TradeStreams:
 
     `checkpoint` maps a symbol to the last delivered id; with one, what was missed since is fetched
     first. `spawn` starts background work, `consume` runs a function in the single consumer, `now`
-    is the monotonic time of the batch that is being read.
+    and `unix_now` are the times of the batch that is being read.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class TradeStreams:
         self._counters = counters
         self._clock = clock
         self.now = float("-inf")
+        self.unix_now = clock()
 
     def take(self, _stream: str, message: TradeMessage, receipt: float) -> Iterable[Publication]:
         """Read a frame; raises `UnknownSymbolError` for a market that is not subscribed."""
@@ -89,6 +93,8 @@ class TradeStreams:
             raise UnknownSymbolError(message.symbol)
         market.frames += 1
         market.heard_at = self.now
+        if message.engine_time_us > (self.unix_now + FUTURE_SECONDS) * MICROSECONDS:
+            market.future += 1  # whose clock is wrong is not ours to decide
         trade = to_trade(message, market.symbol)
         if market.sequencer.follows(message.trade_id, message.engine_time_us):
             market.streaming = True
