@@ -1,0 +1,1 @@
+"""What a message costs from socket to cryptofeed callback: `make bench`, see docs/benchmarks.md."""
