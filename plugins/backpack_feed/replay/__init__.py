@@ -1,0 +1,1 @@
+"""Offline tools: recorded files through the real decoding, sequencing, signing and session code."""
