@@ -84,7 +84,7 @@ class TradeSequencer[T]:
         if last is None or trade_id != last + 1 or self._pending or self._renumbered:
             return False
         self.last_id = trade_id
-        self._last_time_us = engine_time_us
+        self._last_time_us = max(self._last_time_us, engine_time_us)
         return True
 
     def offer(self, trade_id: int | None, trade: T, engine_time_us: int = 0) -> Offer[T]:
@@ -106,13 +106,20 @@ class TradeSequencer[T]:
             delivered += self.give_up()[0]
         return Offer(deliver=tuple(delivered), missing=self.missing)
 
-    def fill(self, trades: Iterable[tuple[int, T]], newest_time_us: int = 0) -> list[T]:
+    def fill(
+        self,
+        trades: Iterable[tuple[int, T]],
+        newest_time_us: int = 0,
+        *,
+        numbering: int | None = None,
+    ) -> list[T]:
         """Take trades fetched by REST, as (id, trade) in any order; return what can be delivered.
 
-        `newest_time_us` is the venue's time of the newest of them, rounded up. Repeats are expected
-        here and not counted. Without a start there is nothing to fill.
+        `newest_time_us` is the venue's time of the newest of them, rounded up. `numbering` is what
+        `restarts` was when they were asked for: ids of another numbering say nothing. Repeats are
+        expected here and not counted. Without a start there is nothing to fill.
         """
-        if self.last_id is None:
+        if self.last_id is None or numbering not in (None, self.restarts):
             return []
         self._last_time_us = max(self._last_time_us, newest_time_us)
         news = {trade_id: trade for trade_id, trade in trades if not self._foreign(trade_id)}
@@ -137,7 +144,8 @@ class TradeSequencer[T]:
         if run:
             goes_on = trade_id == run[-1][0] + 1 and engine_time_us >= run[-1][1]
         else:
-            goes_on = trade_id not in self._pending and engine_time_us > self._last_time_us
+            # before any time is known, nothing can be later than what was delivered
+            goes_on = trade_id not in self._pending and 0 < self._last_time_us < engine_time_us
         if not goes_on:
             self.duplicates += 1 + len(run)
             self._renumbered = []

@@ -122,6 +122,7 @@ def test_one_absurd_id_does_not_end_the_market():
 def test_a_numbering_far_ahead_is_believed_once_it_goes_on():
     """A venue may also start over at a higher number."""
     sequencer: TradeSequencer[int] = TradeSequencer(1000)
+    assert sequencer.follows(1001, 50)
     out = [t for i in range(RESTART_RUN + 5) for t in offered_at(sequencer, 10**15 + i, 60 + i)]
     assert out == [10**15 + i for i in range(RESTART_RUN + 5)]
     assert sequencer.lost == 0

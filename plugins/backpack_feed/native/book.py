@@ -22,6 +22,8 @@ MAX_BUFFERED_LEVELS = 50_000
 NO_BID, NO_ASK = Decimal("-Infinity"), Decimal("Infinity")
 STALE_RUN = 20
 """This many frames in a row below the book's id mean that the venue restarted its counter."""
+OLDER_REFUSALS = 5
+"""A snapshot older than what was published is refused this often, then REST is believed."""
 
 
 class BookState(StrEnum):
@@ -104,7 +106,11 @@ class DepthBook:
 
     `ladder` holds the levels, keyed by Decimal so that REST's `99` and the stream's `99.00` are one
     level; pass the ladder of a cryptofeed OrderBook to publish without a copy. It means something
-    only while `valid`. `last_update_id` is the venue's id of the last applied change.
+    only while `valid`. `last_update_id` is the venue's id of the last applied change, `stale_run`
+    how many frames in a row were below it.
+
+    Repeats are old ids with old times. An old id with a later time means that the venue restarted
+    its counter, and nothing that was known is then believed any more.
 
     The best bid is never above `_bid_bound` and the best ask never below `_ask_bound`: only once
     these two have met (`_may_cross`) must the sorted sides be asked whether the book is crossed.
@@ -114,9 +120,13 @@ class DepthBook:
         self.ladder = Ladder() if ladder is None else ladder
         self.valid = False
         self.last_update_id: int | None = None
+        self.stale_run = 0
         self._buffer: deque[DepthMessage] = deque()
         self._buffered_levels = 0
-        self._stale_run = 0
+        self._time_us: int | None = None
+        self._renumbered = False
+        self._floor_id: int | None = None
+        self._refusals = 0
         self._bid_bound, self._ask_bound = NO_BID, NO_ASK
         self._may_cross = False
 
@@ -139,12 +149,12 @@ class DepthBook:
             self._keep(delta)
             return _BUFFERED
         if delta.first_id == last + 1:
-            self._stale_run = 0
+            self.stale_run = 0
             self._apply(delta)
             return APPLIED
         if delta.last_id <= last:
             return self._stale(delta)
-        self._stale_run = 0
+        self.stale_run = 0
         if delta.first_id > last + 1:
             return self._invalidate(BookAction.GAP, delta)
         self._apply(delta)
@@ -153,6 +163,8 @@ class DepthBook:
     def snapshot(self, snapshot: DepthSnapshot) -> BookStep:
         """Take a REST snapshot; while LIVE it replaces the book."""
         last = snapshot.last_update_id
+        if self._is_outdated(snapshot):
+            return BookStep(BookAction.SNAPSHOT_TOO_OLD)
         keep = [delta for delta in self._buffer if delta.last_id > last]
         if keep and keep[0].first_id > last + 1:
             return BookStep(BookAction.SNAPSHOT_TOO_OLD)
@@ -163,42 +175,73 @@ class DepthBook:
         self.ladder.bids = dict(_present(snapshot.bids))
         self.ladder.asks = dict(_present(snapshot.asks))
         self._tighten()
+        self._believe_nothing()
         self.last_update_id = last
         self.valid = True
-        self._keep_only([])
-        self._stale_run = 0
         for delta in keep:
             self._apply(delta)
         return BookStep(BookAction.SNAPSHOT_APPLIED, replayed=len(keep))
 
-    def resync(self) -> None:
-        """Distrust the book but not the stream: keep the ids that come, wait for a snapshot."""
+    def resync(self, *, renumbered: bool = False) -> None:
+        """Distrust the book but not the stream: keep the ids that come, wait for a snapshot.
+
+        One that is older than the book is refused, unless the venue has `renumbered` its changes.
+        """
         self.valid = False
-        self._stale_run = 0
+        self.stale_run = 0
+        self._floor_id, self._refusals = None if renumbered else self.last_update_id, 0
+        self._renumbered = renumbered
 
     def discard(self) -> BookStep:
         """Forget everything, as after a disconnect: a delta that looks newer proves nothing."""
-        self.resync()
-        self._keep_only([])
+        self.valid = False
+        self._believe_nothing()
         self.last_update_id = None
         self.ladder.bids = {}
         self.ladder.asks = {}
         self._bid_bound, self._ask_bound, self._may_cross = NO_BID, NO_ASK, False
         return BookStep(BookAction.DISCARD)
 
+    def _believe_nothing(self) -> None:
+        self._keep_only([])
+        self.stale_run = 0
+        self._time_us = None
+        self._renumbered = False
+        self._floor_id, self._refusals = None, 0
+
+    def _is_outdated(self, snapshot: DepthSnapshot) -> bool:
+        """Whether REST still answers from before what is known already."""
+        if self._floor_id is not None and snapshot.last_update_id < self._floor_id:
+            self._refusals += 1
+            return self._refusals < OLDER_REFUSALS
+        # the high id of the old numbering says nothing about the low ones that wait
+        return (
+            self._renumbered
+            and bool(self._buffer)
+            and 0 < snapshot.timestamp_us < self._buffer[0].engine_time_us
+        )
+
     def _stale(self, delta: DepthMessage) -> BookStep:
-        self._stale_run += 1
-        if self._stale_run >= STALE_RUN:
+        self.stale_run += 1
+        later = self._time_us is not None and delta.engine_time_us > self._time_us
+        if later or self.stale_run >= STALE_RUN:
             return self._invalidate(BookAction.STALE_RUN, delta)
         return _DROPPED
 
     def _invalidate(self, action: BookAction, delta: DepthMessage) -> BookStep:
-        self.resync()
+        self.resync(renumbered=action is BookAction.STALE_RUN)
         self._keep_only([delta])
         return BookStep(action)
 
     def _keep(self, delta: DepthMessage) -> None:
+        """Buffer a delta behind lower ids; a repeat is dropped, a new numbering starts over."""
         buffer = self._buffer
+        if buffer and delta.last_id <= buffer[-1].last_id:
+            if delta.engine_time_us <= buffer[-1].engine_time_us:
+                return
+            self._floor_id, self._renumbered = None, True
+            buffer.clear()
+            self._buffered_levels = 0
         buffer.append(delta)
         self._buffered_levels += len(delta.bids) + len(delta.asks)
         # The oldest go first: a snapshot that still needs them would be too old anyway
@@ -236,6 +279,7 @@ class DepthBook:
                     self._ask_bound = price
                     self._may_cross = price <= self._bid_bound
         self.last_update_id = delta.last_id
+        self._time_us = delta.engine_time_us
 
     def _tighten(self) -> None:
         bids, asks = self.ladder.bids, self.ladder.asks
@@ -256,7 +300,7 @@ def _present(levels: Iterable[Level]) -> Iterator[Level]:
 
 
 def _last_hole(deltas: list[DepthMessage]) -> int:
-    """Return the index after the last hole in the ids, 0 without one."""
+    """Return the index after the last hole in the ascending ids, 0 without one."""
     for index in range(len(deltas) - 1, 0, -1):
         if deltas[index].first_id > deltas[index - 1].last_id + 1:
             return index

@@ -28,6 +28,8 @@ LOG = logging.getLogger(__name__)
 STEADY_SECONDS = 30.0
 """A socket that lived this long ends an episode of trouble: the backoff starts from zero."""
 TICK_SECONDS = 0.5
+STOP_SECONDS = 2.0
+"""What a callback that is running may still take once the feed was told to stop."""
 ORDERLY_CLOSES = (1000, 1001)
 
 
@@ -64,6 +66,8 @@ class BackpackConnection(AsyncConnection):
         self._socket: VenueSocket | None = None
         self._opened_by_feed = False
         self._was_connected = False
+        self._consumer: asyncio.Task[None] | None = None
+        self._in_batch = False
 
     @property
     def is_open(self) -> bool:
@@ -77,13 +81,18 @@ class BackpackConnection(AsyncConnection):
 
     async def read(self) -> AsyncIterator[list[Item]]:
         """Yield batches of frames, connection changes, ticks and calls until `close`."""
+        self._consumer = asyncio.current_task()
         async for batch in self.inbox.batches():
             self._count(batch)
             if self.raw_data_callback is not None:
                 for item in batch:
                     if isinstance(item, tuple):
                         await self.raw_data_callback.on_ws_message(self, item[0], item[1])
-            yield batch
+            self._in_batch = True
+            try:
+                yield batch
+            finally:
+                self._in_batch = False
 
     def _count(self, batch: list[Item]) -> None:
         newest = batch[-1]
@@ -125,9 +134,16 @@ class BackpackConnection(AsyncConnection):
             return
         self._opened_by_feed = False
         self.inbox.close()
+        asyncio.get_running_loop().call_later(STOP_SECONDS, self._give_up_consumer)
         await self.background.stop()
         if self.raw_data_callback is not None:
             await self.raw_data_callback.on_close(self)
+
+    def _give_up_consumer(self) -> None:
+        """End a consumer that a sink never lets go."""
+        if self._consumer is not None and self._in_batch and not self._opened_by_feed:
+            LOG.error("%s: a sink did not return within %.0f s of the stop", self.id, STOP_SECONDS)
+            self._consumer.cancel()
 
     async def _open(self) -> None:
         self.inbox = Inbox()
@@ -149,7 +165,12 @@ class BackpackConnection(AsyncConnection):
         attempt = 0
         while True:
             started = self._monotonic()
-            reason = await self._one_socket()
+            try:
+                reason = await self._one_socket()
+            except Exception as error:  # whatever it was, the feed must come back
+                LOG.exception("%s: the connection failed in an unknown way", self.id)
+                self._counters.ws_errors += 1
+                reason = f"failed: {type(error).__name__}"
             lived = self._monotonic() - started
             attempt = 0 if lived >= STEADY_SECONDS else attempt
             delay = reconnect_delay(attempt, seconds_since_last_attempt=lived, jitter=self._jitter)

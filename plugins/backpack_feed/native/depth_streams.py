@@ -21,6 +21,8 @@ from backpack_feed.wire.messages import DepthMessage, DepthSnapshot
 LOG = logging.getLogger(__name__)
 
 CROSSED_SECONDS = 1.0
+STALE_SECONDS = 5.0
+"""So long with nothing but old ids, and the venue has restarted its counter."""
 CROSSED_FRAMES = 50
 SNAPSHOT_INTERVAL_SECONDS = 0.5
 SNAPSHOT_BACKOFF_SECONDS = 0.1
@@ -48,6 +50,7 @@ class BookMarket:
     frames: int = 0
     overlaps: int = 0
     stale: int = 0
+    subscribed: bool = False
     generation: int = 0
     confirmed: bool = False
     attempts: int = 0
@@ -143,24 +146,26 @@ class DepthStreams:
     def restart(self, market: BookMarket) -> None:
         """Forget the book and fetch a snapshot at once: the stream was just subscribed."""
         self.discard(market)
+        market.subscribed = True
         market.attempts = 0
         self._want_snapshot(market)
 
     def discard(self, market: BookMarket) -> None:
         """Forget the book; answers to older questions no longer count."""
         market.generation += 1
+        market.subscribed = False
         if market.fetch is not None:
             market.fetch.cancel()
             market.fetch = None
         market.book.discard()
         self._uncross(market)
 
-    def resync(self, market: BookMarket, reason: str) -> None:
-        """Distrust a valid book and fetch a snapshot."""
+    def resync(self, market: BookMarket, reason: str, *, renumbered: bool = False) -> None:
+        """Distrust a valid book and fetch a snapshot; an older one only after a renumbering."""
         if market.book.valid:
             LOG.info("%s: taking a new snapshot: %s", market.symbol, reason)
             self._counters.book_resyncs += 1
-            market.book.resync()
+            market.book.resync(renumbered=renumbered)
         self._want_snapshot(market)
 
     async def on_snapshot(
@@ -191,11 +196,15 @@ class DepthStreams:
         self._advanced(market)
 
     def tick(self, now: float) -> None:
-        """Resync books that stay crossed."""
+        """Resync books that stay crossed or get old ids only; see that every book is on its way."""
         for market in self.markets.values():
             if market.crossed_at is not None and now - market.crossed_at > CROSSED_SECONDS:
                 self._uncross(market)
                 self.resync(market, "it stayed crossed")
+            elif market.book.stale_run and now - market.advanced_at > STALE_SECONDS:
+                self.resync(market, "only old ids come", renumbered=True)
+            elif market.subscribed and not market.book.valid:
+                self._want_snapshot(market)
 
     def _advanced(self, market: BookMarket) -> None:
         market.advanced_at = self._monotonic()
@@ -233,7 +242,7 @@ class DepthStreams:
         market.crossed_at, market.crossed_frames = None, 0
 
     def _want_snapshot(self, market: BookMarket) -> None:
-        if market.fetch is not None:
+        if market.fetch is not None and not market.fetch.done():
             return
         delay = market.fetched_at + SNAPSHOT_INTERVAL_SECONDS - self._monotonic()
         if market.attempts:

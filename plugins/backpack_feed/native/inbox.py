@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from backpack_feed.refusal import SinkError
+
 FULL_ITEMS = 4_096
 
 type Frame = tuple[str | bytes, float]
@@ -45,9 +47,11 @@ class Call:
         """Run the work and hand its result or its exception to the caller, if it still waits."""
         try:
             result = await self.work()
-        except Exception as error:  # noqa: BLE001 - it belongs to the caller
+        except Exception as error:
             if not self.reply.done():
                 self.reply.set_exception(error)
+            if isinstance(error, SinkError):
+                raise  # the consumer must stop, whoever asked for the work
         else:
             if not self.reply.done():
                 self.reply.set_result(result)
@@ -68,11 +72,17 @@ class Inbox:
         self.paused = False
         self._full_items = full_items
         self._items: list[Item] = []
+        self._taken: list[Item] = []
+        self._ticked = False
         self._waiter: asyncio.Future[None] | None = None
         self._closed = False
 
     def put(self, item: Item) -> None:
-        """Queue an item."""
+        """Queue an item; once closed nobody takes it, and a call is cancelled."""
+        if self._closed:
+            if isinstance(item, Call):
+                item.reply.cancel()
+            return
         items = self._items
         items.append(item)
         if self._waiter is not None:
@@ -82,8 +92,9 @@ class Inbox:
             self.pause()
 
     def tick(self) -> None:
-        """Queue a tick unless the consumer is behind anyway."""
-        if not self._items:
+        """Queue a tick, unless one waits already."""
+        if not self._ticked:
+            self._ticked = True
             self.put(Tick())
 
     async def call[T](self, work: Callable[[], Awaitable[T]]) -> T:
@@ -93,8 +104,13 @@ class Inbox:
         return await reply
 
     def close(self) -> None:
-        """End `batches`; what is still queued is abandoned and will be fetched again by id."""
+        """End `batches` and the batch in hand; what is abandoned will be fetched again by id."""
         self._closed = True
+        for item in (*self._items, *self._taken):
+            if isinstance(item, Call):
+                item.reply.cancel()
+        self._items.clear()
+        self._taken.clear()
         self._wake()
 
     async def batches(self) -> AsyncIterator[list[Item]]:
@@ -104,11 +120,12 @@ class Inbox:
                 self._waiter = asyncio.get_running_loop().create_future()
                 await self._waiter
                 continue
-            batch, self._items = self._items, []
+            self._taken, self._items = self._items, []
+            self._ticked = False
             if self.paused:
                 self.paused = False
                 self.resume()
-            yield batch
+            yield self._taken
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None

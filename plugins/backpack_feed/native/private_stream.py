@@ -8,6 +8,8 @@ private streams for good, while the public streams of the same socket go on.
 from enum import StrEnum
 
 ACCEPTED_AFTER_SECONDS = 2.0
+FORGIVEN_AFTER_SECONDS = 300.0
+"""A refusal may come later than silence is taken for success; so long it does not take."""
 
 
 class PrivateState(StrEnum):
@@ -62,6 +64,9 @@ class PrivateStream:
         return True
 
     def tick(self, now: float) -> None:
-        """Take silence as success after a while."""
-        if self.state is PrivateState.PENDING and now - self._signed_at >= ACCEPTED_AFTER_SECONDS:
-            self.delivered()
+        """Take silence as success after a while, and forget a refusal after a long while."""
+        silent_seconds = now - self._signed_at
+        if self.state is PrivateState.PENDING and silent_seconds >= ACCEPTED_AFTER_SECONDS:
+            self.state = PrivateState.AUTHENTICATED
+        if self.authenticated and silent_seconds >= FORGIVEN_AFTER_SECONDS:
+            self._second_try = False

@@ -4,13 +4,13 @@ picows reads the same frames for a fraction of the CPU of `websockets` (`make be
 C and connects through http, https and socks proxies.
 """
 
+import asyncio
 import ssl
 from collections.abc import Callable
 
 from picows import (
     WSCloseCode,
     WSFrame,
-    WSHandshakeError,
     WSListener,
     WSMsgType,
     WSProtocolError,
@@ -25,18 +25,19 @@ from backpack_feed.native.inbox import Inbox
 PING_INTERVAL_SECONDS = 5.0
 PING_TIMEOUT_SECONDS = 8.0
 OPEN_TIMEOUT_SECONDS = 10.0
+PIECE_BYTES = 64
+"""What even an empty piece of a message costs to keep."""
 REASON_LIMIT = 120
 
 TEXT, BINARY, CLOSE = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CLOSE
 CONTINUATION = WSMsgType.CONTINUATION
 
-__all__ = ["VenueSocket", "WSHandshakeError", "open_socket"]
-
 
 class VenueSocket(WSListener):
     """Puts every text or binary message into `inbox` with its receipt in unix seconds."""
 
-    def __init__(self, inbox: Inbox, clock: Callable[[], float]) -> None:
+    def __init__(self, inbox: Inbox, clock: Callable[[], float], *, unwanted: bool = False) -> None:
+        self._unwanted = unwanted
         self.transport: WSTransport | None = None
         self._inbox = inbox
         self._put = inbox.put
@@ -51,8 +52,13 @@ class VenueSocket(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Let the inbox stop and start reading."""
         self.transport = transport
+        if self._unwanted:
+            transport.disconnect(graceful=False)
+            return
         self._inbox.pause = transport.underlying_transport.pause_reading
         self._inbox.resume = transport.underlying_transport.resume_reading
+        if self._inbox.paused:
+            self._inbox.pause()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take a message, a piece of one, or a control frame."""
@@ -74,8 +80,9 @@ class VenueSocket(WSListener):
         piece = frame.get_payload_as_bytes()
         if frame.msg_type is not CONTINUATION:
             self._parts, self._parts_bytes = [], 0
-        self._parts.append(piece)
-        self._parts_bytes += len(piece)
+        if piece:
+            self._parts.append(piece)
+        self._parts_bytes += len(piece) + PIECE_BYTES
         if self._parts_bytes > FRAME_LIMIT_BYTES:
             raise WSProtocolError(WSCloseCode.MESSAGE_TOO_BIG, "a message in pieces is too big")
         if frame.fin:
@@ -120,17 +127,27 @@ async def open_socket(
     proxy: str | None,
     clock: Callable[[], float],
 ) -> VenueSocket:
-    """Connect; raises `WSHandshakeError`, `OSError` or `TimeoutError`. No redirect is followed."""
-    transport, socket = await ws_connect(
-        lambda: VenueSocket(inbox, clock),
-        url,
-        ssl_context=tls,
-        websocket_handshake_timeout=OPEN_TIMEOUT_SECONDS,
-        max_frame_size=FRAME_LIMIT_BYTES,
-        extra_headers={"User-Agent": user_agent},
-        max_redirects=0,
-        proxy=proxy,
-        logger_name="backpack",
-    )
-    assert isinstance(socket, VenueSocket) and transport is socket.transport  # noqa: S101, PT018
+    """Connect; raises `WSError`, `OSError` or `TimeoutError`. No redirect is followed."""
+    given_up = False
+    try:
+        # one limit for all of it: the proxy, TLS and the upgrade
+        async with asyncio.timeout(OPEN_TIMEOUT_SECONDS):
+            transport, socket = await ws_connect(
+                lambda: VenueSocket(inbox, clock, unwanted=given_up),
+                url,
+                ssl_context=tls,
+                websocket_handshake_timeout=OPEN_TIMEOUT_SECONDS,
+                max_frame_size=FRAME_LIMIT_BYTES,
+                extra_headers={"User-Agent": user_agent},
+                max_redirects=0,
+                proxy=proxy,
+                logger_name="backpack",
+            )
+    except BaseException:
+        given_up = True  # picows goes on with the handshake all the same
+        raise
+    if not isinstance(socket, VenueSocket):  # picows returns nothing for a silent goodbye
+        transport.disconnect(graceful=False)
+        raise ConnectionResetError("it was closed before the handshake was answered")
+    socket.transport = transport
     return socket

@@ -16,15 +16,15 @@ from backpack_feed.counters import FeedCounters
 from backpack_feed.errors import DecodeError, FeedError
 from backpack_feed.native.reader import Publication, UnknownSymbolError
 from backpack_feed.native.trade_backfill import Backfill
-from backpack_feed.sequence import TradeSequencer
+from backpack_feed.sequence import Hole, TradeSequencer
 from backpack_feed.wire.messages import TradeMessage
 from backpack_feed.wire.normalise import to_trade
 
 LOG = logging.getLogger(__name__)
 
-FILL_ATTEMPTS = 10
+FILL_ANSWERS = 10
 """Answers that lack the missing ids before they are given up: `/trades` may be 10 s old."""
-ABSENT_ATTEMPTS = 3
+ABSENT_ANSWERS = 3
 FUTURE_SECONDS = 60.0
 """A trade this far ahead of our clock is delivered all the same, and counted."""
 FILL_BACKOFF_SECONDS = 0.5
@@ -51,6 +51,14 @@ class TradeMarket:
     delivered: int = 0
     future: int = 0
     heard_at: float = float("-inf")
+    asked_hole: Hole | None = None
+    answers: int = 0
+
+    def answers_about(self, hole: Hole) -> int:
+        """Count one more answer that did not fill `hole`, which is known by its first id."""
+        same = self.asked_hole is not None and self.asked_hole.from_id == hole.from_id
+        self.asked_hole, self.answers = hole, self.answers + 1 if same else 1
+        return self.answers
 
 
 class TradeStreams:
@@ -129,13 +137,16 @@ class TradeStreams:
             market.fill = None
         self._want_fill(market)
 
-    async def on_fetched(self, market: TradeMarket, answer: Backfill, attempt: int) -> bool:
-        """Take REST's answer number `attempt`; return whether a hole is worth asking for again.
+    async def on_fetched(self, market: TradeMarket, answer: Backfill, numbering: int) -> bool:
+        """Take an answer of REST; return whether a hole is worth asking for again.
 
-        A hole is given up when REST lists later trades but not these: at once when its list does
-        not go back that far, after `ABSENT_ATTEMPTS` when it does; and after `FILL_ATTEMPTS`.
+        `numbering` is what the sequencer's `restarts` was when it was asked for. A hole is given up
+        when REST lists later trades but not these: at once when its list does not go back that
+        far, after `ABSENT_ANSWERS` when it does; and after `FILL_ANSWERS` about this very hole.
         """
         sequencer, now = market.sequencer, self._clock()
+        if numbering != sequencer.restarts:
+            return sequencer.missing is not None
         backfilled = sequencer.backfilled
         rows = [
             (message.trade_id, (to_trade(message, market.symbol, backfilled=True), now))
@@ -148,9 +159,10 @@ class TradeStreams:
         await self._deliver(_publications(market, filled))
         self._counters.trades_backfilled += sequencer.backfilled - backfilled
         newest_id = rows[-1][0] if rows else 0
-        absent = answer.ended or (answer.reached and attempt >= ABSENT_ATTEMPTS)
         while (hole := sequencer.missing) is not None:
-            if not (attempt >= FILL_ATTEMPTS or (absent and newest_id > hole.to_id)):
+            answers = market.answers_about(hole)
+            absent = answer.ended or (answer.reached and answers >= ABSENT_ANSWERS)
+            if not (answers >= FILL_ANSWERS or (absent and newest_id > hole.to_id)):
                 return True
             waiting, lost = sequencer.give_up()
             self._count_lost(market, lost)
@@ -162,14 +174,21 @@ class TradeStreams:
             self._counters.trades_lost += lost
             LOG.error("%s: %d trades are lost: REST has them no more", market.symbol, lost)
 
+    def tick(self) -> None:
+        """Ask again for a hole that nobody is filling, whatever ended the last attempt."""
+        for market in self.markets.values():
+            if market.sequencer.missing is not None:
+                self._want_fill(market)
+
     def _want_fill(self, market: TradeMarket) -> None:
-        if market.fill is None:
+        if market.fill is None or market.fill.done():
             market.fill = self._spawn(self._fill(market), f"trades {market.symbol}")
 
     async def _fill(self, market: TradeMarket) -> None:
-        # failures do not count as answers: nothing is given up because REST is down
-        answers = failures = 0
+        # failures are no answers: nothing is given up because REST is down
+        attempt = 0
         while True:
+            numbering = market.sequencer.restarts
             try:
                 last_id = market.sequencer.last_id or 0
                 answer = await self._fetch_since(market.venue_symbol, last_id + 1)
@@ -177,27 +196,28 @@ class TradeStreams:
                 if isinstance(error, DecodeError):
                     self._counters.decode_error(error.kind)
                 LOG.warning("%s: cannot fetch trades: %s", market.symbol, error)
-                failures += 1
             else:
-                answers += 1
-                if await self._filled(market, answer, answers):
+                if await self._filled(market, answer, numbering):
                     return
+            attempt += 1
             await asyncio.sleep(
                 full_jitter(
-                    answers + failures,
+                    attempt,
                     base_seconds=FILL_BACKOFF_SECONDS,
                     cap_seconds=FILL_BACKOFF_CAP_SECONDS,
                     jitter=random.random,
                 )
             )
 
-    async def _filled(self, market: TradeMarket, answer: Backfill, attempt: int) -> bool:
+    async def _filled(self, market: TradeMarket, answer: Backfill, numbering: int) -> bool:
         """Hand the answer to the consumer, where this task also ends: no hole slips between."""
+        fill = asyncio.current_task()
 
         async def take() -> bool:
-            if await self.on_fetched(market, answer, attempt):
+            if await self.on_fetched(market, answer, numbering):
                 return False
-            market.fill = None
+            if market.fill is fill:  # else a reconnect has asked anew meanwhile
+                market.fill = None
             return True
 
         return bool(await self._consume(take))

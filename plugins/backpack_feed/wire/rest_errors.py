@@ -116,9 +116,9 @@ def retry_after_seconds(headers: Mapping[str, str], clock: Callable[[], float]) 
 def _http_date(text: str) -> float | None:
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):  # no date, or one that no calendar has
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def broken_exchange(address: str, error: Exception) -> UnreachableError:
