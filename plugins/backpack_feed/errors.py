@@ -20,6 +20,9 @@ FeedError
 
 from backpack_feed import refusal
 
+STREAM_LIMIT = 64
+"""Characters of a stream's name that an error tells; the venue could invent longer ones."""
+
 
 class FeedError(Exception):
     """Base of everything the native feed raises on purpose."""
@@ -77,7 +80,7 @@ class DecodeError(FeedError):
     """
 
     def __init__(self, kind: str, detail: str, stream: str | None = None) -> None:
-        super().__init__(f"{kind}: {detail}" + (f" in {stream}" if stream else ""))
+        super().__init__(f"{kind}: {detail}" + (f" in {stream[:STREAM_LIMIT]!r}" if stream else ""))
         self.kind = kind
         self.stream = stream
 

@@ -2,18 +2,16 @@
 
 import asyncio
 import contextlib
-import gc
 import ssl
 import time
 from contextlib import asynccontextmanager
 
 import pytest
 import trustme
-from picows import WSMsgType
 
 from backpack_feed.counters import FeedCounters
+from backpack_feed.native import socket as venue_socket
 from backpack_feed.native.connection import BackpackConnection
-from backpack_feed.native.inbox import Inbox, Lost, Opened, Tick
 from tests.support.conditions import eventually
 
 HANDSHAKE_SECONDS = 15
@@ -63,6 +61,13 @@ async def raw_server(behave, *, plain=False):
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@pytest.fixture
+def short_patience(monkeypatch):
+    """A connect attempt as a whole has a limit; here one second of it."""
+    assert venue_socket.OPEN_TIMEOUT_SECONDS <= 15
+    monkeypatch.setattr(venue_socket, "OPEN_TIMEOUT_SECONDS", 1.0)
+
+
 ANSWERS = {
     "garbage": b"\x00\xff\xfe\r\n\r\n",
     "not a status": b"HTTP/1.1 abc OK\r\n\r\n",
@@ -95,7 +100,9 @@ async def test_a_strange_answer_to_the_handshake_is_tried_again(answer):
             await eventually(lambda: len(server.accepted) >= 2, timeout_seconds=HANDSHAKE_SECONDS)
 
 
-async def test_a_venue_that_accepts_and_never_speaks_tls_is_left_within_fifteen_seconds():
+async def test_a_venue_that_accepts_and_never_speaks_tls_is_left_within_fifteen_seconds(
+    short_patience,
+):
     """TCP alone proves nothing: the next attempt comes soon."""
 
     async def behave(reader, _writer):
@@ -105,10 +112,10 @@ async def test_a_venue_that_accepts_and_never_speaks_tls_is_left_within_fifteen_
     async with raw_server(behave, plain=True) as server:
         connection = server.connection()
         async with connection.connect():
-            await eventually(lambda: len(server.accepted) >= 2, timeout_seconds=16)
+            await eventually(lambda: len(server.accepted) >= 2, timeout_seconds=5)
 
 
-async def test_a_proxy_that_never_answers_is_left_within_fifteen_seconds():
+async def test_a_proxy_that_never_answers_is_left_within_fifteen_seconds(short_patience):
     """It accepts, reads CONNECT and is silent."""
 
     async def behave(reader, _writer):
@@ -118,7 +125,7 @@ async def test_a_proxy_that_never_answers_is_left_within_fifteen_seconds():
     async with raw_server(behave, plain=True) as server:
         connection = server.connection(proxy=f"http://127.0.0.1:{server.port}")
         async with connection.connect():
-            await eventually(lambda: len(server.accepted) >= 2, timeout_seconds=16)
+            await eventually(lambda: len(server.accepted) >= 2, timeout_seconds=5)
 
 
 async def test_a_connection_closed_during_the_handshake_leaves_no_socket_behind():
@@ -187,22 +194,18 @@ async def test_a_socket_that_follows_a_full_one_is_held_back_as_well():
             assert len(connection.inbox._items) < 4 * 4_096 + 5_000
 
 
-async def test_pieces_without_content_take_no_memory():
-    """Endless empty continuation frames."""
-    sent = 200_000
+async def test_pieces_without_content_that_never_end_are_refused():
+    """Empty continuation frames cost memory as well: the socket is given up."""
 
     async def behave(reader, writer):
         writer.write(_upgrade(await reader.readuntil(b"\r\n\r\n")))
         writer.write(b"\x01\x01x")
-        for _ in range(sent // 1_000):
-            writer.write(b"\x00\x00" * 1_000)
+        while True:
+            writer.write(b"\x00\x00" * 10_000)
             await writer.drain()
-        writer.write(b"\x81\x04done")
-        await writer.drain()
-        await reader.read()
 
     async with raw_server(behave) as server:
         connection = server.connection()
         async with connection.connect():
-            await eventually(lambda: any(type(i) is tuple for i in connection.inbox._items))
-            assert len(connection._socket._parts) < 1_000
+            await eventually(lambda: len(server.accepted) >= 2, timeout_seconds=10)
+            assert server.accepted[1] - server.accepted[0] < 15

@@ -1,7 +1,11 @@
 """Every channel through a running feed: subscribed, read, normalised, delivered."""
 
+import asyncio
+import itertools
 import json
 from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -101,6 +105,25 @@ def plays(venue: Any, *frames: str) -> None:
             await socket.send(frame)
 
     venue.script = script
+
+
+@asynccontextmanager
+async def speaking(venue: Any) -> AsyncIterator[None]:
+    """Trades come all the time, on every socket: the socket lives, whatever else is dead."""
+
+    async def speak() -> None:
+        for trade_id in itertools.count(1):
+            for socket in venue.sockets:
+                if not socket.ws.closed and socket.requests:
+                    await socket.send(trade_frame(trade_id))
+            await asyncio.sleep(0.05)
+
+    task = asyncio.create_task(speak())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_every_channel_delivers_its_event(venue, delivered):
@@ -237,7 +260,8 @@ async def test_what_is_suppressed_is_counted(venue, delivered):
     assert suppressed == {
         "one_sided_quotes": 1, "stale_quotes": 1, "repeated_candles": 1, "unread_frames": 2,
         "unknown_symbols": 1, "late_order_updates": 0, "repeated_fills": 0,
-        "superseded_balances": 0, "stale_deltas": 0,
+        "superseded_balances": 0, "superseded_positions": 0, "unnumbered_fills": 0,
+        "held_candles": 0, "stale_deltas": 0,
     }  # fmt: skip
     assert len(delivered.events[TICKER]) == len(delivered.events[L1_BOOK]) == 1
     assert len(delivered.events[CANDLES]) == 1
@@ -246,8 +270,9 @@ async def test_what_is_suppressed_is_counted(venue, delivered):
 async def test_a_dead_mark_price_is_subscribed_again(venue, delivered):
     """It comes every second, so silence is the venue's fault and not the market's."""
     plays(venue, recorded("markPrice"))
-    feed = feed_of(venue, delivered, channels=[FUNDING], monotonic=fast_monotonic)
-    async with running(feed, until_ready=False):
+    channels = [FUNDING, TRADES]
+    feed = feed_of(venue, delivered, channels=channels, monotonic=fast_monotonic)
+    async with running(feed, until_ready=False), speaking(venue):
         await eventually(lambda: delivered.events[FUNDING])
         await eventually(
             lambda: "markPrice.SOL_USDC_PERP" in venue.sockets[0].subscriptions("UNSUBSCRIBE")

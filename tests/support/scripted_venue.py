@@ -97,6 +97,7 @@ class ScriptedVenue:
     capital: dict[str, Any] = field(
         default_factory=lambda: {"USDC": {"available": "1", "locked": "0"}}
     )
+    answers: dict[str, Any] = field(default_factory=dict)
     failures: dict[str, list[web.Response]] = field(default_factory=dict)
     rest_requests: list[web.Request] = field(default_factory=list)
     sockets: list[Socket] = field(default_factory=list)
@@ -125,6 +126,7 @@ class ScriptedVenue:
             "/api/v1/trades/history": newest_first[offset : offset + limit],
             "/api/v1/status": {"status": "Ok", "message": None},
             "/api/v1/capital": self.capital,
+            **self.answers,
         }
         if request.path in bodies:
             return web.json_response(bodies[request.path])

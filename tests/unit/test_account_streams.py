@@ -46,7 +46,7 @@ class Harness:
     def channels(self, name: str, **changes: Any) -> list[str]:
         return [channel for channel, _ in self.feed(name, **changes)]
 
-    def seed(self, begun: int) -> dict[str, Any]:
+    def seed(self, begun: tuple[int, int]) -> dict[str, Any]:
         published = self.streams.seed_balances(CAPITAL, begun, RECEIPT)
         assert all(channel == BALANCES for channel, _, _ in published)
         return {event.currency: event.balance for _, event, _ in published}

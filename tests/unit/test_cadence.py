@@ -54,3 +54,18 @@ def test_without_a_socket_nothing_is_missed(cadence):
     """The next subscription starts over."""
     cadence.lost()
     assert cadence.overdue(1e9) == []
+
+
+def test_a_stream_that_was_dead_on_the_last_socket_keeps_its_patience(cadence):
+    """Or a closed market would cost a reconnect every few seconds; a frame ends that."""
+    gaps, now = [], 100.0
+    for _ in range(6):
+        since = now
+        while MARK not in cadence.overdue(now):
+            now += 1
+        gaps.append(now - since)
+        cadence.lost()
+        cadence.opened([MARK], now)
+    assert gaps == [PATIENCE] * 3 + [PATIENCE * 2, PATIENCE * 4, PATIENCE * 8]
+    cadence.frame(MARK, now)
+    assert cadence.overdue(now + PATIENCE) == [MARK]

@@ -127,6 +127,7 @@ def test_a_fill_stands_for_itself():
         "exchange": "BACKPACK", "symbol": "USDT-USDC", "order_id": "60011223344", "client_id": 7,
         "id": "2888471", "side": "sell", "price": "1.0081", "amount": "5", "liquidity": "maker",
         "fee": "0.000504", "fee_currency": "USDC", "timestamp": 1790915534.999705,
+        "backfilled": False,
     }  # fmt: skip
 
 

@@ -9,7 +9,10 @@ from backpack_feed.errors import DecodeError
 from backpack_feed.wire.decode import (
     decode_capital,
     decode_depth_snapshot,
+    decode_fills,
+    decode_klines,
     decode_markets,
+    decode_positions,
     decode_rest_trades,
 )
 from tests.support.backpack_fixtures import load_fixture
@@ -48,3 +51,39 @@ def test_the_capital_is_read_per_asset():
     for broken in (b"[]", b'{"USDC":{"available":"1"}}', b'{"A":{"available":"NaN","locked":"0"}}'):
         with pytest.raises(DecodeError):
             decode_capital(broken)
+
+
+def test_klines_are_read_with_their_nulls():
+    """A space in the time and a count as text are what REST sends."""
+    traded, empty = decode_klines(json.dumps(REST["klines"]["json"]).encode())
+    assert (traded.close, traded.trades, str(traded.end)) == (
+        Decimal("101.02"), 3, "2026-09-02 16:45:00",
+    )  # fmt: skip
+    assert (empty.open, empty.high, empty.low, empty.close) == (None,) * 4
+
+
+def test_positions_and_fills_are_read_as_rows():
+    """Decimals and ids as the documents show them."""
+    (position,) = decode_positions(json.dumps(REST["positions"]["json"]).encode())
+    assert (position.quantity, position.position_id) == (Decimal("-0.01"), "28600000017")
+    (fill,) = decode_fills(json.dumps(REST["fills"]["json"]).encode())
+    assert (fill.fill_id, fill.executed_at.microsecond) == (381731418, 123_000)
+
+
+@pytest.mark.parametrize(
+    ("decode", "name", "changes"),
+    [
+        (decode_klines, "klines", {"open": "-1"}),
+        (decode_klines, "klines", {"end": "2026-09-02 16:44:00"}),
+        (decode_klines, "klines", {"volume": "NaN"}),
+        (decode_positions, "positions", {"netQuantity": None}),
+        (decode_positions, "positions", {"entryPrice": "Infinity"}),
+        (decode_fills, "fills", {"price": None}),
+        (decode_fills, "fills", {"fee": "1e999"}),
+    ],
+)
+def test_an_unusable_row_voids_the_answer(decode, name, changes):
+    """Asking again may help, inventing never does."""
+    row = REST[name]["json"][0] | changes
+    with pytest.raises(DecodeError):
+        decode(json.dumps([row]).encode())

@@ -3,7 +3,7 @@
 import pytest
 
 from backpack_feed.backoff import full_jitter, reconnect_delay
-from backpack_feed.native.liveness import Finding, StreamWatch, connection_is_dead
+from backpack_feed.native.liveness import Debts, Finding, StreamWatch, connection_is_dead
 from backpack_feed.native.private_stream import PrivateState, PrivateStream
 
 CHECK_SECONDS = 5.0
@@ -143,3 +143,32 @@ def test_acceptance_restores_the_second_try():
         private.delivered()
         private.lost()
         assert not private.authenticated
+
+
+def test_quotes_are_compared_by_whether_rest_shows_them():
+    """Differing twice without a frame in between means dead; a frame or the same quote does not."""
+    stream = watch()
+    assert stream.compare(same=False, now=105.0) is Finding.SUSPECT
+    assert stream.compare(same=True, now=106.5) is Finding.QUIET
+    assert stream.compare(same=False, now=110.0) is Finding.SUSPECT
+    stream.frame(111.0)
+    assert stream.compare(same=False, now=116.0) is Finding.SUSPECT
+    assert stream.compare(same=False, now=117.5) is Finding.DEAD
+    assert stream.deaths == 1
+
+
+def test_a_stream_that_owes_a_frame_is_dead_after_a_while():
+    """Counted from the first cause since it last spoke, also while causes go on."""
+    debts = Debts()
+    assert not any(debts.overdue("kline", now, 100.0, now) for now in range(101, 113))
+    assert debts.overdue("kline", 113.0, 100.0, 113.0)
+    assert not debts.overdue("kline", 130.0, 100.0, 130.0)
+    assert debts.overdue("kline", 137.0, 100.0, 137.0)
+
+
+def test_a_stream_that_speaks_after_each_cause_owes_nothing():
+    """However long that goes on."""
+    debts = Debts()
+    for second in range(100, 200):
+        assert not debts.overdue("kline", second, second - 1.0, second + 0.5)
+    assert not debts.overdue("kline", 200.0, 200.0, 900.0)

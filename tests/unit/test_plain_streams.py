@@ -1,11 +1,11 @@
-"""Quotes, candles, mark prices, open interest and liquidations: what is published, and what not."""
+"""Quotes, mark prices, open interest and liquidations: what is published, and what not."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from cryptofeed.defines import (
-    CANDLES,
     FUNDING,
     INDEX,
     L1_BOOK,
@@ -14,8 +14,7 @@ from cryptofeed.defines import (
     TICKER,
 )
 
-from backpack_feed.constants import CANDLE_INTERVALS
-from backpack_feed.native.plain_streams import STALE_RUN, PlainStreams
+from backpack_feed.native.plain_streams import PlainStreams
 from backpack_feed.native.reader import UnknownSymbolError
 from backpack_feed.wire.decode import decode
 from tests.support.backpack_fixtures import load_fixture
@@ -24,18 +23,18 @@ FRAMES = {frame["name"]: frame["frame"] for frame in load_fixture("ws_public_fra
 SPOT = {"SOL-USDC": "SOL_USDC"}
 PERP = {"SOL-USDC-PERP": "SOL_USDC_PERP"}
 RECEIPT = 1790900001.5
+NOW = 77.0
 
 
 class Harness:
     """The streams of some channels, fed with recorded frames."""
 
-    def __init__(self, wanted: dict[str, dict[str, str]], **settings: Any) -> None:
+    def __init__(self, wanted: dict[str, dict[str, str]]) -> None:
         self.counted: list[tuple[str, str]] = []
         self.heard: list[str] = []
-        settings = {"candle_interval": "1m", "candle_closed_only": False} | settings
         self.streams = PlainStreams(
             wanted, count_frame=lambda channel, symbol, _: self.counted.append((channel, symbol)),
-            heard=self.heard.append, **settings,
+            heard=self.heard.append, now=lambda: NOW,
         )  # fmt: skip
         self.readers = self.streams.readers()
 
@@ -63,7 +62,6 @@ class Harness:
         ({INDEX: PERP}, "markPrice", [INDEX]),
         ({OPEN_INTEREST: PERP}, "openInterest", [OPEN_INTEREST]),
         ({LIQUIDATIONS: PERP}, "liquidation", [LIQUIDATIONS]),
-        ({CANDLES: SPOT}, "kline_1m_final", [CANDLES]),
     ],
 )
 def test_a_frame_feeds_every_channel_that_wants_it_and_no_other(wanted, name, published):
@@ -75,7 +73,7 @@ def test_a_frame_feeds_every_channel_that_wants_it_and_no_other(wanted, name, pu
     assert {event.symbol for _, event in events} == {symbol for _, symbol in harness.counted}
 
 
-@pytest.mark.parametrize("name", ["bookTicker", "markPrice", "openInterest", "kline_1m_final"])
+@pytest.mark.parametrize("name", ["bookTicker", "markPrice", "openInterest"])
 def test_a_market_that_was_not_subscribed_is_reported(name):
     """The session counts it and reloads the markets."""
     with pytest.raises(UnknownSymbolError) as caught:
@@ -101,11 +99,12 @@ def test_a_quote_that_is_not_newer_is_dropped_and_counted():
 
 
 def test_quotes_go_on_after_the_venue_restarts_its_counter():
-    """A run of nothing but lower ids is a new count, not old news."""
+    """A lower id with a later time is a new count; with an old time it is old news."""
     harness = Harness({TICKER: SPOT})
-    harness.feed("bookTicker", u=4_400_000_995)
-    published = [len(harness.feed("bookTicker", u=u)) for u in range(1, STALE_RUN + 3)]
-    assert published == [0] * (STALE_RUN - 1) + [1] * 3
+    harness.feed("bookTicker", u=4_400_000_995, T=1_790_900_001_000_000)
+    old = [len(harness.feed("bookTicker", u=u, T=1_790_900_000_000_000)) for u in range(1, 40)]
+    new = [len(harness.feed("bookTicker", u=u, T=1_790_900_001_000_000 + u)) for u in range(1, 4)]
+    assert (sum(old), new) == (0, [1, 1, 1])
 
 
 def test_a_one_sided_quote_is_counted_and_not_published():
@@ -116,45 +115,10 @@ def test_a_one_sided_quote_is_counted_and_not_published():
     assert harness.channels("bookTicker", u=2) == [TICKER, L1_BOOK]
 
 
-def test_only_closed_candles_unless_asked_for_all():
-    """Cryptofeed's `candle_closed_only`."""
-    for closed_only, published in ((True, [0, 1]), (False, [1, 1])):
-        harness = Harness({CANDLES: SPOT}, candle_closed_only=closed_only)
-        assert [len(harness.feed("kline_1m_final", X=x)) for x in (False, True)] == published
-
-
-def test_a_closed_interval_is_told_once():
-    """The venue repeats klines; what follows the closing frame of an interval is old news."""
-    harness = Harness({CANDLES: SPOT})
-    assert [len(harness.feed("kline_1m_final", X=x)) for x in (True, True, False)] == [1, 0, 0]
-    assert harness.streams.counts.repeated_candles == 2
-    following = {"t": "2026-09-02T16:45:00", "T": "2026-09-02T16:46:00"}
-    assert harness.channels("kline_1m_final", **following) == [CANDLES]
-
-
-def test_an_interval_without_trades_is_no_candle():
-    """Open or closed."""
-    harness = Harness({CANDLES: SPOT})
-    assert harness.channels("kline_no_trades") == []
-    assert harness.channels("kline_no_trades", X=True) == []
-
-
-@pytest.mark.parametrize(("interval", "venue_interval"), sorted(CANDLE_INTERVALS.items()))
-def test_every_interval_has_cryptofeeds_name(interval, venue_interval):
-    """The month is `1month` on the wire; frames of another interval are not mixed in."""
-    harness = Harness({CANDLES: SPOT}, candle_interval=interval)
-    ((_, candle),) = harness.feed("kline_1m_final", f"kline.{venue_interval}.SOL_USDC")
-    assert candle.interval == interval
-    with pytest.raises(UnknownSymbolError):
-        harness.feed("kline_1m_final", "kline.7m.SOL_USDC")
-
-
 def test_dots_in_a_symbol_do_not_disturb():
     """The symbol is the rest of the stream's name."""
-    apple = {"AAPL.US-USDC-PERP": "AAPL.US_USDC_PERP"}
-    harness = Harness({CANDLES: apple, TICKER: apple})
+    harness = Harness({TICKER: {"AAPL.US-USDC-PERP": "AAPL.US_USDC_PERP"}})
     changes = {"s": "AAPL.US_USDC_PERP"}
-    assert harness.channels("kline_1m_final", "kline.1m.AAPL.US_USDC_PERP", **changes) == [CANDLES]
     assert harness.channels("bookTicker", "bookTicker.AAPL.US_USDC_PERP", **changes) == [TICKER]
 
 
@@ -171,3 +135,15 @@ def test_streams_with_a_known_pace_are_heard():
     for name in ("markPrice", "openInterest", "bookTicker", "liquidation"):
         harness.feed(name)
     assert harness.heard == ["markPrice.SOL_USDC_PERP", "openInterest.SOL_USDC_PERP"]
+
+
+def test_the_newest_quote_is_remembered_for_the_check_of_silence():
+    """By value and with the time of its frame; a new socket starts without one."""
+    harness = Harness({TICKER: SPOT})
+    harness.feed("bookTicker", u=5)
+    harness.feed("bookTicker", u=4, b="1")
+    quotes = harness.streams.quotes["SOL_USDC"]
+    assert quotes.top == (Decimal("98.96"), Decimal("287.31"), Decimal("98.97"), Decimal("21.37"))
+    assert quotes.heard_at == NOW
+    harness.streams.lost()
+    assert quotes.top is None

@@ -6,7 +6,14 @@ import pytest
 
 from backpack_sandbox.book import Side
 from backpack_sandbox.catalog import build_catalog
-from backpack_sandbox.events import BookEvent, Fill, OrderEvent, TopEvent, TradeEvent
+from backpack_sandbox.events import (
+    BookEvent,
+    Fill,
+    LiquidationEvent,
+    OrderEvent,
+    TopEvent,
+    TradeEvent,
+)
 from backpack_sandbox.exchange import Exchange
 from backpack_sandbox.wire import WireEncoder
 from tests.support.backpack_fixtures import load_fixture, schema_violations
@@ -98,7 +105,7 @@ def test_an_order_update_is_byte_for_byte_the_recorded_one(name, event, times):
 
 
 def test_every_frame_of_a_busy_minute_has_the_recorded_fields_and_key_order():
-    """All four kinds of event, every market, against field_types.json."""
+    """All five kinds of event, every market, against field_types.json."""
     encoders = {symbol: WireEncoder(market) for symbol, market in CATALOG.items()}
     exchange = Exchange(CATALOG, seed=3, events_per_second=20, trades_per_second=4)
     kinds = set()
@@ -108,6 +115,9 @@ def test_every_frame_of_a_busy_minute_has_the_recorded_fields_and_key_order():
             if isinstance(event, OrderEvent):
                 frame, _ = encoder.order_update(event, 2, 1)
                 kind = "account.orderUpdate"
+            elif isinstance(event, LiquidationEvent):
+                frame, _ = encoder.liquidation(event, 2, 1)
+                kind = "liquidation"
             else:
                 encode, kind = {
                     BookEvent: (encoder.depth, "depth"),
@@ -119,4 +129,5 @@ def test_every_frame_of_a_busy_minute_has_the_recorded_fields_and_key_order():
             assert schema_violations(kind, message["data"]) == []
             assert frame.decode() == json.dumps(message, separators=(",", ":"), sort_keys=True)
             kinds.add(message["data"]["e"])
-    assert kinds >= {"depth", "bookTicker", "trade", "orderAccepted", "orderFill", "orderCancelled"}
+    orders = {"orderAccepted", "orderFill", "orderCancelled"}
+    assert kinds == {"depth", "bookTicker", "trade", "liquidation", *orders}

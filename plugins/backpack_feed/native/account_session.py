@@ -1,15 +1,13 @@
-"""The signed part of a session: signing in, its refusal, and the balances to start from."""
+"""The signed part of a session: signing in, and what follows from its refusal."""
 
-import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from backpack_feed.backoff import full_jitter
 from backpack_feed.counters import FeedCounters
-from backpack_feed.errors import AuthenticationError, FatalError, FeedError
+from backpack_feed.errors import FeedError
+from backpack_feed.native.account_seeding import AccountSeeding
 from backpack_feed.native.account_streams import AccountStreams
 from backpack_feed.native.connection import BackpackConnection
 from backpack_feed.native.private_stream import PrivateStream
@@ -18,9 +16,6 @@ from backpack_feed.wire.rest import BackpackRest
 from backpack_feed.wire.signing import Signer
 
 LOG = logging.getLogger(__name__)
-
-SEED_BACKOFF_SECONDS = 1.0
-SEED_BACKOFF_CAP_SECONDS = 30.0
 
 
 class AccountSession:
@@ -49,40 +44,48 @@ class AccountSession:
         self._rest = rest
         self._signer = signer
         self._streams = list(streams)
-        self._account = account
         self._state = state
-        self._deliver = deliver
         self._consume = consume
         self._counters = counters
-        self._clock = clock
         self._monotonic = monotonic
-        self._seeding: asyncio.Task[None] | None = None
+        self._seeding: AccountSeeding | None = None
+        if signer is not None:
+            self._seeding = AccountSeeding(
+                rest,
+                account,
+                spawn=connection.background.spawn,
+                deliver=deliver,
+                consume=consume,
+                counters=counters,
+                clock=clock,
+                now_ms=signer.now_ms,
+            )
 
     async def subscribe(self) -> None:
-        """Sign and subscribe on the socket that was just opened, and ask for the balances."""
-        if self._signer is None or self._state.stopped:
+        """Sign and subscribe on the socket that was just opened, and ask REST for the rest."""
+        if self._signer is None or self._seeding is None or self._state.stopped:
             return
         # always signed anew: a signature expires after its window
         signature = self._signer.subscribe_signature()
         await self._connection.send("SUBSCRIBE", self._streams, signature)
         self._state.signed(self._monotonic())
-        if self._account.wants_balances:
-            self._stop_seeding()
-            self._seeding = self._connection.background.spawn(self._seed(), "balances")
+        self._seeding.subscribed()
 
     def lost(self) -> None:
-        """The socket is gone; the next one starts with the balances of its own time."""
+        """The socket is gone; the next one starts with how things stand by then."""
         self._state.lost()
-        self._stop_seeding()
+        if self._seeding is not None:
+            self._seeding.lost()
 
     def refused(self) -> None:
         """The venue refused the signature: sign once more with its clock, then never again."""
         self._counters.auth_failures += 1
+        if self._seeding is not None:
+            self._seeding.lost()
         if self._state.refused():
             LOG.warning("the venue refused the signature: signing once more with its clock")
             self._connection.background.spawn(self._sign_again(), "sign again")
         elif self._state.stopped:
-            self._stop_seeding()
             LOG.error(
                 "the venue refused the signature twice: private streams stop, public ones go on;"
                 " check the credentials with python -m tools.backpack_auth_check, then restart"
@@ -93,35 +96,3 @@ class AccountSession:
             with suppress(FeedError):  # without the venue's clock ours must do
                 self._signer.follow(await self._rest.clock_drift(self._signer.clock))
         await self._consume(self.subscribe)
-
-    def _stop_seeding(self) -> None:
-        seeding, self._seeding = self._seeding, None
-        if seeding is not None:
-            seeding.cancel()
-
-    async def _seed(self) -> None:
-        """Fetch the balances until there is an answer: the stream tells only of changes."""
-        attempt = 0
-        while True:
-            begun = self._account.begin_seed()
-            try:
-                capital = await self._rest.capital()
-            except FatalError as error:
-                self._counters.auth_failures += isinstance(error, AuthenticationError)
-                LOG.warning("no balances to start from, only their changes will come: %s", error)
-                return
-            except FeedError as error:
-                LOG.warning("no balances to start from yet: %s", error)
-            else:
-                break
-            attempt += 1
-            await asyncio.sleep(
-                full_jitter(
-                    attempt,
-                    base_seconds=SEED_BACKOFF_SECONDS,
-                    cap_seconds=SEED_BACKOFF_CAP_SECONDS,
-                    jitter=random.random,
-                )
-            )
-        publications = self._account.seed_balances
-        await self._consume(lambda: self._deliver(publications(capital, begun, self._clock())))

@@ -7,8 +7,18 @@ from typing import Final
 from backpack_feed.constants import BALANCES, FILLS, ORDER_INFO, POSITIONS
 from backpack_feed.native.plain_streams import CountFrame
 from backpack_feed.native.reader import Publication, Readers
+from backpack_feed.native.seed_ledger import SeedLedger
+from backpack_feed.wire.account_answers import (
+    RestFill,
+    RestPosition,
+    to_absent_balance,
+    to_absent_position,
+    to_listed_position,
+    to_past_fill,
+)
 from backpack_feed.wire.account_events import (
     TERMINAL,
+    Balance,
     Fill,
     OrderUpdate,
     to_balance,
@@ -25,6 +35,11 @@ from backpack_feed.wire.account_messages import (
 
 REMEMBERED_ORDERS: Final = 10_000
 REMEMBERED_FILLS: Final = 50_000
+NOT_IDS: Final = (None, "0")
+"""Fills that are not in the venue's sequence."""
+
+type Begun = tuple[int, int]
+"""The moment of a subscription, for balances and for positions."""
 
 
 @dataclass(slots=True)
@@ -32,12 +47,15 @@ class AccountCounts:
     """Frames that gave no event.
 
     `late_order_updates`: of an order that had ended already. `repeated_fills`: delivered before.
-    `superseded_balances`: assets of a `/capital` answer that something newer had told already.
+    `superseded_balances` and `superseded_positions`: what REST listed and something newer had told
+    already. `unnumbered_fills`: REST listed them without an id, so they may have been delivered.
     """
 
     late_order_updates: int = 0
     repeated_fills: int = 0
     superseded_balances: int = 0
+    superseded_positions: int = 0
+    unnumbered_fills: int = 0
 
 
 class _Recent[T]:
@@ -76,12 +94,14 @@ class AccountStreams:
         self._fills = names.get(FILLS, {})
         self._positions = names.get(POSITIONS, {})
         self.wants_balances = BALANCES in names
+        self.wants_positions = POSITIONS in names
+        self.wants_fills = FILLS in names
         self._delivered = delivered
         self._count_frame = count_frame
         self._ended: _Recent[tuple[str, str]] = _Recent(REMEMBERED_ORDERS)
         self._filled: _Recent[tuple[str, str, str]] = _Recent(REMEMBERED_FILLS)
-        self._moment = 0
-        self._told_at: dict[str, int] = {}
+        self._balances_told = SeedLedger()
+        self._positions_told = SeedLedger()
         self.counts = AccountCounts()
 
     def readers(self) -> Readers:
@@ -92,40 +112,75 @@ class AccountStreams:
             BalanceMessage: self._on_balance,
         }
 
-    def begin_seed(self) -> int:
-        """Call just before `GET /capital` is sent; return what `seed_balances` needs."""
-        self._moment += 1
-        return self._moment
+    def begin_seed(self) -> Begun:
+        """Call when the streams are subscribed; return what the seeds of REST need."""
+        return self._balances_told.begin(), self._positions_told.begin()
 
     def seed_balances(
-        self, capital: Mapping[str, AssetCapital], begun: int, receipt: float
+        self, capital: Mapping[str, AssetCapital], begun: Begun, receipt: float
     ) -> list[Publication]:
-        """Publish the answer of the request that `begun`, except for assets told of since.
+        """Publish `GET /capital`, except for assets that the stream told of since `begun`.
 
-        The answer says nothing about when each balance was true, so whatever arrived after the
-        request left is taken as newer. `receipt` is unix seconds.
+        An asset that is listed no more has a balance of zero. `receipt` is unix seconds.
         """
-        publications: list[Publication] = []
         if not self.wants_balances:
-            return publications
-        for asset, balance in capital.items():
-            if self._told_at.get(asset, 0) > begun:
-                self.counts.superseded_balances += 1
+            return []
+        moment = begun[0]
+        seeds = self._balances_told.seeds(capital.keys(), moment)
+        self.counts.superseded_balances += seeds.superseded
+        balances = [to_initial_balance(asset, capital[asset], receipt) for asset in seeds.current]
+        balances += [to_absent_balance(asset, receipt) for asset in seeds.gone]
+        for balance in balances:
+            self._balances_told.seeded(balance.currency, moment, held=_is_held(balance))
+        return [(BALANCES, balance, receipt) for balance in balances]
+
+    def seed_positions(
+        self, rows: Iterable[RestPosition], begun: Begun, receipt: float
+    ) -> list[Publication]:
+        """Publish `GET /position`, except for markets that the stream told of since `begun`.
+
+        A position that is listed no more was closed while nobody listened.
+        """
+        moment = begun[1]
+        listed = {row.symbol: row for row in rows if row.symbol in self._positions}
+        seeds = self._positions_told.seeds(listed.keys(), moment)
+        self.counts.superseded_positions += seeds.superseded
+        positions = []
+        for venue_symbol in seeds.current:
+            row = listed[venue_symbol]
+            note, held = str(row.position_id), row.quantity != 0
+            self._positions_told.seeded(venue_symbol, moment, held=held, note=note)
+            positions.append(to_listed_position(row, self._positions[venue_symbol], receipt))
+        for venue_symbol, position_id in seeds.gone.items():
+            self._positions_told.seeded(venue_symbol, moment, held=False, note=position_id)
+            symbol = self._positions[venue_symbol]
+            positions.append(to_absent_position(symbol, position_id, receipt))
+        return [(POSITIONS, position, receipt) for position in positions]
+
+    def past_fills(self, rows: Iterable[RestFill]) -> list[Publication]:
+        """Publish what was not delivered yet, oldest first."""
+        publications: list[Publication] = []
+        for row in rows:
+            symbol = self._fills.get(row.symbol)
+            if symbol is None:
                 continue
-            self._told_at[asset] = begun
-            publications.append((BALANCES, to_initial_balance(asset, balance, receipt), receipt))
-        return publications
+            fill = to_past_fill(row, symbol)
+            if fill.id in NOT_IDS:
+                self.counts.unnumbered_fills += 1
+            elif self._is_new(fill):
+                publications.append((FILLS, fill, None))
+        return sorted(publications, key=lambda publication: publication[1].timestamp)
 
     def _on_balance(
         self, _stream: str, message: BalanceMessage, receipt: float
     ) -> Iterable[Publication]:
         self._delivered()
-        self._moment += 1
-        self._told_at[message.asset] = self._moment
         if not self.wants_balances:
             return ()
+        balance = to_balance(message)
+        self._balances_told.told(message.asset, held=_is_held(balance))
         self._count_frame(BALANCES, None, receipt)
-        return ((BALANCES, to_balance(message), receipt),)
+        return ((BALANCES, balance, receipt),)
 
     def _on_position(
         self, _stream: str, message: PositionMessage, receipt: float
@@ -134,6 +189,8 @@ class AccountStreams:
         symbol = self._positions.get(message.symbol)
         if symbol is None:
             return ()
+        held, note = message.quantity != 0, str(message.position_id)
+        self._positions_told.told(message.symbol, held=held, note=note)
         self._count_frame(POSITIONS, symbol, receipt)
         return ((POSITIONS, to_position(message, symbol), receipt),)
 
@@ -170,11 +227,15 @@ class AccountStreams:
 
     def _is_new(self, fill: Fill) -> bool:
         """Ids count per market, and a trade with oneself fills two orders under one id."""
-        if fill.id in (None, "0"):
-            return True  # not in the venue's sequence: nothing tells two of them apart
+        if fill.id in NOT_IDS:
+            return True  # nothing tells two of them apart
         key = (fill.symbol, fill.order_id, str(fill.id))
         if key in self._filled:
             self.counts.repeated_fills += 1
             return False
         self._filled.add(key)
         return True
+
+
+def _is_held(balance: Balance) -> bool:
+    return any((balance.available, balance.reserved, balance.staked))

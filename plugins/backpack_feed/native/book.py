@@ -136,6 +136,11 @@ class DepthBook:
         return BookState.LIVE if self.valid else BookState.BUFFERING
 
     @property
+    def levels(self) -> int:
+        """How many levels both sides hold."""
+        return len(self.ladder.bids) + len(self.ladder.asks)
+
+    @property
     def crossed(self) -> bool:
         """Whether the best bid is at or above the best ask."""
         if self._may_cross:
@@ -182,14 +187,16 @@ class DepthBook:
             self._apply(delta)
         return BookStep(BookAction.SNAPSHOT_APPLIED, replayed=len(keep))
 
-    def resync(self, *, renumbered: bool = False) -> None:
+    def resync(self, *, renumbered: bool = False, missed: int = 0) -> None:
         """Distrust the book but not the stream: keep the ids that come, wait for a snapshot.
 
-        One that is older than the book is refused, unless the venue has `renumbered` its changes.
+        One that is older than the book, and `missed` changes after it, is refused, unless the venue
+        has `renumbered` its changes.
         """
         self.valid = False
         self.stale_run = 0
-        self._floor_id, self._refusals = None if renumbered else self.last_update_id, 0
+        self._floor_id = None if renumbered else (self.last_update_id or 0) + missed
+        self._refusals = 0
         self._renumbered = renumbered
 
     def discard(self) -> BookStep:

@@ -5,6 +5,7 @@ so a longer silence means that the stream is dead and must be subscribed again. 
 are rightly silent in a quiet market; books and trades are checked by REST instead (`liveness`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,8 @@ from backpack_feed.constants import MARK_PRICE, OPEN_INTEREST_STREAM
 
 SILENCE_SECONDS: Final = {MARK_PRICE: 12.0, OPEN_INTEREST_STREAM: 150.0}
 """Longest believable silence per stream type; times of patience, not of the pace itself."""
+EAGER_TRIES: Final = 3
+"""Before the patience grows."""
 SILENCE_CAP_SECONDS: Final = 600.0
 """A stream that stays dead, such as one of a closed market, is tried this rarely."""
 
@@ -28,17 +31,23 @@ class Cadence:
 
     def __init__(self) -> None:
         self._paces: dict[str, _Pace] = {}
+        self._deaths: dict[str, int] = {}
 
-    def opened(self, streams: list[str], now: float) -> None:
-        """Every stream was just subscribed; silence counts from here."""
+    def opened(self, streams: Sequence[str], now: float) -> None:
+        """Every stream was just subscribed; silence counts from here.
+
+        A stream that was dead on the socket before keeps its patience: a market that never speaks
+        must not cost a reconnect every few seconds.
+        """
         self._paces = {
-            stream: _Pace(SILENCE_SECONDS[kind], now)
+            stream: _Pace(SILENCE_SECONDS[kind], now, self._deaths.get(stream, 0))
             for stream in streams
             if (kind := stream.partition(".")[0]) in SILENCE_SECONDS
         }
 
     def lost(self) -> None:
         """The socket is gone."""
+        self._deaths |= {stream: pace.deaths for stream, pace in self._paces.items()}
         self._paces = {}
 
     def frame(self, stream: str, now: float) -> None:
@@ -51,7 +60,8 @@ class Cadence:
         """Name the streams to subscribe again; each is then given time anew, ever more of it."""
         dead = []
         for stream, pace in self._paces.items():
-            patience = min(pace.patience_seconds * 2**pace.deaths, SILENCE_CAP_SECONDS)
+            doublings = max(0, pace.deaths - EAGER_TRIES + 1)
+            patience = min(pace.patience_seconds * 2.0**doublings, SILENCE_CAP_SECONDS)
             if now - pace.since >= patience:
                 pace.since, pace.deaths = now, pace.deaths + 1
                 dead.append(stream)

@@ -21,6 +21,7 @@ from backpack_feed.wire.messages import DepthMessage, DepthSnapshot
 LOG = logging.getLogger(__name__)
 
 CROSSED_SECONDS = 1.0
+MAX_LEVELS = 200_000
 STALE_SECONDS = 5.0
 """So long with nothing but old ids, and the venue has restarted its counter."""
 CROSSED_FRAMES = 50
@@ -141,7 +142,7 @@ class DepthStreams:
         """Resync the book of `stream`: one of its deltas could not be read."""
         market = self._by_stream.get(stream)
         if market is not None:
-            self.resync(market, "a delta could not be read")
+            self.resync(market, "a delta could not be read", missed=1)
 
     def restart(self, market: BookMarket) -> None:
         """Forget the book and fetch a snapshot at once: the stream was just subscribed."""
@@ -160,12 +161,14 @@ class DepthStreams:
         market.book.discard()
         self._uncross(market)
 
-    def resync(self, market: BookMarket, reason: str, *, renumbered: bool = False) -> None:
-        """Distrust a valid book and fetch a snapshot; an older one only after a renumbering."""
+    def resync(
+        self, market: BookMarket, reason: str, *, renumbered: bool = False, missed: int = 0
+    ) -> None:
+        """Distrust a valid book and fetch a snapshot; see `DepthBook.resync`."""
         if market.book.valid:
             LOG.info("%s: taking a new snapshot: %s", market.symbol, reason)
             self._counters.book_resyncs += 1
-            market.book.resync(renumbered=renumbered)
+            market.book.resync(renumbered=renumbered, missed=missed)
         self._want_snapshot(market)
 
     async def on_snapshot(
@@ -201,8 +204,10 @@ class DepthStreams:
             if market.crossed_at is not None and now - market.crossed_at > CROSSED_SECONDS:
                 self._uncross(market)
                 self.resync(market, "it stayed crossed")
-            elif market.book.stale_run and now - market.advanced_at > STALE_SECONDS:
+            elif market.book.stale_run and market.heard_at - market.advanced_at > STALE_SECONDS:
                 self.resync(market, "only old ids come", renumbered=True)
+            elif market.book.levels > MAX_LEVELS:
+                self.resync(market, "it has more levels than any book")
             elif market.subscribed and not market.book.valid:
                 self._want_snapshot(market)
 

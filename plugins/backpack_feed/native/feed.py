@@ -116,6 +116,8 @@ class BackpackFeed(Feed):
             attempts=2,
             proxy=self.http_proxy,
             user_agent=user_agent,
+            clock=clock,
+            monotonic=monotonic,
         )
         self._markets = Markets(self._rest, monotonic=monotonic)
         self._wanted: dict[str, dict[str, str]] = {}

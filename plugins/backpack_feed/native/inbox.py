@@ -14,6 +14,7 @@ from typing import Any
 from backpack_feed.refusal import SinkError
 
 FULL_ITEMS = 4_096
+FULL_BYTES = 64 * 1024 * 1024
 
 type Frame = tuple[str | bytes, float]
 """One websocket message and its receipt in unix seconds; a tuple, because it is on the hot path."""
@@ -74,6 +75,7 @@ class Inbox:
         self._items: list[Item] = []
         self._taken: list[Item] = []
         self._ticked = False
+        self._heavy_bytes = 0
         self._waiter: asyncio.Future[None] | None = None
         self._closed = False
 
@@ -88,6 +90,18 @@ class Inbox:
         if self._waiter is not None:
             self._wake()
         if len(items) >= self._full_items and not self.paused:
+            self.paused = True
+            self.pause()
+
+    @property
+    def waiting(self) -> int:
+        """How many items wait."""
+        return len(self._items)
+
+    def weigh(self, size_bytes: int) -> None:
+        """Take note of a large frame: few of them fill the queue as well as many small ones."""
+        self._heavy_bytes += size_bytes
+        if self._heavy_bytes >= FULL_BYTES and not self.paused:
             self.paused = True
             self.pause()
 
@@ -121,6 +135,7 @@ class Inbox:
                 await self._waiter
                 continue
             self._taken, self._items = self._items, []
+            self._heavy_bytes = 0
             self._ticked = False
             if self.paused:
                 self.paused = False

@@ -12,6 +12,8 @@ from enum import StrEnum
 GRACE_SECONDS = 1.5
 """REST may lead the socket; what it told must arrive within this time."""
 CONNECTION_SILENCE_SECONDS = 12.0
+DEBT_SECONDS = 12.0
+DEBT_CAP_SECONDS = 600.0
 CHECK_CAP_SECONDS = 30.0
 """Checks of a stream that stays dead become this rare."""
 
@@ -37,6 +39,7 @@ class StreamWatch:
     quiet_at: float | None = None
     promised_id: int | None = None
     deaths: int = 0
+    checking: bool = False
 
     def frame(self, now: float) -> None:
         """A frame came."""
@@ -69,9 +72,48 @@ class StreamWatch:
         self.deaths += 1
         return Finding.DEAD
 
+    def compare(self, *, same: bool, now: float) -> Finding:
+        """Judge a stream without comparable ids by whether REST shows what it last told."""
+        if same:
+            self.promised_id, self.quiet_at = None, now
+            return Finding.QUIET
+        suspected, self.promised_id = self.promised_id is not None, 0
+        if not suspected:
+            return Finding.SUSPECT
+        self.promised_id = None
+        self.deaths += 1
+        return Finding.DEAD
+
     def resubscribed(self, now: float) -> None:
         """Start over: the stream was subscribed again."""
         self.subscribed_at, self.promised_id, self.quiet_at = now, None, None
+
+
+class Debts:
+    """Streams that must speak soon after another one did: a trade changes a candle."""
+
+    def __init__(self) -> None:
+        self._owed_since: dict[str, float] = {}
+        self._deaths: dict[str, int] = {}
+
+    def overdue(self, stream: str, caused_at: float, spoke_at: float, now: float) -> bool:
+        """Whether the stream is dead: it was silent since a cause, for too long.
+
+        A stream that was found dead is given time anew, ever more of it.
+        """
+        if caused_at <= spoke_at:
+            self._owed_since.pop(stream, None)
+            self._deaths.pop(stream, None)
+            return False
+        since = self._owed_since.get(stream)
+        if since is None or since <= spoke_at:
+            since = self._owed_since[stream] = caused_at
+        deaths = self._deaths.get(stream, 0)
+        if now - since < min(DEBT_SECONDS * 2**deaths, DEBT_CAP_SECONDS):
+            return False
+        self._owed_since[stream] = now
+        self._deaths[stream] = deaths + 1
+        return True
 
 
 def connection_is_dead(

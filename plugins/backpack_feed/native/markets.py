@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Final
+from typing import Any, Final
 
 from cryptofeed.defines import PERPETUAL
 
@@ -42,7 +42,7 @@ class Markets:
         attempt = 0
         while not stopping.is_set():
             try:
-                certain = await self._read()
+                certain = await _unless(stopping, self._read())
             except FeedError as error:
                 LOG.warning("cannot read the markets, trying again: %s", error)
             else:
@@ -114,6 +114,19 @@ def _unknown(symbol: str, table: SymbolTable) -> ConfigError:
     close = get_close_matches(symbol, table.to_venue, n=1)
     hint = f": did you mean {close[0]}?" if close else ": check /api/v1/markets"
     return ConfigError(f"symbols: {symbol} is not a market of the venue{hint}")
+
+
+async def _unless(stopping: asyncio.Event, reading: Coroutine[Any, Any, bool]) -> bool:
+    """Return what `reading` returns, or False as soon as `stopping` is set."""
+    read = asyncio.ensure_future(reading)
+    stop = asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait({read, stop}, return_when=asyncio.FIRST_COMPLETED)
+        return read.result() if read.done() else False
+    finally:
+        for task in (read, stop):
+            task.cancel()
+        await asyncio.gather(read, stop, return_exceptions=True)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -1,12 +1,11 @@
-"""Market data that needs no memory of the market: quotes, candles, mark prices, and the like."""
+"""Market data that needs no memory of the market: quotes, mark prices, and the like."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final
+from decimal import Decimal
+from typing import Any
 
 from cryptofeed.defines import (
-    CANDLES,
     FUNDING,
     INDEX,
     L1_BOOK,
@@ -15,17 +14,14 @@ from cryptofeed.defines import (
     TICKER,
 )
 
-from backpack_feed.constants import CANDLE_INTERVALS, KLINE
 from backpack_feed.native.reader import Publication, Readers, UnknownSymbolError
 from backpack_feed.wire.messages import (
     BookTickerMessage,
-    KlineMessage,
     LiquidationMessage,
     MarkPriceMessage,
     OpenInterestMessage,
 )
 from backpack_feed.wire.normalise import (
-    to_candle,
     to_funding,
     to_index,
     to_l1_book,
@@ -33,9 +29,6 @@ from backpack_feed.wire.normalise import (
     to_open_interest,
     to_ticker,
 )
-
-STALE_RUN: Final = 20
-"""This many quotes in a row below the newest id mean that the venue restarted its counter."""
 
 type CountFrame = Callable[[str, str | None, float], None]
 """(channel, symbol, receipt in unix seconds): called once per channel that a frame feeds."""
@@ -47,47 +40,54 @@ class PlainCounts:
     """Frames that gave no event.
 
     `one_sided_quotes`: a side of the book was empty, which cryptofeed's types cannot say.
-    `stale_quotes`: not newer than the quote before. `repeated_candles`: of an interval that had
-    been closed already.
+    `stale_quotes`: not newer than the quote before.
     """
 
     one_sided_quotes: int = 0
     stale_quotes: int = 0
-    repeated_candles: int = 0
+
+
+type Top = tuple[Decimal | None, Decimal | None, Decimal | None, Decimal | None]
+"""Bid, its size, ask, its size; None and None for an empty side."""
 
 
 @dataclass(slots=True)
-class _Quotes:
-    last_id: int = -1
-    stale_run: int = 0
+class QuoteMarket:
+    """One market's quotes; `heard_at` is monotonic seconds, `top` None before the first quote."""
 
-    def is_stale(self, update_id: int) -> bool:
-        if update_id > self.last_id or self.stale_run + 1 >= STALE_RUN:
-            self.last_id, self.stale_run = update_id, 0
-            return False
-        self.stale_run += 1
-        return True
+    last_id: int = -1
+    time_us: int = 0
+    top: Top | None = None
+    heard_at: float = float("-inf")
+
+    def is_stale(self, update_id: int, time_us: int) -> bool:
+        """Whether a quote is not newer than the one before; takes its id and time if it is.
+
+        A repeat has an old id and an old time; an old id with a later time is a new numbering.
+        """
+        if update_id <= self.last_id and time_us <= self.time_us:
+            return True
+        self.last_id, self.time_us = update_id, time_us
+        return False
 
 
 class PlainStreams:
-    """Readers of the streams behind TICKER, L1_BOOK, CANDLES, FUNDING, INDEX, OPEN_INTEREST and
-    LIQUIDATIONS.
+    """Readers of the streams behind every public channel but TRADES, L2_BOOK and CANDLES.
 
     `wanted`: channel → cryptofeed symbol → venue symbol; nothing else is published. One stream
     may feed two channels: `bookTicker` TICKER and L1_BOOK, `markPrice` FUNDING and INDEX. Readers
     raise `UnknownSymbolError` for a frame of a market that no channel of its stream wants, except
     for liquidations, whose one stream carries every market. `heard` is told the stream of each
-    frame that comes at a known pace.
+    frame that comes at a known pace; `now` is the monotonic time of the batch that is being read.
     """
 
     def __init__(
         self,
         wanted: Mapping[str, Mapping[str, str]],
         *,
-        candle_interval: str,
-        candle_closed_only: bool,
         count_frame: CountFrame,
         heard: Callable[[str], None],
+        now: Callable[[], float],
     ) -> None:
         names = {channel: {v: k for k, v in symbols.items()} for channel, symbols in wanted.items()}
         self._ticker = names.get(TICKER, {})
@@ -96,24 +96,16 @@ class PlainStreams:
         self._index = names.get(INDEX, {})
         self._open_interest = names.get(OPEN_INTEREST, {})
         self._liquidations = names.get(LIQUIDATIONS, {})
-        # by stream, because the interval is nowhere else
-        self._candles = {
-            f"{KLINE}.{CANDLE_INTERVALS[candle_interval]}.{venue_symbol}": symbol
-            for venue_symbol, symbol in names.get(CANDLES, {}).items()
-        }
-        self._interval = candle_interval
-        self._closed_only = candle_closed_only
         self._count_frame = count_frame
         self._heard = heard
-        self._quotes = {symbol: _Quotes() for symbol in self._ticker | self._l1_book}
-        self._closed: dict[str, datetime] = {}
+        self._now = now
+        self.quotes = {symbol: QuoteMarket() for symbol in self._ticker | self._l1_book}
         self.counts = PlainCounts()
 
     def readers(self) -> Readers:
         """Return the reader of every message class that this object reads."""
         return {
             BookTickerMessage: self._on_quote,
-            KlineMessage: self._on_candle,
             MarkPriceMessage: self._on_mark_price,
             OpenInterestMessage: self._on_open_interest,
             LiquidationMessage: self._on_liquidation,
@@ -121,18 +113,20 @@ class PlainStreams:
 
     def lost(self) -> None:
         """The socket is gone; the venue may number its quotes anew on the next one."""
-        for quotes in self._quotes.values():
-            quotes.last_id, quotes.stale_run = -1, 0
+        for quotes in self.quotes.values():
+            quotes.last_id, quotes.time_us, quotes.top = -1, 0, None
 
     def _on_quote(
         self, _stream: str, message: BookTickerMessage, receipt: float
     ) -> Iterable[Publication]:
-        quotes = self._quotes.get(message.symbol)
+        quotes = self.quotes.get(message.symbol)
         if quotes is None:
             raise UnknownSymbolError(message.symbol)
-        if quotes.is_stale(message.update_id):
+        quotes.heard_at = self._now()
+        if quotes.is_stale(message.update_id, message.engine_time_us):
             self.counts.stale_quotes += 1
             return ()
+        quotes.top = (message.bid, message.bid_size, message.ask, message.ask_size)
         self.counts.one_sided_quotes += message.bid is None or message.ask is None
         return self._fan_out(
             message,
@@ -163,24 +157,6 @@ class PlainStreams:
         if message.symbol not in self._liquidations:
             return ()
         return self._fan_out(message, receipt, (LIQUIDATIONS, self._liquidations, to_liquidation))
-
-    def _on_candle(
-        self, stream: str, message: KlineMessage, receipt: float
-    ) -> Iterable[Publication]:
-        symbol = self._candles.get(stream)
-        if symbol is None:
-            raise UnknownSymbolError(message.symbol)
-        self._count_frame(CANDLES, symbol, receipt)
-        closed = self._closed.get(symbol)
-        if closed is not None and message.start <= closed:
-            self.counts.repeated_candles += 1
-            return ()
-        if message.closed:
-            self._closed[symbol] = message.start
-        elif self._closed_only:
-            return ()
-        candle = to_candle(message, symbol, self._interval)
-        return () if candle is None else ((CANDLES, candle, receipt),)
 
     def _fan_out(
         self,

@@ -14,6 +14,9 @@ KEPT_FRAMES = 32
 KEPT_BYTES = 2_048
 LOGGED_CHARACTERS = 200
 LOG_INTERVAL_SECONDS = 60.0
+LOGGED_KINDS = 128
+OTHER = "other"
+"""Stands for every kind that comes while so many others were logged within the interval."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,15 @@ class Quarantine:
             LOG.warning("unreadable frame (%s): %r", error, data[:LOGGED_CHARACTERS])
 
     def may_log(self, kind: str) -> bool:
-        """Whether a minute has passed since `kind` was last logged."""
+        """Whether a minute has passed since `kind` was logged; any number of kinds may come."""
         now = self._monotonic()
+        if kind not in self._logged_at and len(self._logged_at) >= LOGGED_KINDS:
+            self._logged_at = {
+                known: logged_at
+                for known, logged_at in self._logged_at.items()
+                if now - logged_at < LOG_INTERVAL_SECONDS
+            }
+            kind = kind if len(self._logged_at) < LOGGED_KINDS else OTHER
         if now - self._logged_at.get(kind, float("-inf")) < LOG_INTERVAL_SECONDS:
             return False
         self._logged_at[kind] = now

@@ -5,14 +5,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from cryptofeed.defines import L2_BOOK, TRADES
+from cryptofeed.defines import CANDLES, L2_BOOK, TRADES
 
-from backpack_feed.constants import DEPTH, ERROR_SIGNATURE, LIQUIDATION
+from backpack_feed.constants import CANDLE_INTERVALS, DEPTH, ERROR_SIGNATURE, LIQUIDATION
 from backpack_feed.counters import FeedCounters
 from backpack_feed.errors import DecodeError
 from backpack_feed.native.account_session import AccountSession
 from backpack_feed.native.account_streams import AccountStreams
-from backpack_feed.native.cadence import Cadence
+from backpack_feed.native.candle_streams import CandleStreams
 from backpack_feed.native.connection import BackpackConnection
 from backpack_feed.native.depth_streams import DepthStreams
 from backpack_feed.native.inbox import Call, Item, Lost, Opened, Tick
@@ -20,6 +20,7 @@ from backpack_feed.native.plain_streams import PlainStreams
 from backpack_feed.native.private_stream import PrivateStream
 from backpack_feed.native.quarantine import Quarantine
 from backpack_feed.native.reader import Publication, Readers, UnknownSymbolError
+from backpack_feed.native.session_counts import collect_markets
 from backpack_feed.native.stream_guard import StreamGuard
 from backpack_feed.native.subscriptions import Subscriptions
 from backpack_feed.native.trade_backfill import Backfill, trades_since
@@ -30,6 +31,7 @@ from backpack_feed.wire.messages import (
     DepthMessage,
     ErrorMessage,
     Message,
+    RestKline,
     TickerMessage,
     TradeMessage,
     UnknownMessage,
@@ -76,7 +78,6 @@ class VenueSession:
         self._on_unknown_symbol = on_unknown_symbol
         self._counters = counters
         self._monotonic = monotonic
-        self._cadence = Cadence()
         self._down_since: float | None = started_at
         self.unread: dict[str, int] = {}
         self.unknown_symbols = 0
@@ -104,20 +105,34 @@ class VenueSession:
             counters=counters,
             clock=clock,
         )
+        self.plain = PlainStreams(
+            subscriptions.wanted,
+            count_frame=counters.message,
+            heard=self._heard,
+            now=self._batch_time,
+        )
+        self.candles = CandleStreams(
+            subscriptions.of(CANDLES),
+            interval=subscriptions.candle_interval,
+            closed_only=candle_closed_only,
+            count_frame=counters.message,
+            fetch=self._klines,
+            deliver=self._deliver,
+            spawn=connection.background.spawn,
+            consume=self._consume,
+            counters=counters,
+            now=self._batch_time,
+            monotonic=monotonic,
+        )
         self._guard = StreamGuard(
             connection,
             rest,
             self.depth,
             self.trades,
+            plain=self.plain,
+            candles=self.candles,
             stream_name=subscriptions.stream,
             monotonic=monotonic,
-        )
-        self.plain = PlainStreams(
-            subscriptions.wanted,
-            candle_interval=subscriptions.candle_interval,
-            candle_closed_only=candle_closed_only,
-            count_frame=counters.message,
-            heard=self._heard,
         )
         self.account = AccountStreams(
             subscriptions.wanted, delivered=self.private.delivered, count_frame=counters.message
@@ -142,6 +157,7 @@ class VenueSession:
             TickerMessage: self._unread,
             UnknownMessage: self._unread,
             **self.plain.readers(),
+            **self.candles.readers(),
             **self.account.readers(),
         }
 
@@ -186,6 +202,7 @@ class VenueSession:
         self.quarantine.take(frame, error, receipt)
         if error.stream is not None:
             self.depth.distrust(error.stream)
+            self.candles.distrust(error.stream)
 
     async def _event(self, item: Item) -> None:
         match item:
@@ -214,6 +231,10 @@ class VenueSession:
     async def _trades_since(self, venue_symbol: str, from_id: int) -> Backfill:
         return await trades_since(self._rest, venue_symbol, from_id)
 
+    async def _klines(self, symbol: str, from_seconds: int, to_seconds: int) -> list[RestKline]:
+        interval = CANDLE_INTERVALS[self._subscriptions.candle_interval]
+        return await self._rest.klines(symbol, interval, from_seconds, to_seconds)
+
     @property
     def subscribed(self) -> bool:
         """Whether there is a socket on which everything was subscribed."""
@@ -231,8 +252,7 @@ class VenueSession:
         for batch in [*_batches([s for s in streams if s not in doubtful]), *_batches(doubtful)]:
             await self._connection.send("SUBSCRIBE", batch, None)
         await self._account_session.subscribe()
-        self._guard.opened()
-        self._cadence.opened(streams, self._monotonic())
+        self._guard.opened(streams)
         # at once, without waiting for a first delta: a quiet market may not send one for minutes
         for book_market in self.depth.markets.values():
             self.depth.restart(book_market)
@@ -244,9 +264,9 @@ class VenueSession:
         if self._down_since is None:
             self._down_since = self._monotonic()
         self._guard.lost()
-        self._cadence.lost()
         self._account_session.lost()
         self.plain.lost()
+        self.candles.lost()
         for market in self.depth.markets.values():
             self.depth.discard(market)
 
@@ -254,14 +274,13 @@ class VenueSession:
         now = self._monotonic()
         self.private.tick(now)
         self.depth.tick(now)
-        self._guard.tick(now)
-        for stream in self._cadence.overdue(now):
-            LOG.warning("%s: the stream is dead: subscribing again", stream)
-            await self._connection.send("UNSUBSCRIBE", [stream], None)
-            await self._connection.send("SUBSCRIBE", [stream], None)
+        await self._guard.tick(now)
 
     def _heard(self, stream: str) -> None:
-        self._cadence.frame(stream, self.depth.now)
+        self._guard.heard(stream, self.depth.now)
+
+    def _batch_time(self) -> float:
+        return self.depth.now
 
     def _unread(self, stream: str, _message: Message, _receipt: float) -> Iterable[Publication]:
         name = stream[:NAME_LIMIT]
@@ -289,29 +308,14 @@ class VenueSession:
 
     def collect(self, counters: FeedCounters) -> None:
         """Bring what the markets counted for themselves into `counters`."""
-        unix_ahead = self._clock() - self._monotonic()
-        for channel, markets in (
-            (L2_BOOK, self.depth.markets.values()),
-            (TRADES, self.trades.markets.values()),
-        ):
-            frames = sum(market.frames for market in markets)
-            if frames:
-                counters.messages[channel] = frames
-            for market in markets:
-                if market.frames:
-                    known = counters.last_message_timestamp.get(market.symbol, 0.0)
-                    newest = max(known, market.heard_at + unix_ahead)
-                    counters.last_message_timestamp[market.symbol] = newest
-        counters.sequence_overlaps = sum(m.overlaps for m in self.depth.markets.values())
-        counters.future_timestamps = sum(m.future for m in self.trades.markets.values())
-        for trade_market in self.trades.markets.values():
-            counters.trades[trade_market.symbol] = trade_market.delivered
+        collect_markets(counters, self.depth, self.trades, self._clock() - self._monotonic())
         counters.rest = asdict(self._rest.counters)
         counters.suppressed = {
             "unread_frames": sum(self.unread.values()),
             "unknown_symbols": self.unknown_symbols,
             "stale_deltas": sum(market.stale for market in self.depth.markets.values()),
             **asdict(self.plain.counts),
+            **asdict(self.candles.counts),
             **asdict(self.account.counts),
         }
 

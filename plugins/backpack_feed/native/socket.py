@@ -25,6 +25,7 @@ from backpack_feed.native.inbox import Inbox
 PING_INTERVAL_SECONDS = 5.0
 PING_TIMEOUT_SECONDS = 8.0
 OPEN_TIMEOUT_SECONDS = 10.0
+HEAVY_BYTES = 64 * 1024
 PIECE_BYTES = 64
 """What even an empty piece of a message costs to keep."""
 REASON_LIMIT = 120
@@ -64,7 +65,10 @@ class VenueSocket(WSListener):
         """Take a message, a piece of one, or a control frame."""
         kind = frame.msg_type
         if kind is TEXT and frame.fin:
-            self._put((frame.get_payload_as_bytes(), self._clock()))
+            data = frame.get_payload_as_bytes()
+            self._put((data, self._clock()))
+            if len(data) > HEAVY_BYTES:
+                self._inbox.weigh(len(data))
         else:
             self._unusual(transport, frame, kind)
 
@@ -87,6 +91,7 @@ class VenueSocket(WSListener):
             raise WSProtocolError(WSCloseCode.MESSAGE_TOO_BIG, "a message in pieces is too big")
         if frame.fin:
             self._put((b"".join(self._parts), self._clock()))
+            self._inbox.weigh(self._parts_bytes)
             self._parts, self._parts_bytes = [], 0
 
     def watch(self, now: float, messages: int) -> bool:
@@ -95,6 +100,7 @@ class VenueSocket(WSListener):
         `now` is monotonic seconds, `messages` how many the consumer has taken. While the inbox is
         full nothing is read, and silence proves nothing.
         """
+        messages += self._inbox.waiting
         heard = self._heard or self._inbox.paused or messages != self._messages
         self._heard, self._messages = False, messages
         if heard:

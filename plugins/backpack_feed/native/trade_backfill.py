@@ -44,6 +44,7 @@ class Backfill:
     that id; ids that are missing nevertheless exist nowhere. `ended`: they do not, because the
     venue lists nothing older, so asking again is of no use. With neither, the answer was cut off
     after its bounded number of pages. `jumps` counts pages that touched nothing and were dropped.
+    `newest_time_us` is the time of the newest listed trade, also below that id; 0 without any.
     """
 
     trades: list[TradeMessage]
@@ -51,6 +52,7 @@ class Backfill:
     ended: bool
     pages: int
     jumps: int
+    newest_time_us: int = 0
 
 
 class BackfillPages:
@@ -66,6 +68,7 @@ class BackfillPages:
         self.jumps = 0
         self._from_id = from_id
         self._page_limit = page_limit
+        self._newest_time_us = 0
         self._by_id: dict[int, TradeMessage] = {}
         # everything from the floor to the top is covered; no trade has the id 0
         self._floor_id = 0
@@ -86,6 +89,8 @@ class BackfillPages:
     def take(self, page: Sequence[TradeMessage]) -> None:
         """Join the answer for `offset`; trades without an id are not part of the sequence."""
         self.pages += 1
+        times_us = (trade.engine_time_us for trade in page)
+        self._newest_time_us = max(self._newest_time_us, *times_us, 0)
         ids = [trade.trade_id for trade in page if trade.trade_id]
         if not page:
             self._take_nothing()
@@ -109,6 +114,7 @@ class BackfillPages:
             ended=self.ended,
             pages=self.pages,
             jumps=self.jumps,
+            newest_time_us=self._newest_time_us,
         )
 
     def _take_nothing(self) -> None:

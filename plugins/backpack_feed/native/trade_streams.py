@@ -153,9 +153,9 @@ class TradeStreams:
             for message in answer.trades
             if message.trade_id
         ]
-        newest_us = max((m.engine_time_us for m in answer.trades), default=0)
         # REST has milliseconds, the stream microseconds
-        filled = sequencer.fill(rows, newest_us + MILLISECONDS - 1)
+        newest_us = answer.newest_time_us and answer.newest_time_us + MILLISECONDS - 1
+        filled = sequencer.fill(rows, newest_us)
         await self._deliver(_publications(market, filled))
         self._counters.trades_backfilled += sequencer.backfilled - backfilled
         newest_id = rows[-1][0] if rows else 0

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from backpack_feed.constants import BACKFILL
+from backpack_feed.constants import BACKFILL, FILLS
 
 BUCKETS: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
@@ -107,4 +107,9 @@ class LatencyObserver(Collector):
             if trade.type != BACKFILL:
                 exchange.observe(receipt_timestamp - trade.timestamp)
 
-        return observe_trade if channel == TRADES else observe
+        async def observe_fill(fill: Any, receipt_timestamp: float) -> None:
+            handler.observe(clock() - receipt_timestamp)
+            if not fill.backfilled:
+                exchange.observe(receipt_timestamp - fill.timestamp)
+
+        return {TRADES: observe_trade, FILLS: observe_fill}.get(channel, observe)

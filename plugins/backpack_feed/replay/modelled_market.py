@@ -1,11 +1,16 @@
 """One market as the model of the venue knows it: its row of `/markets`, its book, its trades."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Self
 
-from backpack_feed.wire.messages import DepthMessage, DepthSnapshot, TradeMessage
+from backpack_feed.wire.messages import (
+    BookTickerMessage,
+    DepthMessage,
+    DepthSnapshot,
+    TradeMessage,
+)
 
 MARKET_TYPES: Final = ("PERP", "IPERP", "DATED", "PREDICTION", "RFQ")
 RESTART_IDS: Final = 500
@@ -75,6 +80,11 @@ class ModelledBook:
         if best_ask is not None:
             self.bids = {p: q for p, q in self.bids.items() if p < best_ask}
 
+    def quote(self, quote: BookTickerMessage) -> None:
+        """Follow a quote: nothing is better than it, and an absent side is empty."""
+        self.bids = _from_top(self.bids, quote.bid, quote.bid_size, lambda p, best: p < best)
+        self.asks = _from_top(self.asks, quote.ask, quote.ask_size, lambda p, best: p > best)
+
     def answer(self, time_us: int) -> dict[str, Any]:
         """Return it in the shape of `GET /depth`: both sides ascend."""
         return {
@@ -91,3 +101,14 @@ def _apply(side: dict[Decimal, Decimal], levels: Iterable[tuple[Decimal, Decimal
             side[price] = quantity
         else:
             side.pop(price, None)
+
+
+def _from_top(
+    side: dict[Decimal, Decimal],
+    best: Decimal | None,
+    size: Decimal | None,
+    is_behind: Callable[[Decimal, Decimal], bool],
+) -> dict[Decimal, Decimal]:
+    if best is None or size is None:
+        return {}
+    return {best: size} | {p: q for p, q in side.items() if is_behind(p, best)}

@@ -18,7 +18,7 @@ from backpack_feed.errors import ConnectionLostError, DecodeError
 from backpack_feed.replay.modelled_market import ModelledBook, market_row, trade_row
 from backpack_feed.replay.recorded_rest import EXCHANGE_SECONDS, RecordedAnswer
 from backpack_feed.wire.decode import decode, decode_depth_snapshot
-from backpack_feed.wire.messages import DepthMessage, TradeMessage
+from backpack_feed.wire.messages import BookTickerMessage, DepthMessage, TradeMessage
 from backpack_feed.wire.rest_transport import Answer, Transport
 
 KEPT_REQUESTS: Final = 10_000
@@ -57,6 +57,8 @@ class ModelledVenue(Transport):
             return
         if isinstance(message, DepthMessage) and message.symbol in self.books:
             self.books[message.symbol].take(message)
+        elif isinstance(message, BookTickerMessage) and message.symbol in self.books:
+            self.books[message.symbol].quote(message)
         elif isinstance(message, TradeMessage) and message.trade_id:
             self._trades.setdefault(message.symbol, []).insert(0, trade_row(message))
 

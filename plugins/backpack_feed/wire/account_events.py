@@ -34,7 +34,8 @@ _STATES: Final = {
 }
 TERMINAL: Final = frozenset({"filled", "cancelled", "expired", "trigger_failed"})
 """`OrderUpdate.status` after which an order never changes again."""
-_SIDES: Final = {"Bid": BUY, "Ask": SELL}
+SIDES: Final = {"Bid": BUY, "Ask": SELL}
+"""The venue's word → cryptofeed's."""
 _EXACT: Final = Context(prec=200)
 """More digits than a sum or difference of two amounts within the bounds can have in practice."""
 _FILL_KEYS: Final = ("id", "price", "amount", "liquidity", "fee", "fee_currency")
@@ -55,6 +56,7 @@ class Fill(_AccountEvent):
 
     `id` is the trade's id in its market, None if the venue gave none. `liquidity` is maker or
     taker, None if the venue did not say. `timestamp` is the engine's time in unix seconds.
+    `backfilled` marks what was missed while the socket was down and came from REST.
     """
 
     exchange: str
@@ -69,6 +71,7 @@ class Fill(_AccountEvent):
     fee: Decimal | None
     fee_currency: str | None
     timestamp: float
+    backfilled: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +166,7 @@ def to_order_update(message: OrderMessage, symbol: str) -> OrderUpdate:
         client_id=message.client_id,
         event=message.event,
         status=_STATES.get(message.state, message.state),
-        side=_SIDES.get(message.side, message.side),
+        side=SIDES.get(message.side, message.side),
         order_type=message.order_type.lower(),
         price=message.price,
         amount=message.quantity,
@@ -189,7 +192,7 @@ def _to_fill(message: OrderMessage, symbol: str) -> Fill | None:
         order_id=str(message.order_id),
         client_id=message.client_id,
         id=None if message.fill_id is None else str(message.fill_id),
-        side=_SIDES.get(message.side, message.side),
+        side=SIDES.get(message.side, message.side),
         price=message.fill_price,
         amount=message.fill_quantity,
         liquidity=None if maker is None else ("maker" if maker else "taker"),

@@ -4,7 +4,11 @@ Each check raises `DecodeError` of the kind `value`, which drops the frame whole
 name on the wire, None for a REST answer.
 """
 
+from datetime import datetime, timedelta
+from typing import Final
+
 from backpack_feed.errors import DecodeError
+from backpack_feed.wire.account_answers import RestFill, RestPosition
 from backpack_feed.wire.account_messages import (
     AssetCapital,
     BalanceMessage,
@@ -20,9 +24,12 @@ from backpack_feed.wire.messages import (
     LiquidationMessage,
     MarkPriceMessage,
     OpenInterestMessage,
+    RestKline,
     TickerMessage,
     TradeMessage,
 )
+
+LONGEST_INTERVAL: Final = timedelta(days=31)
 
 
 def check_depth(depth: DepthMessage, stream: str | None) -> None:
@@ -68,13 +75,24 @@ def check_ticker(ticker: TickerMessage, stream: str | None) -> None:
 
 def check_kline(kline: KlineMessage, stream: str | None) -> None:
     """The interval has a length, prices are positive or null, and the volume not negative."""
+    _check_candle(kline, kline.stop, stream)
+
+
+def check_rest_kline(row: RestKline) -> None:
+    """As `check_kline`."""
+    _check_candle(row, row.end, None)
+
+
+def _check_candle(candle: KlineMessage | RestKline, stop: datetime, stream: str | None) -> None:
     # naive and aware times cannot be compared, and one frame does not mix them
-    if (kline.start.tzinfo is None) != (kline.stop.tzinfo is None) or kline.start >= kline.stop:
+    if (candle.start.tzinfo is None) != (stop.tzinfo is None) or candle.start >= stop:
         raise _refusal("the interval has no length", stream)
-    prices = (kline.open, kline.high, kline.low, kline.close)
+    if stop - candle.start > LONGEST_INTERVAL:
+        raise _refusal("the interval is longer than a month", stream)
+    prices = (candle.open, candle.high, candle.low, candle.close)
     if not all(price is None or is_price(price) for price in prices):
         raise _refusal("a price is not usable", stream)
-    if not is_quantity(kline.volume):
+    if not is_quantity(candle.volume):
         raise _refusal("the volume is not usable", stream)
 
 
@@ -132,6 +150,23 @@ def check_capital(capital: AssetCapital) -> None:
     """Every amount is finite."""
     if not all(map(is_amount, (capital.available, capital.locked, capital.staked))):
         raise _refusal("a balance is not usable", None)
+
+
+def check_rest_position(row: RestPosition) -> None:
+    """Every amount is finite."""
+    numbers = (
+        row.quantity, row.entry_price, row.break_even_price, row.mark_price, row.realised_pnl,
+        row.unrealised_pnl, row.exposure_quantity, row.exposure_notional,
+        row.initial_margin_fraction, row.maintenance_margin_fraction,
+    )  # fmt: skip
+    if not all(map(is_amount, numbers)):
+        raise _refusal(f"position {row.position_id} has an unusable amount", None)
+
+
+def check_rest_fill(row: RestFill) -> None:
+    """Price and quantity are not negative; the fee may be, as a rebate."""
+    if not (is_quantity(row.price) and is_quantity(row.quantity) and is_amount(row.fee)):
+        raise _refusal(f"fill {row.fill_id} has an unusable amount", None)
 
 
 def _refusal(detail: str, stream: str | None) -> DecodeError:

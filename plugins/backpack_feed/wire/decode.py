@@ -29,6 +29,7 @@ from backpack_feed.constants import (
 )
 from backpack_feed.errors import DecodeError
 from backpack_feed.wire import checks
+from backpack_feed.wire.account_answers import RestFill, RestPosition
 from backpack_feed.wire.account_messages import (
     AssetCapital,
     BalanceMessage,
@@ -46,6 +47,7 @@ from backpack_feed.wire.messages import (
     MarketRow,
     MarkPriceMessage,
     OpenInterestMessage,
+    RestKline,
     RestTrade,
     TaggedMessage,
     TickerMessage,
@@ -119,6 +121,9 @@ _rest_trades = _decoder(list[RestTrade])
 _rows = _decoder(list[msgspec.Raw])
 _market = _decoder(MarketRow)
 _capital = _decoder(dict[str, AssetCapital])
+_klines = _decoder(list[RestKline])
+_positions = _decoder(list[RestPosition])
+_fills = _decoder(list[RestFill])
 
 
 def decode(frame: bytes | str) -> Envelope:
@@ -199,7 +204,7 @@ def decode_markets(body: bytes) -> tuple[list[MarketRow], int]:
     for raw in _read(_rows, body, None):
         try:
             rows.append(_market.decode(raw))
-        except msgspec.MsgspecError:
+        except _UNREADABLE:
             unreadable += 1
     return rows, unreadable
 
@@ -210,6 +215,30 @@ def decode_capital(body: bytes) -> dict[str, AssetCapital]:
     for asset in capital.values():
         checks.check_capital(asset)
     return capital
+
+
+def decode_klines(body: bytes) -> list[RestKline]:
+    """Read the body of `GET /klines`, oldest first; raises `DecodeError`."""
+    rows = _read(_klines, body, None)
+    for row in rows:
+        checks.check_rest_kline(row)
+    return rows
+
+
+def decode_positions(body: bytes) -> list[RestPosition]:
+    """Read the body of `GET /position`; raises `DecodeError`."""
+    rows = _read(_positions, body, None)
+    for row in rows:
+        checks.check_rest_position(row)
+    return rows
+
+
+def decode_fills(body: bytes) -> list[RestFill]:
+    """Read the body of `GET /history/fills`, in the order of the venue; raises `DecodeError`."""
+    rows = _read(_fills, body, None)
+    for row in rows:
+        checks.check_rest_fill(row)
+    return rows
 
 
 def _read[T](decoder: msgspec.json.Decoder[T], data: bytes | str, stream: str | None) -> T:

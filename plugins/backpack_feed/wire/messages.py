@@ -182,6 +182,22 @@ class RestTrade(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     trade_id: UnsignedId | None = msgspec.field(name="id", default=None)
 
 
+class RestKline(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One row of `GET /klines`; `start` and the exclusive `end` are naive UTC.
+
+    Prices are null in an interval without trades.
+    """
+
+    start: datetime
+    end: datetime
+    open: Decimal | None
+    high: Decimal | None
+    low: Decimal | None
+    close: Decimal | None
+    volume: Decimal
+    trades: UnsignedId
+
+
 class MarketRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The part of a `GET /markets` row that names and bounds a market."""
 

@@ -26,6 +26,7 @@ from backpack_feed.wire.messages import (
     LiquidationMessage,
     MarkPriceMessage,
     OpenInterestMessage,
+    RestKline,
     TradeMessage,
 )
 
@@ -91,8 +92,8 @@ def to_candle(message: KlineMessage, symbol: str, interval: str) -> Candle | Non
     return Candle(
         EXCHANGE,
         symbol,
-        _unix_seconds(message.start),
-        _unix_seconds(message.stop),
+        unix_seconds(message.start),
+        unix_seconds(message.stop),
         interval,
         message.trades,
         opened,
@@ -102,6 +103,31 @@ def to_candle(message: KlineMessage, symbol: str, interval: str) -> Candle | Non
         message.volume,
         message.closed,
         message.event_time_us / MICROSECONDS,
+    )
+
+
+def to_past_candle(row: RestKline, symbol: str, interval: str) -> Candle | None:
+    """Return a closed candle of REST, or None when nothing was traded in it.
+
+    It has no `timestamp`: REST does not say when the venue closed it.
+    """
+    opened, high, low, close = row.open, row.high, row.low, row.close
+    if opened is None or high is None or low is None or close is None:
+        return None
+    return Candle(
+        EXCHANGE,
+        symbol,
+        unix_seconds(row.start),
+        unix_seconds(row.end),
+        interval,
+        row.trades,
+        opened,
+        close,
+        high,
+        low,
+        row.volume,
+        True,
+        None,
     )
 
 
@@ -148,6 +174,6 @@ def to_liquidation(message: LiquidationMessage, symbol: str) -> Liquidation:
     )
 
 
-def _unix_seconds(moment: datetime) -> float:
-    """A time without a zone is UTC on this wire."""
+def unix_seconds(moment: datetime) -> float:
+    """Return unix seconds; a time without a zone is UTC on this wire."""
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,21 +1,25 @@
 """The endpoints of the venue's REST interface, typed (protocol section 4)."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Final, NamedTuple
 
 from backpack_feed.constants import DEPTH_LIMIT, TRADES_LIMIT
-from backpack_feed.errors import AuthenticationError, DecodeError
+from backpack_feed.errors import AuthenticationError, DecodeError, NotFoundError
+from backpack_feed.wire.account_answers import RestFill, RestPosition
 from backpack_feed.wire.account_messages import AssetCapital
 from backpack_feed.wire.clock_drift import ClockDrift, measured_drift
 from backpack_feed.wire.decode import (
     decode_capital,
     decode_depth_snapshot,
+    decode_fills,
+    decode_klines,
     decode_markets,
+    decode_positions,
     decode_rest_trades,
 )
-from backpack_feed.wire.messages import DepthSnapshot, MarketRow, TradeMessage
+from backpack_feed.wire.messages import DepthSnapshot, MarketRow, RestKline, TradeMessage
 from backpack_feed.wire.rest_cache import age_seconds, is_stale
 from backpack_feed.wire.rest_errors import json_object
 from backpack_feed.wire.rest_requests import RestRequests
@@ -25,6 +29,7 @@ __all__ = ["BALANCE_QUERY", "CAPITAL_PATH", "BackpackRest", "MarketsAnswer", "tl
 
 CAPITAL_PATH: Final = "/api/v1/capital"
 BALANCE_QUERY: Final = "balanceQuery"
+FILLS_LIMIT: Final = 1000
 DRIFT_SAMPLES: Final = 3
 
 _UNIX_MS = re.compile(rb"\s*[0-9]{1,16}\s*")
@@ -110,16 +115,59 @@ class BackpackRest(RestRequests):
         """Return `Ok` or `Maintenance`."""
         return str(json_object(await self.get("/api/v1/status")).get("status", ""))
 
+    async def klines(
+        self, symbol: str, interval: str, from_seconds: int, to_seconds: int
+    ) -> list[RestKline]:
+        """Return the candles of the venue symbol that start in the time, oldest first.
+
+        `interval` is the venue's name. They come past the cache, which may be minutes behind, and
+        the running one may be among them. Times are unix seconds; the venue admits 30 of these
+        requests a minute.
+        """
+        times = {"startTime": str(from_seconds), "endTime": str(to_seconds)}
+        params = {"symbol": symbol, "interval": interval, **times}
+        return decode_klines(await self.get("/api/v1/klines", params, fresh=True))
+
     async def capital(self) -> dict[str, AssetCapital]:
-        """Return the balances per asset; signed.
+        """Return the balances per asset; signed."""
+        return decode_capital(await self._signed(CAPITAL_PATH, BALANCE_QUERY))
+
+    async def positions(self) -> list[RestPosition]:
+        """Return the open positions; signed.
+
+        Raises `NotFoundError` only for an unknown path: the venue's own 404 means that there are
+        none.
+        """
+        try:
+            body = await self._signed("/api/v1/position", "positionQuery")
+        except NotFoundError as error:
+            if error.code:
+                return []
+            raise
+        return decode_positions(body)
+
+    async def fills(
+        self, from_ms: int, offset: int = 0, limit: int = FILLS_LIMIT
+    ) -> list[RestFill]:
+        """Return fills of the account since `from_ms` (unix milliseconds), a page of them; signed.
+
+        The venue gives the newest first, as far as is known.
+        """
+        params = {"from": str(from_ms), "limit": str(limit), "offset": str(offset)}
+        body = await self._signed("/wapi/v1/history/fills", "fillHistoryQueryAll", params)
+        return decode_fills(body)
+
+    async def _signed(
+        self, path: str, instruction: str, params: Mapping[str, str] | None = None
+    ) -> bytes:
+        """Return the body of a signed GET.
 
         If the venue refuses our time, the signer follows the venue's clock and signs once more.
         """
         try:
-            body = await self.get(CAPITAL_PATH, instruction=BALANCE_QUERY)
+            return await self.get(path, params, instruction=instruction)
         except AuthenticationError as error:
             if self.signer is None or not error.blames_clock:
                 raise
             self.signer.follow(await self.clock_drift(self.signer.clock))
-            body = await self.get(CAPITAL_PATH, instruction=BALANCE_QUERY)
-        return decode_capital(body)
+            return await self.get(path, params, instruction=instruction)

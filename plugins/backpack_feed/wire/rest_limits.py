@@ -6,12 +6,12 @@ from typing import Final
 REQUESTS_PER_MINUTE: Final = 1_800
 """The venue admits 2000 a minute per account; what it grants anonymous callers is not known."""
 HISTORICAL_REQUESTS_PER_MINUTE: Final = 28
-"""The venue admits 30 a minute to candles and to trades of the past."""
+"""The venue admits 30 a minute to candles and to trades and fills of the past."""
 RETRIES_PER_MINUTE: Final = 60
 """Of the whole client: in an outage that is all the load that it adds."""
 MINUTE_SECONDS: Final = 60.0
 
-_HISTORICAL = frozenset({"/api/v1/klines", "/api/v1/trades/history"})
+_HISTORICAL = frozenset({"/api/v1/klines", "/api/v1/trades/history", "/wapi/v1/history/fills"})
 
 
 class SlidingWindow:
