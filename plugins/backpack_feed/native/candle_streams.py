@@ -206,7 +206,11 @@ class CandleStreams:
 
     async def _fill(self, market: CandleMarket, hole: _Hole) -> None:
         await asyncio.sleep(SETTLE_SECONDS)
-        whole = await self._fetch_rows(market, hole)
+        try:
+            whole = await self._fetch_rows(market, hole)
+        except Exception:  # whatever it was, the candles that wait must go on
+            LOG.exception("%s: candles cannot be fetched", market.symbol)
+            whole = False
         if not whole:
             self._counters.dropped_messages += 1
             LOG.error("%s: candles were missed and REST does not tell them", market.symbol)

@@ -13,7 +13,6 @@ from picows import (
     WSFrame,
     WSListener,
     WSMsgType,
-    WSProtocolError,
     WSTransport,
     ws_connect,
 )
@@ -77,10 +76,10 @@ class VenueSocket(WSListener):
         if kind is CLOSE:
             transport.send_close(frame.get_close_code())
             transport.disconnect(graceful=False)
-        elif kind in (TEXT, BINARY, CONTINUATION):
-            self._piece(frame)
+        elif kind in (TEXT, BINARY, CONTINUATION) and not self._unwanted:
+            self._piece(transport, frame)
 
-    def _piece(self, frame: WSFrame) -> None:
+    def _piece(self, transport: WSTransport, frame: WSFrame) -> None:
         piece = frame.get_payload_as_bytes()
         if frame.msg_type is not CONTINUATION:
             self._parts, self._parts_bytes = [], 0
@@ -88,8 +87,11 @@ class VenueSocket(WSListener):
             self._parts.append(piece)
         self._parts_bytes += len(piece) + PIECE_BYTES
         if self._parts_bytes > FRAME_LIMIT_BYTES:
-            raise WSProtocolError(WSCloseCode.MESSAGE_TOO_BIG, "a message in pieces is too big")
-        if frame.fin:
+            # at once: picows would go on with every further piece that was read already
+            self._parts, self._unwanted = [], True
+            transport.send_close(WSCloseCode.MESSAGE_TOO_BIG)
+            transport.disconnect(graceful=False)
+        elif frame.fin:
             self._put((b"".join(self._parts), self._clock()))
             self._inbox.weigh(self._parts_bytes)
             self._parts, self._parts_bytes = [], 0
