@@ -11,6 +11,9 @@ from backpack_sandbox.signing import Refusal
 PUBLIC_CACHE: Final = "public, s-maxage={}, stale-while-revalidate={}, stale-if-error=3600"
 MARKETS_CACHE: Final = PUBLIC_CACHE.format(300, 600)
 TRADES_CACHE: Final = PUBLIC_CACHE.format(5, 5)
+TICKERS_CACHE: Final = PUBLIC_CACHE.format(20, 10)
+KLINES_CACHE: Final = PUBLIC_CACHE.format(60, 120)
+MARK_PRICES_CACHE: Final = PUBLIC_CACHE.format(1, 3)
 NO_CACHE: Final = 'no-cache="Set-Cookie"'
 
 
@@ -19,6 +22,7 @@ class ErrorCode(StrEnum):
 
     INVALID_CLIENT_REQUEST = "INVALID_CLIENT_REQUEST"
     RESOURCE_NOT_FOUND = "RESOURCE_NOT_FOUND"
+    TOO_MANY_REQUESTS = "TOO_MANY_REQUESTS"
 
 
 def json_answer(body: Any, *, status: int = 200, cache: str = NO_CACHE) -> web.Response:
@@ -55,6 +59,24 @@ def closed_market() -> web.Response:
 def refused(refusal: Refusal) -> web.Response:
     """A signed request that does not hold."""
     return json_error(400, ErrorCode.INVALID_CLIENT_REQUEST, refusal.value)
+
+
+def unavailable() -> web.Response:
+    """Overload or maintenance: 503 from the edge, in HTML."""
+    page = "<html><head><title>503 Service Temporarily Unavailable</title></head></html>"
+    return web.Response(
+        text=page,
+        status=503,
+        content_type="text/html",
+        headers={"X-Cache": "Error from cloudfront"},
+    )
+
+
+def too_many_requests(retry_after_seconds: int) -> web.Response:
+    """The rate limit; its body was never recorded, nor was a Retry-After."""
+    refusal = json_error(429, ErrorCode.TOO_MANY_REQUESTS, "Too many requests")
+    refusal.headers["Retry-After"] = str(retry_after_seconds)
+    return refusal
 
 
 def unparsable(parameter: str, reason: str) -> web.Response:

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from backpack_sandbox.config import SandboxConfig
 from backpack_sandbox.errors import SandboxError
-from backpack_sandbox.faults import FaultName
+from backpack_sandbox.faults import SYMBOL_FAULTS, FaultName
 from backpack_sandbox.server import Sandbox
 
 REQUEST_TIMEOUT_SECONDS = 10
@@ -83,23 +83,27 @@ def _add_fault(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--symbol",
         action="append",
-        help="venue symbol, for gap, stale and schema_drift; may repeat",
+        help=f"venue symbol, for {', '.join(sorted(SYMBOL_FAULTS))}; may repeat",
     )
     parser.add_argument("--duration", type=_positive, help="seconds; default until cleared")
     parser.add_argument(
         "--share",
         type=_positive,
-        help="0 to 1: share of the frames hit (gap, schema_drift) or of the sockets (the others)",
+        help="0 to 1: share of the frames, requests or sockets that are hit",
+    )
+    parser.add_argument(
+        "--after", type=_positive, help="age in seconds at which disconnect, close and cut strike"
     )
     parser.add_argument("--clear", action="store_true", help="end every fault first")
     parser.set_defaults(command=_fault)
 
 
 def _add_truth(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=["trades", "last_ids"])
+    parser.add_argument("what", choices=["trades", "last_ids", "book"])
     _add_address(parser)
     parser.add_argument("--symbol", action="append", help="venue symbol; default every market")
-    parser.add_argument("--from-id", type=int, default=0)
+    parser.add_argument("--from-id", type=int, default=0, help="of trades")
+    parser.add_argument("--id", type=int, help="update id of the book; default the newest")
     parser.set_defaults(command=_truth)
 
 
@@ -162,6 +166,7 @@ def _fault(options: argparse.Namespace) -> int:
             "symbols": options.symbol,
             "duration_seconds": options.duration,
             "share": options.share,
+            "after_seconds": options.after,
         }
         print(json.dumps(_request(options, "POST", "/sandbox/faults", order)))
     return 0
@@ -170,6 +175,13 @@ def _fault(options: argparse.Namespace) -> int:
 def _truth(options: argparse.Namespace) -> int:
     if options.what == "last_ids":
         print(json.dumps(_request(options, "GET", "/sandbox/truth/last_ids")))
+        return 0
+    if options.what == "book":
+        if len(options.symbol or ()) != 1:
+            raise SandboxError("truth book is of one market: give one --symbol")
+        wanted = {"symbol": options.symbol[0]} | ({"id": options.id} if options.id else {})
+        query = urllib.parse.urlencode(wanted)
+        print(json.dumps(_request(options, "GET", f"/sandbox/truth/book?{query}")))
         return 0
     query = urllib.parse.urlencode(
         {"symbol": options.symbol or [], "from_id": options.from_id}, doseq=True

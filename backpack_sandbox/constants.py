@@ -18,6 +18,9 @@ DEPTH_WINDOWS_MS: Final = {"200ms": 200, "600ms": 600, "1000ms": 1000}
 LOOKS_LIKE_A_WINDOW: Final = re.compile(r"\d+ms\Z")
 
 ORDER_UPDATE: Final = "account.orderUpdate"
+POSITION_UPDATE: Final = "account.positionUpdate"
+BALANCE_UPDATE: Final = "account.balanceUpdate"
+LIQUIDATION: Final = "liquidation"
 PRIVATE_PREFIX: Final = "account."
 PUBLIC_STREAM_TYPES: Final = frozenset(
     {
@@ -29,13 +32,13 @@ PUBLIC_STREAM_TYPES: Final = frozenset(
         "kline",
         "markPrice",
         "openInterest",
-        "liquidation",
+        LIQUIDATION,
         "stockPrice",
         "stockIndicativeQuote",
     }
 )
 PRIVATE_STREAM_TYPES: Final = frozenset(
-    {ORDER_UPDATE, "account.positionUpdate", "account.balanceUpdate", "account.rfqUpdate"}
+    {ORDER_UPDATE, POSITION_UPDATE, BALANCE_UPDATE, "account.rfqUpdate"}
 )
 
 # Error frames name no stream and never echo an id: this is the venue's whole vocabulary.

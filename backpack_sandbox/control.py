@@ -7,6 +7,8 @@ import msgspec
 from aiohttp import web
 
 from backpack_sandbox import answers
+from backpack_sandbox.book import Level
+from backpack_sandbox.book_journal import BookJournal
 from backpack_sandbox.catalog import Market
 from backpack_sandbox.constants import CONTROL_PREFIX
 from backpack_sandbox.driver import MarketDriver
@@ -24,6 +26,7 @@ class FaultOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     symbols: list[str] | None = None
     duration_seconds: float | None = None
     share: float | None = None
+    after_seconds: float | None = None
 
 
 class ControlRest:
@@ -34,12 +37,15 @@ class ControlRest:
         catalog: Mapping[str, Market],
         engines: Mapping[str, MatchingEngine],
         ledger: Ledger,
+        *,
+        books: BookJournal,
         faults: FaultRegistry,
         driver: MarketDriver,
     ) -> None:
         self._catalog = catalog
         self._engines = engines
         self._ledger = ledger
+        self._books = books
         self._faults = faults
         self._driver = driver
 
@@ -52,6 +58,7 @@ class ControlRest:
             web.delete(CONTROL_PREFIX + r"/faults/{fault_id:\d+}", self.remove_fault),
             web.get(f"{CONTROL_PREFIX}/truth/trades", self.truth_trades),
             web.get(f"{CONTROL_PREFIX}/truth/last_ids", self.truth_last_ids),
+            web.get(f"{CONTROL_PREFIX}/truth/book", self.truth_book),
             web.post(CONTROL_PREFIX + "/market/{order:pause|resume}", self.switch_market),
         ]
 
@@ -66,6 +73,7 @@ class ControlRest:
                 symbols=order.symbols,
                 duration_seconds=order.duration_seconds,
                 share=order.share,
+                after_seconds=order.after_seconds,
             )
         except (msgspec.DecodeError, SandboxError) as error:
             return answers.json_answer({"error": str(error)}, status=400)
@@ -114,6 +122,24 @@ class ControlRest:
             }
         )
 
+    async def truth_book(self, request: web.Request) -> web.Response:
+        """The whole book of `symbol` right after update `id` (default: now); 404 when too old."""
+        symbol, update_id = request.query.get("symbol", ""), request.query.get("id")
+        if symbol not in self._engines:
+            return answers.json_answer({"error": f"symbol was {symbol!r}: no book"}, status=400)
+        oldest, newest = self._books.span(symbol)
+        if update_id is None:
+            update_id = str(newest)
+        if not (update_id.isascii() and update_id.isdigit()):
+            return answers.json_answer({"error": f"id was {update_id!r}"}, status=400)
+        book = self._books.book(symbol, int(update_id))
+        if book is None:
+            reason = f"id was {update_id}: books are known from {oldest} to {newest}"
+            return answers.json_answer({"error": reason}, status=404)
+        bids, asks = (_text_levels(self._catalog[symbol], levels) for levels in book)
+        body = {"symbol": symbol, "id": int(update_id), "bids": bids, "asks": asks}
+        return answers.json_answer(body)
+
     async def switch_market(self, request: web.Request) -> web.Response:
         """Pause or resume every market; sockets stay open."""
         self._driver.paused = request.match_info["order"] == "pause"
@@ -131,7 +157,13 @@ def _fault_body(fault: Fault) -> dict[str, Any]:
         "user_agent": fault.user_agent,
         "symbols": None if fault.symbols is None else sorted(fault.symbols),
         "share": fault.share,
+        "after_seconds": fault.after_seconds,
     }
+
+
+def _text_levels(market: Market, levels: Iterable[Level]) -> list[tuple[str, str]]:
+    price, quantity = market.price_grid.padded, market.quantity_grid.padded
+    return [(price(p), quantity(q)) for p, q in levels]
 
 
 def _truth_body(market: Market, trade: PublishedTrade) -> dict[str, Any]:

@@ -57,3 +57,8 @@ def strip_zeros(text: str) -> str:
 def notional_scaled(price: Grid, price_count: int, quantity: Grid, quantity_count: int) -> int:
     """Price times quantity as an integer with both grids' decimals."""
     return price.scaled(price_count) * quantity.scaled(quantity_count)
+
+
+def plain(value: Decimal) -> str:
+    """Exact text without an exponent and without trailing zeros."""
+    return strip_zeros(f"{value:f}") if value else "0"

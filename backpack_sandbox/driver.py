@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from backpack_sandbox.book_journal import BookJournal
 from backpack_sandbox.exchange import Exchange
 from backpack_sandbox.publisher import Publisher
 
@@ -21,6 +22,7 @@ class MarketDriver:
         self,
         exchange: Exchange,
         publisher: Publisher,
+        journal: BookJournal,
         clock: Callable[[], float],
         *,
         tick_seconds: float,
@@ -28,6 +30,7 @@ class MarketDriver:
     ) -> None:
         self._exchange = exchange
         self._publisher = publisher
+        self._journal = journal
         self._clock = clock
         self._tick_seconds = tick_seconds
         self.paused = paused
@@ -46,5 +49,6 @@ class MarketDriver:
         """Publish the next `seconds` of model time at once."""
         until = self._exchange.model_seconds + seconds
         for due, events in self._exchange.advance(until):
+            self._journal.note(events)
             self._publisher.publish(events, min(until - due, CATCH_UP_MAX_SECONDS))
         self._publisher.commit()

@@ -67,4 +67,17 @@ class OrderEvent:
     fill: Fill | None
 
 
-type MarketEvent = BookEvent | TopEvent | TradeEvent | OrderEvent
+@dataclass(frozen=True, slots=True)
+class LiquidationEvent:
+    """A position was closed by force: `side` is the side of the order that did it.
+
+    Its trades are ordinary ones; `price` is that of the last.
+    """
+
+    symbol: str
+    side: Side
+    price: int
+    quantity: int
+
+
+type MarketEvent = BookEvent | TopEvent | TradeEvent | OrderEvent | LiquidationEvent

@@ -37,8 +37,9 @@ class Fanout:
             listeners = self._listeners.setdefault(stream, {})
             if not listeners:
                 self.on_streams_changed(stream, True)
-            listeners[session] = None
-            session.streams.add(stream)
+            if session not in listeners:
+                listeners[session] = None
+                session.subscribed(stream)
 
     def unsubscribe(self, session: Session, streams: Iterable[str]) -> None:
         """Stop delivery; a stream that is not on is no error."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import msgspec
 
@@ -20,6 +20,14 @@ class PublishedTrade:
 
     event: TradeEvent
     engine_us: int
+
+
+class TradeHistory(Protocol):
+    """Where `/trades` gets its answers from."""
+
+    def newest_trades(self, symbol: str, limit: int, offset: int = 0) -> Iterable[PublishedTrade]:
+        """The last trades of one market, newest first."""
+        ...
 
 
 class Ledger:

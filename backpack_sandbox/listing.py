@@ -1,11 +1,25 @@
 """The static REST bodies: markets and assets."""
 
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from backpack_sandbox.catalog import Market
 
 CREATED_AT: Final = "2025-01-21T06:34:54.691858"
 FUNDING_INTERVAL_MS: Final = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class MarginFunction:
+    """The venue's `sqrt` function of a position's notional."""
+
+    base: Decimal
+    factor: Decimal
+
+
+INITIAL_MARGIN: Final = MarginFunction(Decimal("0.01333333"), Decimal("0.00002494"))
+MAINTENANCE_MARGIN: Final = MarginFunction(Decimal("0.008"), Decimal("0.00001496"))
 
 
 def market_body(market: Market) -> dict[str, Any]:
@@ -18,9 +32,9 @@ def market_body(market: Market) -> dict[str, Any]:
         "fundingInterval": FUNDING_INTERVAL_MS if perp else None,
         "fundingRateLowerBound": "-100" if perp else None,
         "fundingRateUpperBound": "100" if perp else None,
-        "imfFunction": _margin("0.01333333", "0.00002494") if perp else None,
+        "imfFunction": margin_body(INITIAL_MARGIN) if perp else None,
         "marketType": market.market_type,
-        "mmfFunction": _margin("0.008", "0.00001496") if perp else None,
+        "mmfFunction": margin_body(MAINTENANCE_MARGIN) if perp else None,
         "openInterestLimit": "4000" if perp else "0",
         "orderBookState": market.state,
         "positionLimitWeight": "1" if perp else None,
@@ -53,6 +67,11 @@ def asset_body(symbol: str) -> dict[str, Any]:
     }
 
 
+def margin_body(function: MarginFunction) -> dict[str, str]:
+    """A margin function as markets and positions carry it."""
+    return {"base": str(function.base), "factor": str(function.factor), "type": "sqrt"}
+
+
 def _price_filters(market: Market) -> dict[str, Any]:
     perp = market.market_type == "PERP"
     trading_stock = market.rwa is not None and market.state == "Open"
@@ -79,7 +98,3 @@ def _price_filters(market: Market) -> dict[str, Any]:
 def _quantity_filters(market: Market) -> dict[str, Any]:
     step = market.quantity_grid.text
     return {"maxQuantity": None, "minQuantity": step, "stepSize": step}
-
-
-def _margin(base: str, factor: str) -> dict[str, str]:
-    return {"base": base, "factor": factor, "type": "sqrt"}

@@ -5,7 +5,7 @@ from typing import Final
 
 from backpack_sandbox.book import Level, Side
 from backpack_sandbox.catalog import Market
-from backpack_sandbox.events import MarketEvent
+from backpack_sandbox.events import LiquidationEvent, MarketEvent, TradeEvent
 from backpack_sandbox.matching import Change, MarketState, MatchingEngine
 
 FIRST_LEVELS: Final = 30
@@ -20,6 +20,7 @@ HOUSE_TAKER_SHARE: Final = 0.1
 HOUSE_CANCEL_SHARE: Final = 0.4
 NEW_LEVEL_SHARE: Final = 0.52
 TRADE_SHARE_MAX: Final = 0.6
+LIQUIDATION_EVERY_ORDERS: Final = 150
 
 
 class MarketModel:
@@ -87,7 +88,17 @@ class MarketModel:
             within = min(wanted, book.quantity(makers, top_price))
             return self.engine.take(side, within, by_house=True)
         reach = [book.ranked(makers, rank) for rank in range(SWEEP_LEVELS_MAX)]
-        return self.engine.take(side, min(wanted, sum(book.quantity(makers, p) for p in reach)))
+        events = self.engine.take(side, min(wanted, sum(book.quantity(makers, p) for p in reach)))
+        return events + self._liquidation(side, events)
+
+    def _liquidation(self, side: Side, events: list[MarketEvent]) -> list[MarketEvent]:
+        """Now and then the taker of a perpetual was forced; decided by its id, not by a roll."""
+        forced = self.engine.last_order_id % LIQUIDATION_EVERY_ORDERS == 0
+        trades = [event for event in events if isinstance(event, TradeEvent)]
+        if not (forced and trades and self.market.market_type == "PERP"):
+            return []
+        quantity = sum(trade.quantity for trade in trades)
+        return [LiquidationEvent(self.market.symbol, side, trades[-1].price, quantity)]
 
     def _house(self) -> list[MarketEvent]:
         engine = self.engine

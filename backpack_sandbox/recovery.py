@@ -12,16 +12,18 @@ from backpack_sandbox.catalog import Market
 from backpack_sandbox.constants import ORDER_UPDATE
 from backpack_sandbox.decimals import Grid
 from backpack_sandbox.errors import SandboxError
-from backpack_sandbox.events import TradeEvent
+from backpack_sandbox.events import Fill, OrderEvent, TradeEvent
 from backpack_sandbox.house import HouseOrder
 from backpack_sandbox.ledger import PublishedTrade
 from backpack_sandbox.matching import MarketState, MatchingEngine
+from backpack_sandbox.portfolio import Portfolio
 
 
 @dataclass(slots=True)
 class Recovered:
-    """What a ledger says: where each market stands, and all its trades."""
+    """What a ledger says: where each market and the house account stand, and all trades."""
 
+    portfolio: Portfolio
     states: dict[str, MarketState] = field(default_factory=dict)
     trades: dict[str, list[PublishedTrade]] = field(default_factory=dict)
 
@@ -68,22 +70,22 @@ class _MarketFold:
             data["T"],
         )
 
-    def order(self, data: Mapping[str, Any]) -> None:
-        order_id = int(data["i"])
-        self.order_id = max(self.order_id, order_id)
-        if data["X"] in {"Cancelled", "Filled"} or "p" not in data:
-            self.orders.pop(order_id, None)
-            return
-        price, quantity = self.market.price_grid, self.market.quantity_grid
-        self.orders[order_id] = HouseOrder(
+    def order(self, data: Mapping[str, Any]) -> OrderEvent:
+        event = _order_event(self.market, data)
+        self.order_id = max(self.order_id, event.order_id)
+        if event.state in {"Cancelled", "Filled"} or event.price is None:
+            self.orders.pop(event.order_id, None)
+            return event
+        self.orders[event.order_id] = HouseOrder(
             symbol=self.market.symbol,
-            order_id=order_id,
-            side=Side(data["S"]),
-            price=price.count(data["p"]),
-            quantity=quantity.count(data["q"]),
-            executed=quantity.count(data["z"]),
-            executed_notional=_notional_counts(data["Z"], price, quantity),
+            order_id=event.order_id,
+            side=event.side,
+            price=event.price,
+            quantity=event.quantity,
+            executed=event.executed,
+            executed_notional=event.executed_notional,
         )
+        return event
 
     def state(self) -> MarketState:
         return MarketState(
@@ -101,7 +103,7 @@ def recover(path: Path, catalog: Mapping[str, Market]) -> Recovered:
 
     Raises SandboxError with the line that is no ledger's.
     """
-    recovered = Recovered()
+    recovered = Recovered(Portfolio(catalog))
     if not path.exists():
         return recovered
     cut_torn_line(path)
@@ -165,7 +167,28 @@ def _fold_line(
     elif stream.startswith("trade."):
         recovered.trades.setdefault(data["s"], []).append(fold.trade(data))
     elif stream == ORDER_UPDATE:
-        fold.order(data)
+        recovered.portfolio.apply(fold.order(data))
+
+
+def _order_event(market: Market, data: Mapping[str, Any]) -> OrderEvent:
+    """The event that gave the frame; a frame without a price is a market order's."""
+    price, quantity = market.price_grid, market.quantity_grid
+    fill = None
+    if data["t"] is not None:
+        size = quantity.count(data["l"])
+        fill = Fill(data["t"], price.count(data["L"]), size, is_maker=data["m"])
+    return OrderEvent(
+        symbol=market.symbol,
+        kind=data["e"],
+        state=data["X"],
+        order_id=int(data["i"]),
+        side=Side(data["S"]),
+        price=price.count(data["p"]) if "p" in data else None,
+        quantity=quantity.count(data["q"]),
+        executed=quantity.count(data["z"]),
+        executed_notional=_notional_counts(data["Z"], price, quantity),
+        fill=fill,
+    )
 
 
 def _levels(market: Market, levels: Any) -> list[Level]:

@@ -17,7 +17,7 @@ from backpack_sandbox.constants import (
     TRADES_LIMIT_MAX,
 )
 from backpack_sandbox.decimals import notional_scaled, pad, strip_zeros
-from backpack_sandbox.ledger import Ledger, PublishedTrade
+from backpack_sandbox.ledger import PublishedTrade, TradeHistory
 from backpack_sandbox.listing import asset_body, market_body
 from backpack_sandbox.matching import MatchingEngine
 
@@ -32,7 +32,7 @@ class PublicRest:
         self,
         catalog: Mapping[str, Market],
         engines: Mapping[str, MatchingEngine],
-        ledger: Ledger,
+        ledger: TradeHistory,
         engine_us: Mapping[str, int],
         clock: Callable[[], float],
     ) -> None:

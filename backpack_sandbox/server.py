@@ -5,6 +5,7 @@ import errno
 import os
 import ssl
 import time
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -14,24 +15,33 @@ from aiohttp import web
 
 from backpack_sandbox import answers
 from backpack_sandbox.account import AccountRest
+from backpack_sandbox.account_streams import AccountStreams
+from backpack_sandbox.book_journal import BookJournal
 from backpack_sandbox.catalog import build_catalog
 from backpack_sandbox.config import SandboxConfig
 from backpack_sandbox.constants import API_PREFIX, CONTROL_PREFIX, MICROSECONDS
 from backpack_sandbox.control import ControlRest
 from backpack_sandbox.credentials import ApiKey, server_context
-from backpack_sandbox.driver import MarketDriver
+from backpack_sandbox.driver import CATCH_UP_MAX_SECONDS, MarketDriver
 from backpack_sandbox.enforcement import Enforcer
 from backpack_sandbox.errors import SandboxError
 from backpack_sandbox.exchange import Exchange
 from backpack_sandbox.fanout import Fanout
 from backpack_sandbox.faults import FaultRegistry
+from backpack_sandbox.klines import KlineStreams
 from backpack_sandbox.ledger import Ledger
-from backpack_sandbox.publisher import Publisher
+from backpack_sandbox.market_frames import MarketFrames
+from backpack_sandbox.market_rest import MarketDataRest
+from backpack_sandbox.periodic import PeriodicStreams
+from backpack_sandbox.perpetuals import Perpetuals
+from backpack_sandbox.publisher import DerivedStreams, Publisher
 from backpack_sandbox.recovery import Recovered, recover, session_books
 from backpack_sandbox.rest import PublicRest
+from backpack_sandbox.rest_faults import RestFaults
 from backpack_sandbox.signing import SignatureVerifier
 from backpack_sandbox.sockets import SocketEndpoint
 from backpack_sandbox.state_lock import lock_state_dir
+from backpack_sandbox.windows import DepthWindows
 from backpack_sandbox.wire import WireEncoder
 
 SHUTDOWN_SECONDS = 2.0
@@ -41,7 +51,8 @@ class Sandbox:
     """A running venue: `async with Sandbox(SandboxConfig(state_dir=…)) as venue`.
 
     Inside the block `rest_url`, `ws_url`, `ca_file` and `api_key_file` tell clients where to go,
-    and `catalog`, `exchange`, `ledger`, `faults` and `driver` are the venue's own view.
+    and `catalog`, `exchange`, `ledger`, `books`, `account`, `perpetuals`, `faults` and `driver` are
+    the venue's own view.
     Entering raises SandboxError when the port is in use or the state directory is unusable.
     """
 
@@ -134,19 +145,47 @@ class Sandbox:
             resume=recovered.states,
         )
         encoders = {symbol: WireEncoder(market) for symbol, market in self.catalog.items()}
+        self._derived = self._derive_streams(encoders, recovered)
+        self.account = self._derived.account
         self.publisher = Publisher(
-            encoders, self.ledger, self.fanout, config.clock, trades_first=config.trades_first
+            encoders,
+            self.ledger,
+            self.fanout,
+            self._derived,
+            config.clock,
+            trades_first=config.trades_first,
         )
+        self.exchange.on_second = lambda second, lag_seconds: self.publisher.tick(
+            second, min(lag_seconds, CATCH_UP_MAX_SECONDS)
+        )
+        self.books = BookJournal(self.exchange.engines)
         self.driver = MarketDriver(
             self.exchange,
             self.publisher,
+            self.books,
             time.monotonic,
             tick_seconds=config.tick_seconds,
             paused=config.paused,
         )
-        self._enforcer = Enforcer(self.fanout, self.faults, time.monotonic)
+        self._enforcer = Enforcer(self.fanout, self.faults, time.monotonic, seed=config.seed)
         for name in config.faults:
             self.faults.add(name)
+
+    def _derive_streams(
+        self, encoders: Mapping[str, WireEncoder], recovered: Recovered
+    ) -> DerivedStreams:
+        engines, emit = self.exchange.engines, self.fanout.publish
+        frames = {symbol: MarketFrames(engine.market) for symbol, engine in engines.items()}
+        self.perpetuals = Perpetuals(engines, self.config.seed)
+        periodic = PeriodicStreams(frames, self.perpetuals, emit)
+        for trades in recovered.trades.values():
+            periodic.trades(trades)
+        return DerivedStreams(
+            windows=DepthWindows(encoders),
+            klines=KlineStreams(frames, self.ledger, emit),
+            periodic=periodic,
+            account=AccountStreams(recovered.portfolio, engines, emit, self.config.clock),
+        )
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         runner = web.AppRunner(
@@ -180,7 +219,23 @@ class Sandbox:
         verifier = SignatureVerifier([self._key.api_key], clock)
         engines = self.exchange.engines
         public = PublicRest(self.catalog, engines, self.ledger, self.publisher.engine_us, clock)
-        control = ControlRest(self.catalog, engines, self.ledger, self.faults, self.driver)
+        control = ControlRest(
+            self.catalog,
+            engines,
+            self.ledger,
+            books=self.books,
+            faults=self.faults,
+            driver=self.driver,
+        )
+        rest_faults = RestFaults(
+            self.faults,
+            self.catalog,
+            engines,
+            self.ledger,
+            self.publisher.engine_us,
+            clock=clock,
+            monotonic=time.monotonic,
+        )
         self._sockets = SocketEndpoint(
             self.fanout,
             verifier,
@@ -189,10 +244,20 @@ class Sandbox:
             ping_interval_seconds=self.config.ping_interval_seconds,
             first_ping_seconds=self.config.first_ping_seconds,
             joined=self._enforcer.join,
+            greet=self.account.greet,
         )
-        application = web.Application()
+        application = web.Application(middlewares=[rest_faults.middleware])
         application.add_routes(public.routes())
-        application.add_routes(AccountRest(verifier, self.faults).routes())
+        derived = MarketDataRest(
+            self.catalog,
+            self.ledger,
+            self._derived.periodic.days,
+            self.perpetuals,
+            clock=clock,
+            second=lambda: int(self.exchange.model_seconds),
+        )
+        application.add_routes(derived.routes())
+        application.add_routes(AccountRest(verifier, self.faults, self.account).routes())
         application.add_routes(control.routes())
         application.router.add_route("*", "/{path:.*}", self._other_paths)
         application.on_shutdown.append(self._say_goodbye)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
@@ -21,7 +21,8 @@ CLOSE_TIMEOUT_SECONDS = 2.0
 class SocketEndpoint:
     """Serves every websocket of the venue.
 
-    `clock` is monotonic seconds. `joined` runs for each new session, before its first frame.
+    `clock` is monotonic seconds. `joined` runs for each new session, before its first frame;
+    `greet` for the streams that it joins, before their first frame.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class SocketEndpoint:
         ping_interval_seconds: float,
         first_ping_seconds: tuple[float, float],
         joined: Callable[[Session], None],
+        greet: Callable[[Session, Sequence[str]], None],
     ) -> None:
         self._fanout = fanout
         self._verifier = verifier
@@ -42,6 +44,7 @@ class SocketEndpoint:
         self._ping_interval_seconds = ping_interval_seconds
         self._first_ping_seconds = first_ping_seconds
         self._joined = joined
+        self._greet = greet
         self._rng = Random()  # noqa: S311 - spreads pings
         self._last_number = 0
 
@@ -83,8 +86,7 @@ class SocketEndpoint:
             case WSMsgType.TEXT | WSMsgType.BINARY:
                 self._obey(session, read_request(message.data))
             case WSMsgType.PING:
-                with contextlib.suppress(ConnectionError):
-                    await session.socket.pong(message.data)
+                await session.pong(message.data)
             case WSMsgType.PONG:
                 session.last_pong_at = self._clock()
             case _:
@@ -97,7 +99,9 @@ class SocketEndpoint:
         for error in request.errors:
             session.send(error)
         if request.subscribe:
+            new = [stream for stream in request.streams if stream not in session.streams]
             self._fanout.subscribe(session, request.streams)
+            self._greet(session, new)
         else:
             self._fanout.unsubscribe(session, request.streams)
 
@@ -120,8 +124,9 @@ class SocketEndpoint:
         while True:
             await asyncio.sleep(delay)
             sent_at = self._clock()
-            with contextlib.suppress(ConnectionError):
-                await session.socket.ping()
+            if not session.stalled:
+                with contextlib.suppress(ConnectionError):
+                    await session.socket.ping()
             delay = self._ping_interval_seconds
             await asyncio.sleep(delay)
             if session.last_pong_at >= sent_at:

@@ -10,13 +10,16 @@ import msgspec
 
 from backpack_sandbox.book import Level
 from backpack_sandbox.catalog import Market
-from backpack_sandbox.constants import ORDER_UPDATE
-from backpack_sandbox.decimals import notional_scaled, pad, strip_zeros
-from backpack_sandbox.events import BookEvent, OrderEvent, TopEvent, TradeEvent
-
-MAKER_FEE_PER_MILLION = 100
-TAKER_FEE_PER_MILLION = 400
-FEE_DECIMALS = 6
+from backpack_sandbox.constants import LIQUIDATION, ORDER_UPDATE
+from backpack_sandbox.decimals import pad, plain
+from backpack_sandbox.events import (
+    BookEvent,
+    LiquidationEvent,
+    OrderEvent,
+    TopEvent,
+    TradeEvent,
+)
+from backpack_sandbox.fees import fee
 
 
 class WireEncoder:
@@ -80,6 +83,19 @@ class WireEncoder:
             f'"u":{event.update_id}}},"stream":"bookTicker.{self._symbol}"}}'
         ).encode()
 
+    def liquidation(
+        self, event: LiquidationEvent, event_us: int, engine_us: int
+    ) -> tuple[bytes, bytes]:
+        """The frame for `liquidation`, of all markets, and the one for `liquidation.<symbol>`."""
+        data = (
+            f'{{"E":{event_us},"S":"{event.side.value}","T":{engine_us},"e":"liquidation",'
+            f'"p":"{self._price(event.price)}","q":"{self._quantity(event.quantity)}",'
+            f'"s":"{self._symbol}"}}'
+        )
+        streams = (LIQUIDATION, f"{LIQUIDATION}.{self._symbol}")
+        whole, scoped = (f'{{"data":{data},"stream":"{name}"}}'.encode() for name in streams)
+        return whole, scoped
+
     def order_update(self, event: OrderEvent, event_us: int, engine_us: int) -> tuple[bytes, bytes]:
         """The frame for `account.orderUpdate` and the one for `account.orderUpdate.<symbol>`."""
         data = self._order_data(event) | {"E": event_us, "T": engine_us}
@@ -120,17 +136,12 @@ class WireEncoder:
         fill = event.fill
         if fill is None:
             return {}
-        grids = self.market.price_grid, self.market.quantity_grid
-        notional = notional_scaled(grids[0], fill.price, grids[1], fill.quantity)
-        per_million = MAKER_FEE_PER_MILLION if fill.is_maker else TAKER_FEE_PER_MILLION
-        # per-million times FEE_DECIMALS=6 cancel, so the fee needs only the notional's decimals
-        fee = notional * per_million // 10**self._notional_decimals
         return {
             "L": self._price(fill.price),
             "N": self.market.quote,
             "l": self._quantity(fill.quantity),
             "m": fill.is_maker,
-            "n": strip_zeros(pad(fee, FEE_DECIMALS)),
+            "n": plain(fee(self.market, fill)),
             "t": fill.trade_id,
         }
 

@@ -70,9 +70,9 @@ def test_truth_is_printed_as_json_lines(served):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["fault", "earthquake"], "choose from 'auth_failure', 'gap', 'stale'"),
+        (["fault", "earthquake"], "choose from 'auth_failure', 'gap', 'trade_gap'"),
         (["fault", "gap", "--share", "2"], "share was 2.0"),
-        (["fault", "disconnect", "--symbol", "SOL_USDC"], "only gap, stale and schema_drift"),
+        (["fault", "disconnect", "--symbol", "SOL_USDC"], "only duplicate, gap, reorder"),
         (["fault"], "name a fault"),
         (["fault", "gap", "--symbol", "NOPE"], "unknown symbol NOPE"),
         (["truth", "trades", "--symbol", "NOPE"], "unknown symbol NOPE"),
@@ -96,7 +96,7 @@ def test_a_wrong_order_is_exit_2_with_the_reason(served, arguments, says):
         ("--rate", "nan", "--rate: must be a number above 0, was 'nan'"),
         ("--host", "nosuch.invalid", "cannot listen on nosuch.invalid"),
         ("--host", "a..b", "cannot listen on a..b"),
-        ("--fault", "frob", "choose from 'auth_failure', 'gap', 'stale'"),
+        ("--fault", "frob", "choose from 'auth_failure', 'gap', 'trade_gap'"),
     ],
 )
 def test_a_venue_that_cannot_be_served_is_one_line_and_exit_2(tmp_path, option, value, says):

@@ -9,7 +9,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 from backpack_sandbox.faults import Fault, FaultName
-from backpack_sandbox.impairment import Impairment
+from backpack_sandbox.impairment import make_effect
 from tests.support.backpack_fixtures import schema_violations
 from tests.support.conditions import eventually
 from tests.support.sandbox_client import rest_client, running_venue, signed_headers, wire_client
@@ -63,11 +63,11 @@ def test_gap_comes_about_every_two_seconds_of_a_stream():
     """By default, whatever the rate of frames; a hundred seconds here."""
     now = 0.0
     fault = Fault(fault_id=1, name=FaultName.GAP)
-    impairment = Impairment([fault], lambda: now, Random(1))
+    effect = make_effect(fault, lambda: now, Random(1), {})
     lost = []
     for tick in range(1000):
         now = tick / 10
-        lost.append(impairment.apply("depth.X", "X", b"{}") is None)
+        lost.append(not effect.frame("depth.X", b"{}"))
     gaps = sum(b and not a for a, b in zip([False, *lost], lost, strict=False))
     assert 35 <= gaps <= 65
     assert sum(lost) < 200
@@ -163,6 +163,9 @@ async def test_a_fault_ends_when_its_duration_is_over(venue):
         {"fault": "disconnect", "symbols": ["SOL_USDC"]},
         {"fault": "auth_failure", "symbols": ["SOL_USDC"]},
         {"fault": "gap", "duration_seconds": -1},
+        {"fault": "gap", "after_seconds": 1},
+        {"fault": "cut", "after_seconds": -1},
+        {"fault": "rest_503", "symbols": ["SOL_USDC"]},
         {"fault": "gap", "user_agnet": "*"},
         {},
     ],

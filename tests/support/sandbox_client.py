@@ -70,10 +70,12 @@ def signing_key(venue: Sandbox) -> SigningKey:
     return SigningKey(base64.b64decode(content["private_key"]))
 
 
-def signed_headers(venue: Sandbox, instruction: str, age_ms: int = 0) -> dict[str, str]:
+def signed_headers(
+    venue: Sandbox, instruction: str, age_ms: int = 0, now: float | None = None
+) -> dict[str, str]:
     """Headers of a request without parameters; the window is left out, which means 5000."""
     key = signing_key(venue)
-    timestamp = str(int(time.time() * 1000) - age_ms)
+    timestamp = str(int((time.time() if now is None else now) * 1000) - age_ms)
     message = f"instruction={instruction}&timestamp={timestamp}&window=5000"
     return {
         "X-API-Key": base64.b64encode(bytes(key.verify_key)).decode(),
