@@ -1,5 +1,5 @@
 # Everything a newcomer types. `make demo FAULT=gap` shows an automatic rollback.
-.PHONY: setup demo test lint format lock clean
+.PHONY: setup demo test chaos fuzz bench lint format lock clean
 .DEFAULT_GOAL := help
 
 setup:  ## Python 3.13, .venv with every pinned package, Prometheus
@@ -10,6 +10,15 @@ demo: setup  ## a whole migration; FAULT=auth_failure|gap|stale|disconnect|schem
 
 test: setup  ## every test; ARGS="-k gate" for some
 	@.venv/bin/python -m pytest $(ARGS)
+
+bench: setup  ## CPU and latency of the feeds; ARGS="--only native,floor --rounds 3" for quick looks
+	@.venv/bin/python -m benchmarks $(ARGS)
+
+chaos: setup  ## feeds under random faults and kill -9, against the truth; SEEDS=100 SEED=1
+	@PYTHONPATH=plugins:. .venv/bin/python -m tests.chaos $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS))
+
+fuzz: setup  ## a million mutated frames through the native feed; FRAMES=1000000 SEED=1
+	@PYTHONPATH=plugins:. .venv/bin/python -m tests.fuzz $(if $(FRAMES),--frames $(FRAMES)) $(if $(SEED),--seed $(SEED))
 
 lint: setup  ## ruff, mypy, import contracts
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .

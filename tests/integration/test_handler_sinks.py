@@ -64,7 +64,7 @@ def config(venue, sinks, **extra):
 
 
 async def test_a_cryptofeed_backend_continues_at_its_checkpoint(venue, receiver, tmp_path):
-    """Two runs with a pause between them deliver one unbroken sequence of ids."""
+    """Runs of both feeds, with a pause after each, deliver one unbroken sequence of ids."""
     lines, port = receiver
     sink = CryptofeedSink(
         channel="trades",
@@ -72,8 +72,8 @@ async def test_a_cryptofeed_backend_continues_at_its_checkpoint(venue, receiver,
         options={"addr": "tcp://127.0.0.1", "port": port, "batch_interval": 0.05},
     )
     settings = config(venue, (sink,), checkpoint_directory=tmp_path / "checkpoints")
-    for run in (1, 2):
-        process = HandlerProcess(settings, "native")
+    for run, variant in enumerate(("native", "ccxt", "native"), 1):
+        process = HandlerProcess(settings, bind({FLAG: str(variant == "native").lower()}))
         task = asyncio.create_task(process.run())
         await eventually(lambda run=run: len(lines) >= 12 * run)
         process.stop()
