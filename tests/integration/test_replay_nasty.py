@@ -72,7 +72,7 @@ RIGHT: dict[str, Right] = {
     "clock_skew_future_timestamp": Right((("trades", "210"),), {"future_timestamps": 1}),
     "unknown_symbol_in_frame": Right((("trades", "212"),), {"suppressed.unknown_symbols": 1}),
     "dotted_symbols": Right(None, {}, sockets=2),
-    "silent_subscription": Right((), None, None, "NOPE-USDC-PERP is not a market of the venue"),
+    "silent_subscription": Right((), None, 1, "NOPE-USDC-PERP is not a market of the venue"),
     "quiet_market": Right((BOOK,)),
     "ping_pong": Right((BOOK,)),
     "half_open_socket": Right((BOOK, BOOK), {"reconnects": 1}, sockets=2),

@@ -13,7 +13,7 @@ from cryptofeed.types import OrderBook
 from backpack_feed.backoff import full_jitter
 from backpack_feed.constants import EXCHANGE, MICROSECONDS
 from backpack_feed.counters import FeedCounters
-from backpack_feed.errors import DecodeError, FeedError
+from backpack_feed.errors import DecodeError, FeedError, NotFoundError
 from backpack_feed.native.book import APPLIED, BookAction, BookStep, DepthBook
 from backpack_feed.native.reader import Publication, UnknownSymbolError
 from backpack_feed.wire.messages import DepthMessage, DepthSnapshot
@@ -28,6 +28,7 @@ CROSSED_FRAMES = 50
 SNAPSHOT_INTERVAL_SECONDS = 0.5
 SNAPSHOT_BACKOFF_SECONDS = 0.1
 SNAPSHOT_BACKOFF_CAP_SECONDS = 5.0
+CLOSED_CAP_SECONDS = 60.0
 
 type FetchDepth = Callable[[str], Awaitable[DepthSnapshot]]
 type Deliver = Callable[[Iterable[Publication]], Awaitable[None]]
@@ -268,16 +269,19 @@ class DepthStreams:
                     self._counters.decode_error(error.kind)
                 LOG.warning("%s: no snapshot: %s", market.symbol, error)
                 attempt += 1
-                await asyncio.sleep(SNAPSHOT_INTERVAL_SECONDS + _backoff(attempt))
+                # a market without a book may be closed for long, and may open again
+                closed = isinstance(error, NotFoundError)
+                cap = CLOSED_CAP_SECONDS if closed else SNAPSHOT_BACKOFF_CAP_SECONDS
+                await asyncio.sleep(SNAPSHOT_INTERVAL_SECONDS + _backoff(attempt, cap))
             else:
                 break
         await self._consume(lambda: self.on_snapshot(market, generation, snapshot))
 
 
-def _backoff(attempt: int) -> float:
+def _backoff(attempt: int, cap_seconds: float = SNAPSHOT_BACKOFF_CAP_SECONDS) -> float:
     return full_jitter(
         attempt,
         base_seconds=SNAPSHOT_BACKOFF_SECONDS,
-        cap_seconds=SNAPSHOT_BACKOFF_CAP_SECONDS,
+        cap_seconds=cap_seconds,
         jitter=random.random,
     )

@@ -84,6 +84,10 @@ class StreamWatch:
         self.deaths += 1
         return Finding.DEAD
 
+    def absent(self, now: float) -> None:
+        """REST knows no such book: a closed market is rightly silent."""
+        self.promised_id, self.quiet_at = None, now
+
     def resubscribed(self, now: float) -> None:
         """Start over: the stream was subscribed again."""
         self.subscribed_at, self.promised_id, self.quiet_at = now, None, None

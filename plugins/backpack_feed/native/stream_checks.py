@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from backpack_feed.constants import BOOK_TICKER, DEPTH, TRADE
-from backpack_feed.errors import FeedError
+from backpack_feed.errors import FeedError, NotFoundError
 from backpack_feed.native.connection import BackpackConnection
 from backpack_feed.native.depth_streams import BookMarket, DepthStreams
 from backpack_feed.native.liveness import Finding, StreamWatch
@@ -87,6 +87,8 @@ class StreamChecks:
             async with self._slots:
                 if self._is_current(watch):
                     await self._checks[kind](symbol, watch)
+        except NotFoundError:
+            watch.absent(self._monotonic())
         except FeedError as error:
             # unknown is not quiet: an unanswered check never resets an age
             LOG.warning("%s: cannot check the silent stream: %s", symbol, error)
