@@ -80,16 +80,12 @@ class Inbox:
         self._closed = False
 
     def put(self, item: Item) -> None:
-        """Queue an item; once closed nobody takes it, and a call is cancelled."""
-        if self._closed:
-            if isinstance(item, Call):
-                item.reply.cancel()
-            return
+        """Queue an item."""
         items = self._items
         items.append(item)
         if self._waiter is not None:
             self._wake()
-        if len(items) >= self._full_items and not self.paused:
+        elif len(items) >= self._full_items and not self.paused:
             self.paused = True
             self.pause()
 
@@ -114,7 +110,10 @@ class Inbox:
     async def call[T](self, work: Callable[[], Awaitable[T]]) -> T:
         """Run `work` in the consumer and return its result; never call it from the consumer."""
         reply: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self.put(Call(work, reply))
+        if self._closed:
+            reply.cancel()  # nobody would take it
+        else:
+            self.put(Call(work, reply))
         return await reply
 
     def close(self) -> None:
