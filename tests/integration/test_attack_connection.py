@@ -136,8 +136,7 @@ async def test_a_connection_closed_during_the_handshake_leaves_no_socket_behind(
         request = await reader.readuntil(b"\r\n\r\n")
         asked.set()
         await asyncio.sleep(0.5)
-        writer.write(_upgrade(request))
-        writer.write(b"\x81\x02{}" * 10)
+        writer.write(_upgrade(request) + b"\x81\x02{}" * 10)
         with contextlib.suppress(OSError):
             await reader.read()
         ended.set()

@@ -18,7 +18,7 @@ from picows import (
 )
 
 from backpack_feed.constants import FRAME_LIMIT_BYTES
-from backpack_feed.native.inbox import Inbox
+from backpack_feed.native.inbox import Inbox, Item
 
 # A half-open socket is found within the sum of both, also in a market that is rightly quiet
 PING_INTERVAL_SECONDS = 5.0
@@ -40,7 +40,8 @@ class VenueSocket(WSListener):
         self._unwanted = unwanted
         self.transport: WSTransport | None = None
         self._inbox = inbox
-        self._put = inbox.put
+        # what follows the upgrade in the same read comes even after the socket was aborted
+        self._put = _discard if unwanted else inbox.put
         self._clock = clock
         self._parts: list[bytes] = []
         self._parts_bytes = 0
@@ -124,6 +125,10 @@ class VenueSocket(WSListener):
         handshake = self.transport.close_handshake if self.transport is not None else None
         words = "" if handshake is None or handshake.recv is None else handshake.recv.reason or ""
         return repr(words[:REASON_LIMIT]) if words else ""
+
+
+def _discard(_item: Item) -> None:
+    """Nobody waits for it."""
 
 
 async def open_socket(
