@@ -130,12 +130,12 @@ async def test_a_proxy_that_never_answers_is_left_within_fifteen_seconds(short_p
 
 async def test_a_connection_closed_during_the_handshake_leaves_no_socket_behind():
     """The venue answers after the stop: nobody may go on reading from it."""
-    asked, ended = asyncio.Event(), asyncio.Event()
+    asked, stopped, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def behave(reader, writer):
         request = await reader.readuntil(b"\r\n\r\n")
         asked.set()
-        await asyncio.sleep(0.5)
+        await stopped.wait()
         writer.write(_upgrade(request) + b"\x81\x02{}" * 10)
         with contextlib.suppress(OSError):
             await reader.read()
@@ -146,6 +146,7 @@ async def test_a_connection_closed_during_the_handshake_leaves_no_socket_behind(
         async with connection.connect():
             await asked.wait()
             inbox = connection.inbox
+        stopped.set()
         await asyncio.wait_for(ended.wait(), 3)
         assert inbox._items == []
 
@@ -176,7 +177,7 @@ async def test_a_socket_that_follows_a_full_one_is_held_back_as_well():
         writer.write(_upgrade(await reader.readuntil(b"\r\n\r\n")))
         await writer.drain()
         if len(server.accepted) == 1:
-            await asyncio.sleep(0.2)
+            await eventually(lambda: connection.connected)
             writer.write(b"\x81\x02{}" * 5_000 + b"\x88\x02\x03\xe9")
             await writer.drain()
             await reader.read()
