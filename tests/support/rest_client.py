@@ -1,0 +1,11 @@
+"""A REST client of a scripted venue, without random pauses."""
+
+from typing import Any
+
+from backpack_feed.wire.rest import BackpackRest
+
+
+def client_of(venue: Any, **settings: Any) -> BackpackRest:
+    """Trusts the authority of `venue` unless `settings` say else."""
+    defaults = {"ca_file": venue.ca_file, "jitter": lambda: 0.0}
+    return BackpackRest(venue.rest_url, **defaults | settings)
