@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from backpack_sandbox.config import SandboxConfig
 from backpack_sandbox.errors import SandboxError
-from backpack_sandbox.faults import SYMBOL_FAULTS, FaultName
+from backpack_sandbox.faults.registry import SYMBOL_FAULTS, FaultName
 from backpack_sandbox.server import Sandbox
 
 REQUEST_TIMEOUT_SECONDS = 10

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from backpack_sandbox.book_journal import BookJournal
-from backpack_sandbox.exchange import Exchange
-from backpack_sandbox.publisher import Publisher
+from backpack_sandbox.market.exchange import Exchange
+from backpack_sandbox.streams.publisher import Publisher
+from backpack_sandbox.truth.book_journal import BookJournal
 
 CATCH_UP_MAX_SECONDS: Final = 1.0
 

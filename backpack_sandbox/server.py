@@ -13,36 +13,36 @@ from typing import Self
 
 from aiohttp import web
 
-from backpack_sandbox import answers
-from backpack_sandbox.account import AccountRest
-from backpack_sandbox.account_streams import AccountStreams
-from backpack_sandbox.book_journal import BookJournal
-from backpack_sandbox.catalog import build_catalog
+from backpack_sandbox.account.credentials import ApiKey, server_context
+from backpack_sandbox.account.signing import SignatureVerifier
 from backpack_sandbox.config import SandboxConfig
 from backpack_sandbox.constants import API_PREFIX, CONTROL_PREFIX, MICROSECONDS
-from backpack_sandbox.control import ControlRest
-from backpack_sandbox.credentials import ApiKey, server_context
 from backpack_sandbox.driver import CATCH_UP_MAX_SECONDS, MarketDriver
-from backpack_sandbox.enforcement import Enforcer
 from backpack_sandbox.errors import SandboxError
-from backpack_sandbox.exchange import Exchange
-from backpack_sandbox.fanout import Fanout
-from backpack_sandbox.faults import FaultRegistry
-from backpack_sandbox.klines import KlineStreams
-from backpack_sandbox.ledger import Ledger
-from backpack_sandbox.market_frames import MarketFrames
-from backpack_sandbox.market_rest import MarketDataRest
-from backpack_sandbox.periodic import PeriodicStreams
-from backpack_sandbox.perpetuals import Perpetuals
-from backpack_sandbox.publisher import DerivedStreams, Publisher
-from backpack_sandbox.recovery import Recovered, recover, session_books
-from backpack_sandbox.rest import PublicRest
-from backpack_sandbox.rest_faults import RestFaults
-from backpack_sandbox.signing import SignatureVerifier
-from backpack_sandbox.sockets import SocketEndpoint
+from backpack_sandbox.faults.enforcement import Enforcer
+from backpack_sandbox.faults.registry import FaultRegistry
+from backpack_sandbox.faults.rest_faults import RestFaults
+from backpack_sandbox.market.catalog import build_catalog
+from backpack_sandbox.market.exchange import Exchange
+from backpack_sandbox.market.perpetuals import Perpetuals
+from backpack_sandbox.rest import answers
+from backpack_sandbox.rest.account import AccountRest
+from backpack_sandbox.rest.control import ControlRest
+from backpack_sandbox.rest.derived import MarketDataRest
+from backpack_sandbox.rest.public import PublicRest
+from backpack_sandbox.sockets.endpoint import SocketEndpoint
+from backpack_sandbox.sockets.fanout import Fanout
 from backpack_sandbox.state_lock import lock_state_dir
-from backpack_sandbox.windows import DepthWindows
-from backpack_sandbox.wire import WireEncoder
+from backpack_sandbox.streams.account_streams import AccountStreams
+from backpack_sandbox.streams.klines import KlineStreams
+from backpack_sandbox.streams.market_frames import MarketFrames
+from backpack_sandbox.streams.periodic import PeriodicStreams
+from backpack_sandbox.streams.publisher import DerivedStreams, Publisher
+from backpack_sandbox.streams.windows import DepthWindows
+from backpack_sandbox.streams.wire import WireEncoder
+from backpack_sandbox.truth.book_journal import BookJournal
+from backpack_sandbox.truth.ledger import Ledger
+from backpack_sandbox.truth.recovery import Recovered, recover, session_books
 
 SHUTDOWN_SECONDS = 2.0
 

@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
-from backpack_sandbox.catalog import Market
-from backpack_sandbox.listing import asset_body, market_body
+from backpack_sandbox.market.catalog import Market
+from backpack_sandbox.rest.listing import asset_body, market_body
 from benchmarks.capture import MICROSECONDS, Capture, Stream, framed
 from benchmarks.flow import Book, Depth, Flow, Tick
 

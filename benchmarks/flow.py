@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
-from backpack_sandbox.catalog import ID_STRIDE, Market, build_catalog
+from backpack_sandbox.market.catalog import ID_STRIDE, Market, build_catalog
 
 LEVELS: Final = 200
 WINDOW_TICKS: Final = 280

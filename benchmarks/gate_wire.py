@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from backpack_sandbox.catalog import Market
+from backpack_sandbox.market.catalog import Market
 from benchmarks.backpack_wire import EVENT_SPACING_US
 from benchmarks.capture import MICROSECONDS, Capture, Stream, framed
 from benchmarks.flow import Book, Depth, Flow, Tick

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from backpack_sandbox import Sandbox
-from backpack_sandbox.matching import MatchingEngine
+from backpack_sandbox.market.matching import MatchingEngine
 from tests.chaos.checker import Side, TradeRow
 
 

@@ -8,8 +8,8 @@ from random import Random
 import pytest
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
-from backpack_sandbox.faults import Fault, FaultName
-from backpack_sandbox.impairment import make_effect
+from backpack_sandbox.faults.impairment import make_effect
+from backpack_sandbox.faults.registry import Fault, FaultName
 from tests.support.backpack_fixtures import schema_violations
 from tests.support.conditions import eventually
 from tests.support.sandbox_client import rest_client, running_venue, signed_headers, wire_client

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from backpack_sandbox import SandboxError
-from backpack_sandbox.book import Side
+from backpack_sandbox.market.book import Side
 from tests.support.sandbox_client import running_venue
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backpack_sandbox.book import BookError, OrderBook, Side
-from backpack_sandbox.catalog import build_catalog
-from backpack_sandbox.decimals import Grid
-from backpack_sandbox.events import BookEvent, MarketEvent, OrderEvent, TopEvent, TradeEvent
-from backpack_sandbox.matching import MarketState, MatchingEngine
-from backpack_sandbox.model import MarketModel
+from backpack_sandbox.market.book import BookError, OrderBook, Side
+from backpack_sandbox.market.catalog import build_catalog
+from backpack_sandbox.market.decimals import Grid
+from backpack_sandbox.market.events import BookEvent, MarketEvent, OrderEvent, TopEvent, TradeEvent
+from backpack_sandbox.market.matching import MarketState, MatchingEngine
+from backpack_sandbox.market.model import MarketModel
 
 CATALOG = build_catalog()
 SOL = CATALOG["SOL_USDC"]

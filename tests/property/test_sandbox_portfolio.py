@@ -6,13 +6,13 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backpack_sandbox.book import Side
-from backpack_sandbox.catalog import build_catalog
-from backpack_sandbox.events import Fill, OrderEvent
-from backpack_sandbox.exchange import Exchange
-from backpack_sandbox.fees import fee
-from backpack_sandbox.portfolio import FIRST_QUOTE, Portfolio
-from backpack_sandbox.positions import PositionChange
+from backpack_sandbox.account.fees import fee
+from backpack_sandbox.account.portfolio import FIRST_QUOTE, Portfolio
+from backpack_sandbox.account.positions import PositionChange
+from backpack_sandbox.market.book import Side
+from backpack_sandbox.market.catalog import build_catalog
+from backpack_sandbox.market.events import Fill, OrderEvent
+from backpack_sandbox.market.exchange import Exchange
 
 CATALOG = build_catalog()
 PERP = CATALOG["SOL_USDC_PERP"]

@@ -1,9 +1,9 @@
 """The sandbox's journal of books: the truth at any recent id, in bounded memory."""
 
-from backpack_sandbox.book import Side
-from backpack_sandbox.book_journal import CHAPTER_CHANGES, CHAPTERS_KEPT, BookJournal
-from backpack_sandbox.catalog import build_catalog
-from backpack_sandbox.model import MarketModel
+from backpack_sandbox.market.book import Side
+from backpack_sandbox.market.catalog import build_catalog
+from backpack_sandbox.market.model import MarketModel
+from backpack_sandbox.truth.book_journal import CHAPTER_CHANGES, CHAPTERS_KEPT, BookJournal
 
 SYMBOL = "SOL_USDC"
 

@@ -1,7 +1,7 @@
 """The sandbox's markets: reproducible, and with the traps of the real listing."""
 
-from backpack_sandbox.catalog import build_catalog
-from backpack_sandbox.exchange import Exchange
+from backpack_sandbox.market.catalog import build_catalog
+from backpack_sandbox.market.exchange import Exchange
 
 CATALOG = build_catalog()
 

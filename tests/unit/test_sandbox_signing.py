@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from backpack_sandbox.signing import Refusal, SignatureVerifier, signing_string
+from backpack_sandbox.account.signing import Refusal, SignatureVerifier, signing_string
 from tests.support.backpack_fixtures import load_fixture
 
 VECTORS = load_fixture("signing_vectors")

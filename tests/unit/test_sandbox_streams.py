@@ -8,19 +8,19 @@ from random import Random
 
 import pytest
 
-from backpack_sandbox.account_frames import balance_frame, position_body, position_frame
-from backpack_sandbox.book import Side
-from backpack_sandbox.candles import INTERVALS, Candle, empty_candle, naive_iso
-from backpack_sandbox.catalog import build_catalog
-from backpack_sandbox.day_statistics import DayStatistics
-from backpack_sandbox.events import LiquidationEvent
-from backpack_sandbox.exchange import Exchange
-from backpack_sandbox.frame_effects import drift
-from backpack_sandbox.market_frames import MarketFrames
-from backpack_sandbox.perpetuals import MarkPrice, Perpetuals, next_funding_ms
-from backpack_sandbox.portfolio import Balance
-from backpack_sandbox.positions import Position
-from backpack_sandbox.wire import WireEncoder
+from backpack_sandbox.account.portfolio import Balance
+from backpack_sandbox.account.positions import Position
+from backpack_sandbox.faults.frame_effects import drift
+from backpack_sandbox.market.book import Side
+from backpack_sandbox.market.catalog import build_catalog
+from backpack_sandbox.market.events import LiquidationEvent
+from backpack_sandbox.market.exchange import Exchange
+from backpack_sandbox.market.perpetuals import MarkPrice, Perpetuals, next_funding_ms
+from backpack_sandbox.streams.account_frames import balance_frame, position_body, position_frame
+from backpack_sandbox.streams.candles import INTERVALS, Candle, empty_candle, naive_iso
+from backpack_sandbox.streams.day_statistics import DayStatistics
+from backpack_sandbox.streams.market_frames import MarketFrames
+from backpack_sandbox.streams.wire import WireEncoder
 from tests.support.backpack_fixtures import load_fixture, schema_violations
 
 CATALOG = build_catalog()

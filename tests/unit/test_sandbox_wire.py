@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from backpack_sandbox.book import Side
-from backpack_sandbox.catalog import build_catalog
-from backpack_sandbox.events import (
+from backpack_sandbox.market.book import Side
+from backpack_sandbox.market.catalog import build_catalog
+from backpack_sandbox.market.events import (
     BookEvent,
     Fill,
     LiquidationEvent,
@@ -14,8 +14,8 @@ from backpack_sandbox.events import (
     TopEvent,
     TradeEvent,
 )
-from backpack_sandbox.exchange import Exchange
-from backpack_sandbox.wire import WireEncoder
+from backpack_sandbox.market.exchange import Exchange
+from backpack_sandbox.streams.wire import WireEncoder
 from tests.support.backpack_fixtures import load_fixture, schema_violations
 
 CATALOG = build_catalog()

@@ -1,0 +1,1 @@
+"""The accounts: keys, signatures, balances and positions."""

@@ -1,0 +1,1 @@
+"""Faults on demand: what is active, for whom, and what it does."""

@@ -1,0 +1,1 @@
+"""The websocket: sessions, subscriptions and the way of a frame to its listeners."""

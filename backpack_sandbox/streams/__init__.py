@@ -1,0 +1,1 @@
+"""What the sockets tell: frames, cadences, and the path from an event to them."""

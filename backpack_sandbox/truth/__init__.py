@@ -1,0 +1,1 @@
+"""The ground truth: what was published, and the book at each id."""
