@@ -1,58 +1,103 @@
-"""A limit order book of integer levels: never crossed, never a level without quantity."""
+"""A limit order book of orders: every level is a queue, oldest first."""
 
 from bisect import bisect_left, insort
-from enum import StrEnum
+from collections.abc import Iterator
 
-type Level = tuple[int, int]
-"""(price in ticks, quantity in steps)."""
+from backpack_sandbox.market.orders import Order
+from backpack_sandbox.market.sides import Level, Side
 
-
-class Side(StrEnum):
-    """Side of an order, as the venue writes it."""
-
-    BID = "Bid"
-    ASK = "Ask"
-
-    @property
-    def opposite(self) -> "Side":
-        """The side that this one trades against."""
-        return Side.ASK if self is Side.BID else Side.BID
+__all__ = ["BookError", "Level", "OrderBook", "PriceLevel", "Side"]
 
 
 class BookError(ValueError):
     """A change that would leave an impossible book; the caller's model is wrong."""
 
 
-class OrderBook:
-    """Both sides of one market as price → quantity.
+class PriceLevel:
+    """The orders at one price by id, oldest first; `quantity` is the sum of what remains."""
 
-    Invariants: quantities are positive, best bid < best ask. A change that breaks one raises
-    `BookError` and leaves the book as it was.
+    __slots__ = ("orders", "price", "quantity")
+
+    def __init__(self, price: int) -> None:
+        self.price = price
+        self.quantity = 0
+        self.orders: dict[int, Order] = {}
+
+
+class OrderBook:
+    """Both sides of one market.
+
+    Invariants: every order has something that remains, a level's quantity is the sum of its
+    orders, best bid < best ask. A change that breaks one raises `BookError` and leaves the book as
+    it was.
     """
 
-    __slots__ = ("_prices", "_quantities")
+    __slots__ = ("_levels", "_prices", "order_counts")
 
     def __init__(self) -> None:
-        self._quantities: dict[Side, dict[int, int]] = {Side.BID: {}, Side.ASK: {}}
+        self._levels: dict[Side, dict[int, PriceLevel]] = {Side.BID: {}, Side.ASK: {}}
         self._prices: dict[Side, list[int]] = {Side.BID: [], Side.ASK: []}
+        self.order_counts = {Side.BID: 0, Side.ASK: 0}
 
-    def set_level(self, side: Side, price: int, quantity: int) -> None:
-        """Set the absolute `quantity` (steps) at `price` (ticks); 0 deletes, if there at all."""
-        if quantity < 0 or price <= 0:
-            raise BookError(f"{side} {price} x {quantity}: a price and quantity are positive")
-        if quantity == 0:
-            self._delete(side, price)
-            return
-        if self._crosses(side, price):
+    def rest(self, order: Order) -> None:
+        """Put a limit order at the end of the queue of its price."""
+        side, price, remaining = order.request.side, order.request.price, order.remaining
+        if price is None or price <= 0 or remaining <= 0:
+            raise BookError(f"{order.order_id}: a price and what remains are positive")
+        if self.is_reached(side, price):
             raise BookError(f"{side} at {price} would cross the best {side.opposite}")
-        quantities = self._quantities[side]
-        if price not in quantities:
+        level = self._levels[side].get(price)
+        if level is None:
+            level = self._levels[side][price] = PriceLevel(price)
             insort(self._prices[side], price)
-        quantities[price] = quantity
+        level.orders[order.order_id] = order
+        level.quantity += remaining
+        self.order_counts[side] += 1
+
+    def remove(self, order: Order) -> None:
+        """Take a resting order out of its queue; KeyError when it does not rest."""
+        side, level = self._place(order)
+        del level.orders[order.order_id]
+        level.quantity -= order.remaining
+        self._forget(side, level)
+
+    def fill(self, order: Order, quantity: int) -> None:
+        """Execute `quantity` of a resting order, which keeps its place until nothing remains."""
+        side, level = self._place(order)
+        order.execute(level.price, quantity)
+        level.quantity -= quantity
+        if not order.remaining:
+            del level.orders[order.order_id]
+            self._forget(side, level)
+
+    def is_reached(self, side: Side, price: int | None) -> bool:
+        """Whether an order of `side` at `price` (None: any price) would match at once."""
+        prices = self._prices[side.opposite]
+        if not prices:
+            return False
+        if price is None:
+            return True
+        return price >= prices[0] if side is Side.BID else price <= prices[-1]
+
+    def top(self, side: Side) -> PriceLevel | None:
+        """The queue at the best price, which the caller must not change."""
+        price = self.best_price(side)
+        return None if price is None else self._levels[side][price]
+
+    def level(self, side: Side, price: int) -> PriceLevel | None:
+        """The queue at `price`, which the caller must not change."""
+        return self._levels[side].get(price)
+
+    def best_first(self, side: Side) -> Iterator[PriceLevel]:
+        """The levels of one side, best first; the book must not change meanwhile."""
+        prices = self._prices[side]
+        levels = self._levels[side]
+        return (levels[price] for price in (reversed(prices) if side is Side.BID else prices))
 
     def quantity(self, side: Side, price: int) -> int:
         """Steps resting at `price`, 0 when there is no such level."""
-        return self._quantities[side].get(price, 0)
+        level = self._levels[side].get(price)
+        return level.quantity if level else 0
 
     def prices(self, side: Side) -> list[int]:
         """Prices of one side, ascending. The caller must not change the list."""
@@ -67,8 +112,11 @@ class OrderBook:
 
     def best(self, side: Side) -> Level | None:
         """Best level of one side; None when the side is empty."""
-        price = self.best_price(side)
-        return None if price is None else (price, self._quantities[side][price])
+        prices = self._prices[side]
+        if not prices:
+            return None
+        price = prices[-1] if side is Side.BID else prices[0]
+        return price, self._levels[side][price].quantity
 
     def ranked(self, side: Side, rank: int) -> int:
         """Price of the `rank`-th best level, 0 being the best; IndexError beyond the last."""
@@ -80,16 +128,20 @@ class OrderBook:
         prices = self._prices[side]
         if limit is not None:
             prices = prices[-limit:] if side is Side.BID else prices[:limit]
-        quantities = self._quantities[side]
-        return [(price, quantities[price]) for price in prices]
+        levels = self._levels[side]
+        return [(price, levels[price].quantity) for price in prices]
 
-    def _delete(self, side: Side, price: int) -> None:
-        if self._quantities[side].pop(price, None) is not None:
+    def _place(self, order: Order) -> tuple[Side, PriceLevel]:
+        request = order.request
+        level = self._levels[request.side].get(request.price or 0)
+        if level is None or order.order_id not in level.orders:
+            raise KeyError(order.order_id)
+        return request.side, level
+
+    def _forget(self, side: Side, level: PriceLevel) -> None:
+        """An order left `level`; the last one takes the level with it."""
+        self.order_counts[side] -= 1
+        if not level.orders:
+            del self._levels[side][level.price]
             prices = self._prices[side]
-            del prices[bisect_left(prices, price)]
-
-    def _crosses(self, side: Side, price: int) -> bool:
-        best = self.best_price(side.opposite)
-        if best is None:
-            return False
-        return price >= best if side is Side.BID else price <= best
+            del prices[bisect_left(prices, level.price)]

@@ -8,16 +8,18 @@ from backpack_sandbox.market.catalog import Market
 from backpack_sandbox.market.events import MarketEvent
 from backpack_sandbox.market.matching import MarketState, MatchingEngine
 from backpack_sandbox.market.model import MarketModel
+from backpack_sandbox.market.tempo import Tempo
 
 SECOND: Final = -1
-"""In the queue, where a market's index would be."""
+"""In the queue of busy times, where a market's index would be."""
 
 
 class Exchange:
     """Every market with a book, moved in one reproducible order of model time.
 
     Model time is in seconds from the start; how it maps to the wall clock is the caller's matter.
-    `on_second` gets each whole second as it goes by, and by how much it lies back.
+    `on_second` gets each whole second as it goes by, and by how much it lies back. With `bursts`
+    all markets are now calm, now busy together.
     """
 
     def __init__(
@@ -27,6 +29,7 @@ class Exchange:
         seed: int,
         events_per_second: float,
         trades_per_second: float,
+        bursts: bool = False,
         resume: Mapping[str, MarketState] | None = None,
     ) -> None:
         resumed = resume or {}
@@ -43,24 +46,30 @@ class Exchange:
         ]
         self.engines: dict[str, MatchingEngine] = {m.market.symbol: m.engine for m in self._models}
         self._queue = [(model.wait_seconds(), i) for i, model in enumerate(self._models)]
-        self._queue.append((1.0, SECOND))
+        self._tempo = Tempo(seed, bursts=bursts)
+        self._queue.append((self._tempo.busy_end, SECOND))
         heapify(self._queue)
         self.on_second: Callable[[int, float], None] = _ignore
         self.model_seconds = 0.0
 
     def advance(self, until_seconds: float) -> Iterator[tuple[float, list[MarketEvent]]]:
         """Move every market up to `until_seconds`; yield (model time, events) in order."""
-        queue = self._queue
-        while queue[0][0] <= until_seconds:
-            due, index = queue[0]
+        queue, tempo = self._queue, self._tempo
+        busy_until = tempo.busy(until_seconds)
+        while queue[0][0] <= busy_until:
+            busy, index = queue[0]
+            due = tempo.model(busy)
             if index == SECOND:
                 self.on_second(round(due), until_seconds - due)
-                heapreplace(queue, (due + 1.0, SECOND))
+                tempo.next_second()
+                heapreplace(queue, (tempo.busy_end, SECOND))
+                busy_until = tempo.busy(until_seconds)
                 continue
             model = self._models[index]
             self.model_seconds = due
-            yield due, model.step()
-            heapreplace(queue, (due + model.wait_seconds(), index))
+            if events := model.step():
+                yield due, events
+            heapreplace(queue, (busy + model.wait_seconds(), index))
         self.model_seconds = until_seconds
 
 

@@ -13,11 +13,11 @@ from typing import Final
 
 from backpack_sandbox.constants import MICROSECONDS
 from backpack_sandbox.market.book import OrderBook, Side
+from backpack_sandbox.market.catalog import Market
 from backpack_sandbox.market.matching import MatchingEngine
 
 FUNDING_INTERVAL_SECONDS: Final = 3_600
 INTEREST_RATE: Final = Decimal("0.0000125")
-FUNDING_BOUND: Final = Decimal("0.01")
 PREMIUM_SHARE: Final = 8
 INDEX_DECIMALS: Final = Decimal("0.00000001")
 BASIS_PPM: Final = 300
@@ -47,6 +47,12 @@ def next_funding_ms(engine_us: int) -> int:
     """The next full hour, in unix ms."""
     hours = engine_us // (FUNDING_INTERVAL_SECONDS * MICROSECONDS) + 1
     return hours * FUNDING_INTERVAL_SECONDS * 1000
+
+
+def bounded_rate(market: Market, rate: Decimal) -> Decimal:
+    """The rate within the market's bounds on both sides."""
+    bound = Decimal(market.funding_bound_bps).scaleb(-4)
+    return max(-bound, min(bound, rate))
 
 
 class Perpetuals:
@@ -80,11 +86,15 @@ class Perpetuals:
         if price is None:
             return None
         mark = engine.market.price_grid.value(price)
-        basis = round(BASIS_PPM * self._swing(symbol, second))
-        index = (mark * (MILLION + basis) / MILLION).quantize(INDEX_DECIMALS)
+        index = self.index_price(symbol, mark, second)
         rate = INTEREST_RATE + (mark - index) / index / PREMIUM_SHARE
-        bounded = max(-FUNDING_BOUND, min(FUNDING_BOUND, rate))
+        bounded = bounded_rate(engine.market, rate)
         return MarkPrice(price, index, bounded, next_funding_ms(engine_us))
+
+    def index_price(self, symbol: str, mark: Decimal, second: int) -> Decimal:
+        """The index beside a mark price of that second."""
+        basis = round(BASIS_PPM * self._swing(symbol, second))
+        return (mark * (MILLION + basis) / MILLION).quantize(INDEX_DECIMALS)
 
     def open_interest(self, symbol: str, second: int) -> int:
         """Steps open on each side."""

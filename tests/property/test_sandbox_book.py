@@ -8,15 +8,14 @@ from hypothesis import strategies as st
 from backpack_sandbox.market.book import BookError, OrderBook, Side
 from backpack_sandbox.market.catalog import build_catalog
 from backpack_sandbox.market.decimals import Grid
-from backpack_sandbox.market.events import BookEvent, MarketEvent, OrderEvent, TopEvent, TradeEvent
+from backpack_sandbox.market.events import BookEvent, MarketEvent, TopEvent, TradeEvent
 from backpack_sandbox.market.matching import MarketState, MatchingEngine
 from backpack_sandbox.market.model import MarketModel
+from backpack_sandbox.market.orders import ANONYMOUS, Order, OrderRequest
 
 CATALOG = build_catalog()
-SOL = CATALOG["SOL_USDC"]
 SIDES = st.sampled_from(Side)
-PRICES = st.integers(1, 40)
-QUANTITIES = st.integers(0, 9)
+ACTS = st.tuples(st.sampled_from(["rest", "remove", "fill"]), SIDES, st.integers(0, 9))
 
 
 def assert_possible(book: OrderBook) -> None:
@@ -24,23 +23,41 @@ def assert_possible(book: OrderBook) -> None:
     assert bid is None or ask is None or bid < ask
     for side in Side:
         levels = book.levels(side)
-        assert all(quantity > 0 for _, quantity in levels)
         assert [price for price, _ in levels] == sorted({price for price, _ in levels})
+        orders = 0
+        for level in book.best_first(side):
+            assert level.quantity == sum(order.remaining for order in level.orders.values()) > 0
+            assert all(order.remaining > 0 for order in level.orders.values())
+            orders += len(level.orders)
+        assert book.order_counts[side] == orders
 
 
-@given(st.lists(st.tuples(SIDES, PRICES, QUANTITIES), max_size=60))
-def test_a_book_is_never_crossed_and_a_refused_change_leaves_it_as_it_was(changes):
-    """Any sequence of absolute levels keeps the invariants, or raises and changes nothing."""
+@given(st.lists(st.tuples(ACTS, st.integers(1, 12)), max_size=60))
+def test_a_book_is_never_crossed_and_a_refused_order_leaves_it_as_it_was(acts):
+    """Any orders that rest, go or are filled keep the invariants, or raise and change nothing."""
     book = OrderBook()
-    for side, price, quantity in changes:
-        before = [book.levels(s) for s in Side]
-        try:
-            book.set_level(side, price, quantity)
-        except BookError:
-            assert [book.levels(s) for s in Side] == before
-        else:
-            assert book.quantity(side, price) == quantity
+    resting: list[Order] = []
+    for number, ((kind, side, quantity), price) in enumerate(acts):
+        if kind == "rest":
+            request = OrderRequest(account=ANONYMOUS, side=side, price=price, quantity=quantity)
+            order = Order("SOL_USDC", number, request)
+            before = [book.levels(s) for s in Side]
+            try:
+                book.rest(order)
+            except BookError:
+                assert [book.levels(s) for s in Side] == before
+            else:
+                resting.append(order)
+        elif resting:
+            order = resting[price % len(resting)]
+            if kind == "remove":
+                book.remove(order)
+                resting.remove(order)
+            else:
+                book.fill(order, min(quantity, order.remaining))
+                resting = [order for order in resting if order.remaining]
         assert_possible(book)
+    assert sum(book.order_counts.values()) == len(resting)
 
 
 def replay(state: MarketState, events: Iterable[MarketEvent]) -> tuple[dict, dict]:
@@ -67,60 +84,6 @@ def assert_told_exactly(start: MarketState, engine: MatchingEngine, events: list
     assert sorted(asks.items()) == engine.book.levels(Side.ASK)
 
 
-ACTS = st.one_of(
-    st.tuples(st.just("quote"), SIDES, st.integers(1, 15), st.integers(0, 50)),
-    st.tuples(st.just("take"), SIDES, st.integers(1, 80), st.booleans()),
-    st.tuples(st.just("place"), SIDES, st.integers(1, 15), st.integers(1, 50)),
-    st.tuples(st.just("cancel")),
-)
-
-
-def act(engine: MatchingEngine, order: tuple) -> list[MarketEvent]:
-    match order:
-        case ("quote", side, distance, quantity):
-            price = 100 - distance if side is Side.BID else 100 + distance
-            return engine.quote([(side, price, quantity)])
-        case ("take", side, quantity, by_house):
-            return engine.take(side, quantity, by_house=by_house)
-        case ("place", side, distance, quantity):
-            price = 100 - distance if side is Side.BID else 100 + distance
-            return engine.place(side, price, quantity)
-        case _:
-            return engine.cancel_oldest() if len(engine.house) else []
-
-
-@given(st.lists(ACTS, max_size=50))
-def test_the_events_of_an_engine_rebuild_its_book_with_ids_without_a_hole(orders):
-    """Deltas replayed over the start give the book; update and trade ids step by one."""
-    start = MarketState(
-        bids=[(98, 5), (99, 5)],
-        asks=[(101, 5), (102, 5)],
-        last_update_id=1000,
-        last_trade_id=500,
-        last_order_id=10,
-    )
-    engine = MatchingEngine(SOL, start)
-    events: list[MarketEvent] = []
-    for order in orders:
-        events += act(engine, order)
-        assert_possible(engine.book)
-    assert_told_exactly(start, engine, events)
-
-
-@given(st.lists(ACTS, max_size=50))
-def test_house_orders_never_execute_more_than_they_are(orders):
-    """Each house order's fills add up to at most its quantity, and Filled means all of it."""
-    start = MarketState(last_update_id=0, last_trade_id=0, last_order_id=0)
-    engine = MatchingEngine(SOL, start)
-    filled: dict[int, int] = {}
-    for order in orders:
-        for event in act(engine, order):
-            if isinstance(event, OrderEvent) and event.fill:
-                filled[event.order_id] = filled.get(event.order_id, 0) + event.fill.quantity
-                assert event.executed == filled[event.order_id] <= event.quantity
-                assert (event.state == "Filled") == (event.executed == event.quantity)
-
-
 @settings(max_examples=25, deadline=None)
 @given(symbol=st.sampled_from([s for s, m in CATALOG.items() if m.has_book]), seed=st.integers())
 def test_a_seeded_market_stays_possible_and_tells_all_it_does(symbol, seed):
@@ -139,6 +102,29 @@ def test_a_seeded_market_stays_possible_and_tells_all_it_does(symbol, seed):
         assert model.engine.book.best(Side.BID)
         assert model.engine.book.best(Side.ASK)
     assert_told_exactly(start, model.engine, events)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(),
+    orders=st.lists(
+        st.tuples(SIDES, st.none() | st.integers(9_700, 10_100), st.integers(1, 200_000)),
+        min_size=1,
+        max_size=8,
+    ),
+)
+def test_a_market_recovers_from_whatever_an_account_does_to_its_book(seed, orders):
+    """Emptied sides fill again, and a wall of someone's orders is traded through or stays."""
+    model = MarketModel(CATALOG["SOL_USDC"], seed=seed, events_per_second=10, trades_per_second=2)
+    for side, price, quantity in orders:
+        request = OrderRequest(account="trader", side=side, price=price, quantity=quantity)
+        model.engine.submit(request)
+        for _ in range(40):
+            model.step()
+            assert_possible(model.engine.book)
+    for _ in range(200):
+        model.step()
+    assert all(len(model.engine.book.prices(side)) > 6 for side in Side)
 
 
 @given(unit=st.sampled_from(["0.01", "0.00001", "1", "100", "10000"]), count=st.integers(0, 10**12))
