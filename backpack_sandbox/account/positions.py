@@ -1,4 +1,4 @@
-"""One perpetual position: average entry, profit and break-even."""
+"""One perpetual position: average entry, profit, funding and break-even."""
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -8,7 +8,8 @@ from decimal import Decimal
 class Position:
     """`quantity` is net, in base units, negative when short; prices and profit in quote units.
 
-    `realised` is the profit taken so far, fees deducted.
+    `realised` is the profit taken so far, fees deducted and funding included; `funding` the part
+    of it that funding paid in, negative when it was paid out.
     """
 
     symbol: str
@@ -16,6 +17,7 @@ class Position:
     quantity: Decimal = Decimal(0)
     entry_price: Decimal = Decimal(0)
     realised: Decimal = Decimal(0)
+    funding: Decimal = Decimal(0)
 
     @property
     def break_even_price(self) -> Decimal:
@@ -48,6 +50,10 @@ class Position:
     def close(self, price: Decimal) -> "PositionChange":
         """Trade all of it away at `price`, without a fee."""
         return self.fill(price, -self.quantity, Decimal(0))
+
+    def funded(self, amount: Decimal) -> "Position":
+        """After a funding payment; `amount` is negative when the position paid."""
+        return replace(self, realised=self.realised + amount, funding=self.funding + amount)
 
 
 @dataclass(frozen=True, slots=True)

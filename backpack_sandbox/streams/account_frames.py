@@ -5,16 +5,11 @@ from typing import Any, Final
 
 import msgspec
 
+from backpack_sandbox.account.margin import INITIAL_MARGIN, MAINTENANCE_MARGIN, MarginFunction
 from backpack_sandbox.account.portfolio import Balance
 from backpack_sandbox.account.positions import Position
 from backpack_sandbox.constants import BALANCE_UPDATE
 from backpack_sandbox.market.decimals import plain
-from backpack_sandbox.rest.listing import (
-    INITIAL_MARGIN,
-    MAINTENANCE_MARGIN,
-    MarginFunction,
-    margin_body,
-)
 
 EIGHT_DECIMALS: Final = Decimal("0.00000001")
 
@@ -67,19 +62,19 @@ def position_figures(position: Position, mark: Decimal) -> dict[str, Any]:
 
 
 def position_body(position: Position, mark: Decimal) -> dict[str, Any]:
-    """One row of `/position`; funding is never paid here, and nobody is liquidated."""
+    """One row of `/position`; nobody is liquidated here."""
     figures = position_figures(position, mark)
     return {
         "breakEvenPrice": figures["b"],
-        "cumulativeFundingPayment": "0",
+        "cumulativeFundingPayment": _rounded(position.funding),
         "cumulativeInterest": "0",
         "entryPrice": figures["B"],
         "estLiquidationPrice": "0",
         "imf": figures["f"],
-        "imfFunction": margin_body(INITIAL_MARGIN),
+        "imfFunction": INITIAL_MARGIN.body(),
         "markPrice": figures["M"],
         "mmf": figures["m"],
-        "mmfFunction": margin_body(MAINTENANCE_MARGIN),
+        "mmfFunction": MAINTENANCE_MARGIN.body(),
         "netCost": _rounded(position.entry_price * position.quantity),
         "netExposureNotional": figures["n"],
         "netExposureQuantity": figures["Q"],
@@ -94,7 +89,7 @@ def position_body(position: Position, mark: Decimal) -> dict[str, Any]:
 
 
 def _margin(function: MarginFunction, notional: Decimal) -> str:
-    return _rounded(max(function.base, function.factor * notional.sqrt()))
+    return _rounded(function.fraction(notional))
 
 
 def _rounded(value: Decimal) -> str:

@@ -4,15 +4,13 @@ Times are integer microseconds: `T` is the engine's, `E` the moment of publicati
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
-from backpack_sandbox.account.fees import fee
+from backpack_sandbox.account.order_frames import order_data
 from backpack_sandbox.constants import LIQUIDATION, ORDER_UPDATE
 from backpack_sandbox.market.book import Level
 from backpack_sandbox.market.catalog import Market
-from backpack_sandbox.market.decimals import pad, plain
 from backpack_sandbox.market.events import (
     BookEvent,
     LiquidationEvent,
@@ -30,7 +28,6 @@ class WireEncoder:
         self._symbol = market.symbol
         self._price = market.price_grid.padded
         self._quantity = market.quantity_grid.padded
-        self._notional_decimals = market.price_grid.decimals + market.quantity_grid.decimals
 
     def depth(self, event: BookEvent, event_us: int, engine_us: int) -> bytes:
         """`depth.<symbol>`: one update id, so U equals u."""
@@ -98,57 +95,11 @@ class WireEncoder:
 
     def order_update(self, event: OrderEvent, event_us: int, engine_us: int) -> tuple[bytes, bytes]:
         """The frame for `account.orderUpdate` and the one for `account.orderUpdate.<symbol>`."""
-        data = self._order_data(event) | {"E": event_us, "T": engine_us}
+        data = order_data(self.market, event) | {"E": event_us, "T": engine_us}
+        text = msgspec.json.encode(data, order="sorted").decode()
         streams = (ORDER_UPDATE, f"{ORDER_UPDATE}.{self._symbol}")
-        whole, scoped = (
-            msgspec.json.encode({"data": data, "stream": stream}, order="sorted")
-            for stream in streams
-        )
+        whole, scoped = (f'{{"data":{text},"stream":"{name}"}}'.encode() for name in streams)
         return whole, scoped
-
-    def _order_data(self, event: OrderEvent) -> dict[str, Any]:
-        data: dict[str, Any] = {
-            "O": "USER",
-            "Q": self._notional(event.executed_notional),
-            "S": event.side.value,
-            "V": "RejectTaker",
-            "X": event.state,
-            "Z": self._notional(event.executed_notional) if event.executed else "0",
-            "e": event.kind,
-            "f": "GTC",
-            "i": str(event.order_id),
-            "o": "MARKET" if event.price is None else "LIMIT",
-            "q": self._quantity(event.quantity),
-            "r": False,
-            "s": self._symbol,
-            "t": None,
-            "z": self._quantity(event.executed) if event.executed else "0",
-        }
-        if event.price is not None:
-            data |= {
-                "Q": self._notional(event.price * event.quantity),
-                "p": self._price(event.price),
-                "y": True,
-            }
-        return data | self._fill_data(event)
-
-    def _fill_data(self, event: OrderEvent) -> dict[str, Any]:
-        fill = event.fill
-        if fill is None:
-            return {}
-        return {
-            "L": self._price(fill.price),
-            "N": self.market.quote,
-            "l": self._quantity(fill.quantity),
-            "m": fill.is_maker,
-            "n": plain(fee(self.market, fill)),
-            "t": fill.trade_id,
-        }
-
-    def _notional(self, counts: int) -> str:
-        """`counts` is a sum of price ticks x quantity steps."""
-        scale = self.market.price_grid.scaled(1) * self.market.quantity_grid.scaled(1)
-        return pad(counts * scale, self._notional_decimals)
 
     def _levels(self, levels: Sequence[Level]) -> str:
         if not levels:

@@ -1,123 +1,170 @@
 """Read a ledger back: a restarted venue carries on with its books and never reuses an id."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from backpack_sandbox.account.portfolio import Portfolio
-from backpack_sandbox.constants import ORDER_UPDATE
+from backpack_sandbox.account.accounts import Accounts
+from backpack_sandbox.account.funding import FUNDING_LINES, read_funding
+from backpack_sandbox.account.history import OrderHistory
+from backpack_sandbox.account.order_frames import read_order_event
+from backpack_sandbox.constants import HOUSE, ORDER_UPDATE
 from backpack_sandbox.errors import SandboxError
-from backpack_sandbox.market.book import Level, Side
+from backpack_sandbox.market.book import Level
 from backpack_sandbox.market.catalog import Market
-from backpack_sandbox.market.decimals import Grid
-from backpack_sandbox.market.events import Fill, OrderEvent, TradeEvent
-from backpack_sandbox.market.house import HouseOrder
+from backpack_sandbox.market.events import BookEvent
 from backpack_sandbox.market.matching import MarketState, MatchingEngine
-from backpack_sandbox.truth.ledger import PublishedTrade
+from backpack_sandbox.truth.market_fold import MarketFold
+from backpack_sandbox.truth.trade_journal import PublishedTrade
+
+BOOK_TICKER: Final = b'"stream":"bookTicker.'
+STREAM_BYTES_MAX: Final = 80
+"""More than the longest `"stream":"…"}` of a public stream with its newline."""
 
 
 @dataclass(slots=True)
 class Recovered:
-    """What a ledger says: where each market and the house account stand, and all trades."""
+    """What a ledger says: where each market and the accounts stand, and the trades folded here."""
 
-    portfolio: Portfolio
+    accounts: Accounts
+    history: OrderHistory
     states: dict[str, MarketState] = field(default_factory=dict)
     trades: dict[str, list[PublishedTrade]] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class _MarketFold:
-    market: Market
-    bids: dict[int, int] = field(default_factory=dict)
-    asks: dict[int, int] = field(default_factory=dict)
-    update_id: int = 0
-    trade_id: int = 0
-    order_id: int = 0
-    orders: dict[int, HouseOrder] = field(default_factory=dict)
+type OnDepth = Callable[[BookEvent], None]
+type OnTrade = Callable[[PublishedTrade], None]
+type OnSession = Callable[[str, list[Level], list[Level], int], None]
+"""Takes (symbol, bids, asks, last update id) of a book that a session started from."""
 
-    def begin(self, book: Mapping[str, Any]) -> None:
-        self.bids = dict(_levels(self.market, book["bids"]))
-        self.asks = dict(_levels(self.market, book["asks"]))
-        self.update_id = book["lastUpdateId"]
-        self.trade_id = book["lastTradeId"]
-        self.order_id = book["lastOrderId"]
 
-    def depth(self, data: Mapping[str, Any]) -> None:
-        for side, levels in ((self.bids, data["b"]), (self.asks, data["a"])):
-            for price, quantity in _levels(self.market, levels):
-                if quantity:
-                    side[price] = quantity
-                else:
-                    side.pop(price, None)
-        self.update_id = data["u"]
+class LedgerFold:
+    """Takes a ledger line by line, from the start or from where `start` stands.
 
-    def trade(self, data: Mapping[str, Any]) -> PublishedTrade:
-        self.trade_id = data["t"]
-        self.order_id = max(self.order_id, int(data["a"]), int(data["b"]))
-        return PublishedTrade(
-            TradeEvent(
-                symbol=self.market.symbol,
-                trade_id=data["t"],
-                price=self.market.price_grid.count(data["p"]),
-                quantity=self.market.quantity_grid.count(data["q"]),
-                buyer_order_id=int(data["b"]),
-                seller_order_id=int(data["a"]),
-                buyer_is_maker=data["m"],
-            ),
-            data["T"],
+    `on_depth`, `on_trade` and `on_session` hear of each book change, trade and first book.
+    """
+
+    def __init__(
+        self,
+        catalog: Mapping[str, Market],
+        start: Recovered | None = None,
+        *,
+        on_depth: OnDepth | None = None,
+        on_trade: OnTrade | None = None,
+        on_session: OnSession | None = None,
+    ) -> None:
+        accounts = Accounts(catalog) if start is None else start.accounts
+        states = {} if start is None else start.states
+        self._catalog = catalog
+        self._accounts = accounts
+        self._folds = {s: MarketFold(catalog[s], state) for s, state in states.items()}
+        self._trades: dict[str, list[PublishedTrade]] = {}
+        self._on_depth = on_depth
+        self._on_trade = on_trade
+        self._on_session = on_session
+        self._last_us = 0
+
+    def take(self, line: bytes) -> None:
+        """Fold one line.
+
+        Raises DecodeError, KeyError, TypeError, AttributeError or ValueError for one that is no
+        ledger's.
+        """
+        if BOOK_TICKER in line[-STREAM_BYTES_MAX:]:
+            return
+        try:
+            self._take(line)
+        except ArithmeticError as error:
+            raise ValueError("a figure is no decimal") from error
+
+    def recovered(self) -> Recovered:
+        """Where everything stands after the lines so far."""
+        self._repair()
+        return Recovered(
+            accounts=self._accounts,
+            history=self._accounts.history,
+            states={symbol: fold.state() for symbol, fold in self._folds.items()},
+            trades=self._trades,
         )
 
-    def order(self, data: Mapping[str, Any]) -> OrderEvent:
-        event = _order_event(self.market, data)
-        self.order_id = max(self.order_id, event.order_id)
-        if event.state in {"Cancelled", "Filled"} or event.price is None:
-            self.orders.pop(event.order_id, None)
-            return event
-        self.orders[event.order_id] = HouseOrder(
-            symbol=self.market.symbol,
-            order_id=event.order_id,
-            side=event.side,
-            price=event.price,
-            quantity=event.quantity,
-            executed=event.executed,
-            executed_notional=event.executed_notional,
-        )
-        return event
+    def _take(self, line: bytes) -> None:
+        content = msgspec.json.decode(line)
+        if session := content.get("session"):
+            self._begin(session["books"])
+            return
+        data, stream = content["data"], content["stream"]
+        fold = self._folds[data["s"]]
+        if stream.startswith("depth."):
+            self._depth(fold, data)
+        elif stream.startswith("trade."):
+            self._trade(fold, data)
+        elif stream in {ORDER_UPDATE, FUNDING_LINES}:
+            self._account(fold, stream, content)
 
-    def state(self) -> MarketState:
-        return MarketState(
-            bids=sorted(self.bids.items()),
-            asks=sorted(self.asks.items()),
-            last_update_id=self.update_id,
-            last_trade_id=self.trade_id,
-            last_order_id=self.order_id,
-            orders=tuple(self.orders.values()),
-        )
+    def _begin(self, books: Mapping[str, Any]) -> None:
+        self._repair()
+        for symbol, book in books.items():
+            fold = self._folds.setdefault(symbol, MarketFold(self._catalog[symbol]))
+            fold.begin(book)
+            if self._on_session:
+                bids, asks = (sorted(side.items()) for side in (fold.bids, fold.asks))
+                self._on_session(symbol, bids, asks, fold.update_id)
+
+    def _depth(self, fold: MarketFold, data: Mapping[str, Any]) -> None:
+        event = fold.depth(data)
+        if self._on_depth:
+            self._on_depth(event)
+
+    def _trade(self, fold: MarketFold, data: Mapping[str, Any]) -> None:
+        trade = fold.trade(data)
+        if self._on_trade:
+            self._on_trade(trade)
+        else:
+            self._trades.setdefault(data["s"], []).append(trade)
+
+    def _account(self, fold: MarketFold, stream: str, content: Mapping[str, Any]) -> None:
+        """A ledger from the time of one account names none: it was the house's."""
+        data, account = content["data"], content.get("account", HOUSE)
+        self._last_us = data["T"]
+        if stream == FUNDING_LINES:
+            self._accounts.pay_funding(account, read_funding(data))
+            return
+        event = read_order_event(fold.market, data, account)
+        fold.order(event)
+        self._accounts.apply(event, data["T"])
+
+    def _repair(self) -> None:
+        """End the open orders that the book does not hold.
+
+        Only a write that a kill or a full disk tore leaves such: its depth line is there and its
+        order line is not. Nobody saw either of them, for frames leave after the write.
+        """
+        for fold in self._folds.values():
+            for event in fold.end_orphans():
+                self._accounts.apply(event, self._last_us)
 
 
 def recover(path: Path, catalog: Mapping[str, Market]) -> Recovered:
-    """Fold the ledger at `path`; nothing when there is none. A torn last line is cut off.
+    """Fold the whole ledger at `path`; nothing when there is none. A torn last line is cut off.
 
     Raises SandboxError with the line that is no ledger's.
     """
-    recovered = Recovered(Portfolio(catalog))
+    fold = LedgerFold(catalog)
     if not path.exists():
-        return recovered
+        return fold.recovered()
     cut_torn_line(path)
-    folds: dict[str, _MarketFold] = {}
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                _fold_line(msgspec.json.decode(line), folds, catalog, recovered)
-            except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+                fold.take(line)
+            except (KeyError, TypeError, AttributeError, ValueError) as error:
                 raise SandboxError(
                     f"{path}:{number}: not a line of a ledger; move the file away to start afresh"
                 ) from error
-    recovered.states = {symbol: fold.state() for symbol, fold in folds.items()}
-    return recovered
+    return fold.recovered()
 
 
 def cut_torn_line(path: Path) -> None:
@@ -150,58 +197,8 @@ def session_books(catalog: Mapping[str, Market], engines: Mapping[str, MatchingE
     }
 
 
-def _fold_line(
-    line: Mapping[str, Any],
-    folds: dict[str, _MarketFold],
-    catalog: Mapping[str, Market],
-    recovered: Recovered,
-) -> None:
-    if session := line.get("session"):
-        for symbol, book in session["books"].items():
-            folds.setdefault(symbol, _MarketFold(catalog[symbol])).begin(book)
-        return
-    data, stream = line["data"], line["stream"]
-    fold = folds[data["s"]]
-    if stream.startswith("depth."):
-        fold.depth(data)
-    elif stream.startswith("trade."):
-        recovered.trades.setdefault(data["s"], []).append(fold.trade(data))
-    elif stream == ORDER_UPDATE:
-        recovered.portfolio.apply(fold.order(data))
-
-
-def _order_event(market: Market, data: Mapping[str, Any]) -> OrderEvent:
-    """The event that gave the frame; a frame without a price is a market order's."""
-    price, quantity = market.price_grid, market.quantity_grid
-    fill = None
-    if data["t"] is not None:
-        size = quantity.count(data["l"])
-        fill = Fill(data["t"], price.count(data["L"]), size, is_maker=data["m"])
-    return OrderEvent(
-        symbol=market.symbol,
-        kind=data["e"],
-        state=data["X"],
-        order_id=int(data["i"]),
-        side=Side(data["S"]),
-        price=price.count(data["p"]) if "p" in data else None,
-        quantity=quantity.count(data["q"]),
-        executed=quantity.count(data["z"]),
-        executed_notional=_notional_counts(data["Z"], price, quantity),
-        fill=fill,
-    )
-
-
-def _levels(market: Market, levels: Any) -> list[Level]:
-    price, quantity = market.price_grid, market.quantity_grid
-    return [(price.count(p), quantity.count(q)) for p, q in levels]
-
-
 def _text_levels(market: Market, levels: Any) -> list[tuple[str, str]]:
     return [
         (market.price_grid.padded(price), market.quantity_grid.padded(quantity))
         for price, quantity in levels
     ]
-
-
-def _notional_counts(text: str, price: Grid, quantity: Grid) -> int:
-    return Grid(str(price.unit * quantity.unit)).count(text)

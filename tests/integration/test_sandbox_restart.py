@@ -1,11 +1,14 @@
 """What the sandbox keeps across restarts, and what it refuses to start with."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from backpack_sandbox import SandboxError
+from backpack_sandbox.constants import ORDER_UPDATE
 from backpack_sandbox.market.book import Side
+from backpack_sandbox.market.orders import OrderRequest
 from tests.support.sandbox_client import running_venue
 
 
@@ -16,11 +19,30 @@ def standing(venue) -> dict:
             engine.book.levels(Side.ASK),
             engine.last_update_id,
             engine.last_trade_id,
-            engine.last_order_id,
-            [order.order_id for order in engine.house],
+            [engine.open_orders(account) for account in venue.accounts],
         )
         for symbol, engine in venue.exchange.engines.items()
     }
+
+
+def owned(venue) -> dict:
+    """All that the accounts have and did."""
+    history = venue.accounts.history
+    return {
+        name: (
+            list(portfolio.balances()),
+            list(portfolio.positions()),
+            history.orders(name),
+            history.fills(name),
+        )
+        for name, portfolio in venue.accounts.items()
+    }
+
+
+def order_ids(ledger: Path) -> set[tuple[str, str]]:
+    """Every order that the ledger has a frame of."""
+    lines = map(json.loads, ledger.read_text().splitlines())
+    return {(x["data"]["s"], x["data"]["i"]) for x in lines if x.get("stream") == ORDER_UPDATE}
 
 
 async def test_a_restarted_venue_carries_on_with_its_books_ids_and_trades(tmp_path):
@@ -39,6 +61,39 @@ async def test_a_restarted_venue_carries_on_with_its_books_ids_and_trades(tmp_pa
         if line.get("stream", "").startswith("trade.")
     ]
     assert len(set(ids)) == len(ids) > 100
+
+
+@pytest.mark.parametrize("keep_checkpoint", [True, False])
+async def test_a_restarted_venue_knows_both_accounts_and_their_orders(tmp_path, keep_checkpoint):
+    """From the checkpoint or from the ledger alone; a new order gets an id that is new."""
+    async with running_venue(tmp_path) as venue:
+        venue.advance(20)
+        for side, symbol in ((Side.BID, "SOL_USDC"), (Side.ASK, "SOL_USDC_PERP")):
+            request = OrderRequest(account="trader", side=side, price=None, quantity=300)
+            venue.desk.place(symbol, request)
+            price = 9700 if side is Side.BID else 10100
+            resting = OrderRequest(
+                account="trader", side=side, price=price, quantity=50, client_id=11
+            )
+            venue.desk.place(symbol, resting)
+        venue.advance(10)
+        before, books = owned(venue), standing(venue)
+    ledger = tmp_path / "ledger.jsonl"
+    known = order_ids(ledger)
+    if not keep_checkpoint:
+        for file in tmp_path.glob("truth*"):
+            file.unlink()
+    async with running_venue(tmp_path) as venue:
+        assert owned(venue) == before
+        assert standing(venue) == books
+        fresh = venue.desk.place("SOL_USDC", OrderRequest(
+            account="trader", side=Side.BID, price=9700, quantity=1,
+        ))  # fmt: skip
+        assert ("SOL_USDC", str(fresh.order_id)) not in known
+        venue.advance(20)
+        cancelled = venue.desk.cancel("trader", "SOL_USDC_PERP", order_id=None, client_id=11)
+        assert cancelled.request.price == 10100
+    assert known < order_ids(ledger)
 
 
 async def test_a_torn_last_line_is_cut_off(tmp_path):

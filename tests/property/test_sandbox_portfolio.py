@@ -1,21 +1,23 @@
-"""The house account: whatever it trades, nothing appears and nothing is lost."""
+"""A portfolio alone: whatever it trades, nothing appears and nothing is lost."""
 
 from decimal import Decimal
-from fractions import Fraction
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from backpack_sandbox.account.accounts import ENDOWMENTS
 from backpack_sandbox.account.fees import fee
-from backpack_sandbox.account.portfolio import FIRST_QUOTE, Portfolio
+from backpack_sandbox.account.portfolio import Portfolio
 from backpack_sandbox.account.positions import PositionChange
+from backpack_sandbox.constants import TRADER
 from backpack_sandbox.market.book import Side
 from backpack_sandbox.market.catalog import build_catalog
 from backpack_sandbox.market.events import Fill, OrderEvent
-from backpack_sandbox.market.exchange import Exchange
+from backpack_sandbox.market.orders import Order, OrderRequest, OrderStatus
 
 CATALOG = build_catalog()
 PERP = CATALOG["SOL_USDC_PERP"]
+FIRST_QUOTE = ENDOWMENTS[TRADER].quote
 FILLS = st.lists(
     st.tuples(st.sampled_from(Side), st.integers(9000, 11000), st.integers(1, 500), st.booleans()),
     min_size=1,
@@ -23,18 +25,21 @@ FILLS = st.lists(
 )
 
 
+def new_portfolio() -> Portfolio:
+    return Portfolio(CATALOG, ENDOWMENTS[TRADER])
+
+
 def fill_event(number: int, side: Side, fill: Fill) -> OrderEvent:
+    request = OrderRequest(account=TRADER, side=side, price=None, quantity=fill.quantity)
     notional = fill.price * fill.quantity
-    return OrderEvent(
-        PERP.symbol, "orderFill", "Filled", number, side, None, fill.quantity, fill.quantity,
-        notional, fill,
-    )  # fmt: skip
+    order = Order(PERP.symbol, number, request, fill.quantity, notional, OrderStatus.FILLED)
+    return OrderEvent("orderFill", order, fill)
 
 
 @given(FILLS)
 def test_position_and_cash_equal_what_the_fills_add_up_to(fills):
     """Net quantity, and cash plus the open position at its entry, to 18 digits."""
-    portfolio = Portfolio(CATALOG)
+    portfolio = new_portfolio()
     net, cash, fees = Decimal(0), Decimal(0), Decimal(0)
     for number, (side, price, steps, is_maker) in enumerate(fills):
         fill = Fill(number, price, steps, is_maker=is_maker)
@@ -42,18 +47,18 @@ def test_position_and_cash_equal_what_the_fills_add_up_to(fills):
         signed = PERP.quantity_grid.value(steps) * (1 if side is Side.BID else -1)
         net += signed
         cash -= signed * PERP.price_grid.value(price)
-        fees += fee(PERP, fill)
-    position = next(portfolio.positions(), None)
+        fees += fee(PERP, side, fill).amount
+    position = portfolio.position(PERP.symbol)
     assert (position.quantity if position else 0) == net
-    usdc = next(b for b in portfolio.balances() if b.asset == "USDC")
     held = position.quantity * position.entry_price if position else Decimal(0)
-    assert abs(usdc.available - FIRST_QUOTE - (cash + held - fees)) < Decimal("1e-15")
+    change = portfolio.balance("USDC").available - FIRST_QUOTE
+    assert abs(change - (cash + held - fees)) < Decimal("1e-15")
 
 
 @given(FILLS)
 def test_a_position_opens_adjusts_and_closes_in_that_order(fills):
     """A fill that turns it round closes the old one and opens another with the next id."""
-    portfolio = Portfolio(CATALOG)
+    portfolio = new_portfolio()
     open_id, last_id = None, 0
     for number, (side, price, steps, is_maker) in enumerate(fills):
         event = fill_event(number, side, Fill(number, price, steps, is_maker=is_maker))
@@ -71,25 +76,17 @@ def test_a_position_opens_adjusts_and_closes_in_that_order(fills):
             open_id = position.position_id if position.quantity else None
 
 
-@settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 2**32))
-def test_locked_funds_are_exactly_those_of_the_open_spot_orders(seed):
-    """Through placing, partial fills and cancels of every market."""
-    exchange = Exchange(CATALOG, seed=seed, events_per_second=20, trades_per_second=6)
-    portfolio = Portfolio(CATALOG)
-    before = {b.asset: Fraction(b.available) for b in portfolio.balances()}
-    for _, events in exchange.advance(20):
-        for event in events:
-            if isinstance(event, OrderEvent):
-                portfolio.apply(event)
-    locked = dict.fromkeys(before, Decimal(0))
-    for engine in exchange.engines.values():
-        market = engine.market
-        for order in engine.house if market.market_type == "SPOT" else ():
-            rest = market.quantity_grid.value(order.remaining)
-            if order.side is Side.ASK:
-                locked[market.base] += rest
-            else:
-                locked[market.quote] += rest * market.price_grid.value(order.price)
-    assert {b.asset: b.locked for b in portfolio.balances()} == locked
-    assert all(b.available > 0 for b in portfolio.balances())
+@given(FILLS, st.data())
+def test_a_portfolio_restored_half_way_ends_where_the_other_does(fills, data):
+    """Its state is all that it remembers."""
+    half = data.draw(st.integers(0, len(fills)))
+    whole, restored = new_portfolio(), new_portfolio()
+    for number, (side, price, steps, is_maker) in enumerate(fills):
+        if number == half:
+            restored.restore(whole.state())
+        event = fill_event(number, side, Fill(number, price, steps, is_maker=is_maker))
+        whole.apply(event)
+        if number >= half:
+            restored.apply(event)
+    if half < len(fills):
+        assert restored.state() == whole.state()

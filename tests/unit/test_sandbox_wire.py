@@ -1,6 +1,7 @@
 """Frames of the sandbox, against recorded ones and their schema."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,13 @@ from backpack_sandbox.market.events import (
     TradeEvent,
 )
 from backpack_sandbox.market.exchange import Exchange
+from backpack_sandbox.market.orders import (
+    ExpiryReason,
+    Order,
+    OrderRequest,
+    OrderStatus,
+    TimeInForce,
+)
 from backpack_sandbox.streams.wire import WireEncoder
 from tests.support.backpack_fixtures import load_fixture, schema_violations
 
@@ -71,10 +79,17 @@ def test_an_empty_side_has_a_null_price_and_size():
     assert frame.decode() == PUBLIC["bookTicker_empty_book"]
 
 
-def order_event(kind: str, state: str, executed: int = 0, fill: Fill | None = None) -> OrderEvent:
-    return OrderEvent(
-        "USDT_USDC", kind, state, 60011223344, Side.ASK, 10081, 20, executed, 10081 * executed, fill
-    )
+def order_event(
+    kind: str, status: OrderStatus, executed: int = 0, fill: Fill | None = None, **changes: Any
+) -> OrderEvent:
+    reason = changes.pop("expiry_reason", None)
+    wanted = {"price": 10081, "post_only": True} | changes
+    request = OrderRequest(account="trader", side=Side.ASK, quantity=20, **wanted)
+    order = Order("USDT_USDC", 60011223344, request, executed, 10081 * executed, status, reason)
+    return OrderEvent(kind, order, fill)
+
+
+ACCEPTED_AT = (1790900001063153, 1790900001062979)
 
 
 @pytest.mark.parametrize(
@@ -82,18 +97,42 @@ def order_event(kind: str, state: str, executed: int = 0, fill: Fill | None = No
     [
         (
             "order_accepted",
-            order_event("orderAccepted", "New"),
-            (1790900001063153, 1790900001062979),
+            order_event("orderAccepted", OrderStatus.NEW),
+            ACCEPTED_AT,
         ),
         (
             "order_cancelled",
-            order_event("orderCancelled", "Cancelled"),
+            order_event("orderCancelled", OrderStatus.CANCELLED),
             (1790915534114025, 1790915534113900),
         ),
         (
             "order_fill_partial",
-            order_event("orderFill", "PartiallyFilled", 5, Fill(2888471, 10081, 5, is_maker=True)),
+            order_event(
+                "orderFill",
+                OrderStatus.PARTIALLY_FILLED,
+                5,
+                Fill(2888471, 10081, 5, is_maker=True),
+            ),
             (1790915535000175, 1790915534999705),
+        ),
+        (
+            "order_fill_final",
+            order_event(
+                "orderFill", OrderStatus.FILLED, 20, Fill(2888475, 10081, 15, is_maker=True)
+            ),
+            (1790915536000175, 1790915535999705),
+        ),
+        (
+            "order_expired_ioc",
+            order_event(
+                "orderExpired",
+                OrderStatus.EXPIRED,
+                5,
+                time_in_force=TimeInForce.IOC,
+                post_only=False,
+                expiry_reason=ExpiryReason.IMMEDIATE_OR_CANCEL,
+            ),
+            ACCEPTED_AT,
         ),
     ],
 )
@@ -102,6 +141,36 @@ def test_an_order_update_is_byte_for_byte_the_recorded_one(name, event, times):
     whole, scoped = WireEncoder(CATALOG["USDT_USDC"]).order_update(event, *times)
     assert whole.decode() == PRIVATE[name]
     assert json.loads(scoped)["stream"] == "account.orderUpdate.USDT_USDC"
+
+
+def test_the_frame_of_one_market_is_byte_for_byte_the_recorded_one():
+    """The same data under another stream name."""
+    event = order_event("orderAccepted", OrderStatus.NEW)
+    _, scoped = WireEncoder(CATALOG["USDT_USDC"]).order_update(event, *ACCEPTED_AT)
+    assert scoped.decode() == PRIVATE["order_single_market_stream"]
+
+
+def test_a_market_buy_pays_its_fee_in_what_it_bought():
+    """The recorded frame: no price, no post-only flag, and 0.1 % of the base asset."""
+    request = OrderRequest(
+        account="trader", side=Side.BID, price=None, quantity=None, quote_quantity=4_300_000
+    )
+    order = Order("ETH_USDC", 5406825793, request, 10, 4299160, OrderStatus.FILLED)
+    event = OrderEvent("orderFill", order, Fill(2888472, 429916, 10, is_maker=False))
+    whole, _ = WireEncoder(CATALOG["ETH_USDC"]).order_update(
+        event, 1790915540175879, 1790915540174705
+    )
+    recorded = PRIVATE["order_fill_market_taker"].replace('"Q":"4.30"', '"Q":"4.300000"')
+    assert whole.decode() == recorded
+
+
+def test_a_client_id_goes_out_as_the_number_it_was():
+    """A uint32; the frame of an order without one has no such key."""
+    event = order_event("orderAccepted", OrderStatus.NEW, client_id=4294967295)
+    whole, _ = WireEncoder(CATALOG["USDT_USDC"]).order_update(event, *ACCEPTED_AT)
+    expected = json.loads(PRIVATE["order_accepted"])
+    expected["data"]["c"] = json.loads(PRIVATE["order_with_client_id_and_tpsl"])["data"]["c"]
+    assert json.loads(whole) == expected
 
 
 def test_every_frame_of_a_busy_minute_has_the_recorded_fields_and_key_order():
