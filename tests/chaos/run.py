@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
-from tests.chaos.checker import Findings
+from backpack_sandbox.truth.findings import Findings
 from tests.chaos.trial import Outcome, run_seed
 
 JOBS = 2 * (os.cpu_count() or 1)
@@ -35,17 +35,17 @@ def figures(outcomes: Sequence[Outcome]) -> str:
     """One line of sums."""
     total = Findings()
     for outcome in outcomes:
-        total.add(outcome.findings)
+        total.merge(outcome.findings)
     kills, switches, faults = (
         sum(getattr(outcome, name) for outcome in outcomes)
         for name in ("kills", "switches", "faults")
     )
+    said = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in total.counts.items())
     failed = [outcome.seed for outcome in outcomes if not outcome.right]
     return (
         f"{len(outcomes)} seeds, {faults} faults, {kills} kills, {switches} switches of feed;"
         f" {total.trades} trades, {total.books} books with {total.levels} levels compared;"
-        f" {total.lost} trades lost, {total.repeated} repeated, {total.out_of_order} out of order,"
-        f" {total.wrong_trades} wrong; {total.wrong_levels} wrong levels;"
+        f" {said};"
         f" failed seeds: {failed or 'none'}"
     )
 

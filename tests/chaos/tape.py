@@ -5,7 +5,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.checker import TradeRow
+from backpack_sandbox.truth.market_truth import TradeRow
+from tests.chaos.truth import time_us
 from tests.support.handler_process import tape_lines
 
 
@@ -15,22 +16,17 @@ def taped_books(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def side(levels: list[list[str]]) -> dict[Decimal, Decimal]:
-    """Price → amount of one side of a taped book."""
-    return {Decimal(price): Decimal(amount) for price, amount in levels}
-
-
 def taped_trades(folder: Path) -> dict[str, list[TradeRow]]:
     """Per symbol in tape order; ccxt gives the event's time, so that one is left out."""
     taped: dict[str, list[TradeRow]] = {}
     for line in tape_lines(folder):
         taped.setdefault(line["symbol"], []).append(
-            (
+            TradeRow(
                 int(line["id"]),
                 line["side"],
                 Decimal(line["price"]),
                 Decimal(line["amount"]),
-                line["timestamp"] if line["variant"] == "native" else None,
+                time_us(line["timestamp"]) if line["variant"] == "native" else None,
             )
         )
     return taped

@@ -14,10 +14,11 @@ from cryptofeed.types import Trade
 
 from backpack_feed.process.tape import BOOK_LEVELS
 from backpack_sandbox import Sandbox, SandboxConfig
-from tests.chaos.checker import Findings, TradeRow, check_book, check_trades
+from backpack_sandbox.truth.findings import Findings
+from backpack_sandbox.truth.market_truth import TradeRow
 from tests.chaos.plan import Kill, Plan, Strike, make_plan
-from tests.chaos.tape import side, taped_books, taped_last_ids, taped_trades
-from tests.chaos.truth import Truth
+from tests.chaos.tape import taped_books, taped_last_ids, taped_trades
+from tests.chaos.truth import Truth, side, time_us
 from tests.support.conditions import eventually
 from tests.support.handler_process import FeedProcess, write_config
 from tests.support.native_feed import Delivered, fast_monotonic, make_feed, running
@@ -26,6 +27,7 @@ SYMBOLS = ("SOL-USDC", "kPEPE-USDC-PERP", "AAPL.US-USDC-PERP")
 BOOK_EVENTS_PER_SECOND = 50.0
 TRADES_PER_SECOND = 12.0
 CATCH_UP_SECONDS = 60.0
+SAID = 10
 
 
 @dataclass
@@ -56,7 +58,7 @@ class Outcome:
         )
         if self.right:
             return first
-        said = [f"  {text}" for text in (*found.complaints, self.error) if text]
+        said = [f"  {text}" for text in (*found.first[:SAID], self.error) if text]
         return "\n".join([first, *said, f"  again: make chaos SEEDS=1 SEED={self.seed}"])
 
 
@@ -183,17 +185,15 @@ class _Trial:
         findings = self._outcome.findings
         taped = taped_trades(self._folder)
         for symbol in SYMBOLS:
-            published = truth.trades(symbol)
             mine = [_row(t) for t in self._delivered.trades if t.symbol == symbol]
-            check_trades(f"in process {symbol}", mine, published, findings)
-            check_trades(f"tape {symbol}", taped.get(symbol, []), published, findings)
+            truth.check_trades("in process", symbol, mine, findings)
+            truth.check_trades("tape", symbol, taped.get(symbol, []), findings)
         for book in taped_books(self._folder):
             # ccxt loses its place in a gap without knowing; its books are its own affair
             if book["variant"] == "native":
-                where = f"tape {book['symbol']} {book['sequence']}"
-                wanted = truth.book(book["symbol"], book["sequence"], BOOK_LEVELS)
+                about = book["symbol"], book["sequence"]
                 sides = side(book["bids"]), side(book["asks"])
-                check_book(where, sides, wanted, findings)
+                truth.check_book("tape", about, sides, findings, depth=BOOK_LEVELS)
 
     async def _end_process(self) -> None:
         await self._process.end(signal.SIGKILL)
@@ -220,10 +220,9 @@ class _Checked(Delivered):
         await super().trade(trade, receipt)
 
     async def book(self, book: Any, _receipt: float) -> None:
-        where = f"in process {book.symbol} {book.sequence_number}"
-        wanted = self.truth.book(book.symbol, book.sequence_number, self._depth)
+        about = book.symbol, book.sequence_number
         sides = book.book.bids.to_dict(), book.book.asks.to_dict()
-        check_book(where, sides, wanted, self._findings)
+        self.truth.check_book("in process", about, sides, self._findings, depth=self._depth)
 
 
 def _begin(venue: Sandbox, strike: Strike) -> None:
@@ -239,4 +238,5 @@ def _begin(venue: Sandbox, strike: Strike) -> None:
 
 
 def _row(trade: Trade) -> TradeRow:
-    return int(trade.id), trade.side, trade.price, trade.amount, trade.timestamp
+    time = time_us(trade.timestamp)
+    return TradeRow(int(trade.id), trade.side, trade.price, trade.amount, time)
