@@ -1,5 +1,5 @@
 # Everything a newcomer types. `make demo FAULT=gap` shows an automatic rollback.
-.PHONY: setup demo test chaos fuzz bench lint format lock clean
+.PHONY: setup demo test chaos fuzz bench bench-sandbox lint format lock clean
 .DEFAULT_GOAL := help
 
 setup:  ## Python 3.13, .venv with every pinned package, Prometheus
@@ -13,6 +13,9 @@ test: setup  ## every test; ARGS="-k gate" for some
 
 bench: setup  ## CPU and latency of the feeds; ARGS="--only native,floor --rounds 3" for quick looks
 	@.venv/bin/python -m benchmarks $(ARGS)
+
+bench-sandbox: setup  ## frames/s of the sandbox to 1 and 20 clients; ARGS="--only prepared --seconds 2"
+	@.venv/bin/python -m benchmarks.sandbox $(ARGS)
 
 chaos: setup  ## feeds under random faults and kill -9, against the truth; SEEDS=100 SEED=1
 	@PYTHONPATH=plugins:. .venv/bin/python -m tests.chaos $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS))
@@ -28,12 +31,13 @@ lint: setup  ## ruff, mypy, import contracts
 format: setup  ## let ruff lay the code out
 	@.venv/bin/ruff check --fix-only . && .venv/bin/ruff format .
 
-lock: setup  ## pin requirements.in anew; needs uv
+lock: setup  ## pin requirements.in and the clients for Node anew; needs uv
 	@uv pip compile --quiet --python-version 3.13 --generate-hashes --no-annotate --no-header requirements.in -o requirements.txt
 	@uv pip compile --quiet --python-version 3.13 --no-deps --generate-hashes --no-annotate --no-header requirements-witnesses.in -o requirements-witnesses.txt
+	@npm install --prefix tests/conformance/node --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error
 
 clean:  ## remove what the demo and the tests left in var/
 	@rm -rf var
 
 help:
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16

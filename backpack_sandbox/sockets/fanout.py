@@ -8,7 +8,8 @@ from backpack_sandbox.sockets.session import Session
 class Fanout:
     """Sessions and their subscriptions.
 
-    `on_streams_changed` gets a stream's name when it gains its first or loses its last listener.
+    Streams go by their keys (`streams.names`). `on_streams_changed` gets one when it gains its
+    first or loses its last listener.
     """
 
     def __init__(self) -> None:

@@ -11,10 +11,12 @@ from backpack_sandbox.constants import (
     INVALID_STREAM,
     LOOKS_LIKE_A_WINDOW,
     PARSE_ERROR,
-    PRIVATE_PREFIX,
     PRIVATE_STREAM_TYPES,
     PUBLIC_STREAM_TYPES,
 )
+from backpack_sandbox.streams.names import OWNER_MARK, is_private, private_stream
+
+__all__ = ["ControlFrame", "Request", "is_private", "private_stream", "read_request"]
 
 
 class ControlFrame(msgspec.Struct, frozen=True):
@@ -58,21 +60,9 @@ def read_request(raw: str | bytes) -> Request:
     return request
 
 
-def is_private(stream: str) -> bool:
-    """The stream belongs to an account."""
-    return stream.startswith(PRIVATE_PREFIX)
-
-
-def depth_window(stream: str) -> tuple[str, int] | None:
-    """(symbol, window in ms) of an aggregated depth stream; None for every other stream."""
-    kind, _, rest = stream.partition(".")
-    window, _, symbol = rest.partition(".")
-    if kind != "depth" or window not in DEPTH_WINDOWS_MS:
-        return None
-    return symbol, DEPTH_WINDOWS_MS[window]
-
-
 def _stream_error(stream: str) -> bytes | None:
+    if OWNER_MARK in stream:
+        return INVALID_STREAM
     if is_private(stream):
         known = ".".join(stream.split(".", 2)[:2]) in PRIVATE_STREAM_TYPES
         return None if known else INVALID_STREAM

@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 from backpack_sandbox.constants import MICROSECONDS
@@ -16,12 +17,16 @@ class DayStatistics:
 
     def __init__(self) -> None:
         self._minutes: deque[Candle] = deque()
+        # all minutes but the last, folded once a minute: a busy venue asks every second
+        self._earlier: Candle | None = None
+        self._is_folded = True
 
     def add(self, engine_us: int, price: int, quantity: int) -> None:
         """Take up a trade (µs, ticks, steps); trades come in order of time."""
         if not self._minutes or engine_us >= self._minutes[-1].end_us:
             self._forget(engine_us)
             self._minutes.append(empty_candle(BUCKET, engine_us))
+            self._is_folded = False
         self._minutes[-1].add(price, quantity)
 
     def summary(self, now_us: int) -> Candle | None:
@@ -29,15 +34,27 @@ class DayStatistics:
         self._forget(now_us)
         if not self._minutes:
             return None
-        first, *later = self._minutes
-        day = replace(first)
-        for minute in later:
-            _merge(day, minute)
+        if not self._is_folded:
+            self._fold()
+        if self._earlier is None:
+            return replace(self._minutes[-1])
+        day = replace(self._earlier)
+        _merge(day, self._minutes[-1])
         return day
+
+    def _fold(self) -> None:
+        self._is_folded = True
+        self._earlier = None
+        for minute in islice(self._minutes, len(self._minutes) - 1):
+            if self._earlier is None:
+                self._earlier = replace(minute)
+            else:
+                _merge(self._earlier, minute)
 
     def _forget(self, now_us: int) -> None:
         while self._minutes and self._minutes[0].end_us <= now_us - DAY_US:
             self._minutes.popleft()
+            self._is_folded = False
 
 
 def _merge(day: Candle, later: Candle) -> None:

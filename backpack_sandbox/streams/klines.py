@@ -92,7 +92,7 @@ class KlineStreams:
 def trades_since(ledger: Ledger, symbol: str, start_us: int) -> list[PublishedTrade]:
     """Trades of one market from `start_us` (engine time) on, oldest first."""
     found = []
-    for trade in reversed(ledger.trades(symbol)):
+    for trade in ledger.newest_trades(symbol):
         if trade.engine_us < start_us:
             break
         found.append(trade)

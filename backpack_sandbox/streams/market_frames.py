@@ -9,6 +9,7 @@ from backpack_sandbox.market.catalog import Market
 from backpack_sandbox.market.decimals import pad, plain
 from backpack_sandbox.market.perpetuals import MarkPrice
 from backpack_sandbox.streams.candles import Candle, naive_iso
+from backpack_sandbox.streams.stocks import SESSION, StockQuote
 
 
 class MarketFrames:
@@ -23,14 +24,11 @@ class MarketFrames:
 
     def ticker(self, day: Candle, event_us: int) -> bytes:
         """`ticker.<symbol>`: 24 hours, without `T` and without bid or ask."""
-        data = self._prices(day) | {
-            "E": event_us,
-            "V": pad(day.notional * self._notional_scale, self._notional_decimals),
-            "e": "ticker",
-            "n": day.trades,
-            "v": self._quantity(day.volume),
-        }
-        return self._frame(f"ticker.{self._symbol}", data)
+        return self._day("ticker", day, event_us)
+
+    def external_ticker(self, day: Candle, event_us: int) -> bytes:
+        """`externalTicker.<symbol>`: the same fields under another name."""
+        return self._day("externalTicker", day, event_us)
 
     def kline(self, stream: str, candle: Candle, event_us: int, *, final: bool) -> bytes:
         """`kline.<interval>.<symbol>`: the interval is only in the stream's name.
@@ -67,9 +65,48 @@ class MarketFrames:
         data = {"E": event_us, "e": "openInterest", "o": self._quantity(steps), "s": self._symbol}
         return self._frame(f"openInterest.{self._symbol}", data)
 
+    def stock_price(self, ticker: str, quote: StockQuote, event_us: int) -> bytes:
+        """`stockPrice.<ticker>`; its one time is in ms."""
+        data = {
+            "ask": self._price_or_null(quote.ask),
+            "bid": self._price_or_null(quote.bid),
+            "e": "stockPrice",
+            "mid": self._price_or_null(quote.mid),
+            "s": ticker,
+            "session": SESSION,
+            "timestamp": event_us // 1000,
+        }
+        return self._frame(f"stockPrice.{ticker}", data)
+
+    def stock_indicative_quote(self, ticker: str, quote: StockQuote) -> bytes:
+        """`stockIndicativeQuote.<ticker>`, without any time."""
+        data = {
+            "ask": self._price_or_null(quote.ask),
+            "bid": self._price_or_null(quote.bid),
+            "e": "stockIndicativeQuote",
+            "estimatedAsk": self._price_or_null(quote.estimated_ask),
+            "estimatedBid": self._price_or_null(quote.estimated_bid),
+            "s": ticker,
+            "session": SESSION,
+        }
+        return self._frame(f"stockIndicativeQuote.{ticker}", data)
+
+    def _day(self, kind: str, day: Candle, event_us: int) -> bytes:
+        data = self._prices(day) | {
+            "E": event_us,
+            "V": pad(day.notional * self._notional_scale, self._notional_decimals),
+            "e": kind,
+            "n": day.trades,
+            "v": self._quantity(day.volume),
+        }
+        return self._frame(f"{kind}.{self._symbol}", data)
+
+    def _price_or_null(self, ticks: int | None) -> str | None:
+        return None if ticks is None else self._price(ticks)
+
     def _prices(self, candle: Candle) -> dict[str, Any]:
         prices = {"o": candle.open, "h": candle.high, "l": candle.low, "c": candle.close}
-        texts = {key: None if p is None else self._price(p) for key, p in prices.items()}
+        texts = {key: self._price_or_null(ticks) for key, ticks in prices.items()}
         return {**texts, "s": self._symbol}
 
     def _frame(self, stream: str, data: dict[str, Any]) -> bytes:

@@ -1,45 +1,78 @@
-"""The streams that speak by the clock: ticker, markPrice and openInterest."""
+"""The streams that speak by the clock: tickers, mark prices, open interest and stock quotes."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from backpack_sandbox.market.perpetuals import Perpetuals
 from backpack_sandbox.streams.day_statistics import DayStatistics
 from backpack_sandbox.streams.klines import Emit
 from backpack_sandbox.streams.market_frames import MarketFrames
+from backpack_sandbox.streams.stocks import StockQuotes
 from backpack_sandbox.truth.ledger import PublishedTrade
 
 OPEN_INTEREST_EVERY_SECONDS: Final = 60
 
-type Encode = Callable[[str, int, int, int], bytes | None]
-"""Takes (symbol, second, event µs, engine µs); None when there is nothing to tell."""
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The model's second that is over, and its stamps in unix µs."""
+
+    second: int
+    event_us: int
+    engine_us: int
+
+
+type Encode = Callable[[str, Moment], bytes | None]
+"""Takes the subject, a symbol or a ticker; None when there is nothing to tell."""
+
+
+@dataclass(slots=True)
+class _Kind:
+    subjects: frozenset[str]
+    encode: Encode
+    every_seconds: int = 1
+    watched: dict[str, None] = field(default_factory=dict)
 
 
 class PeriodicStreams:
-    """Ticker and markPrice every second, openInterest every minute, of the model's time.
+    """Every second of the model's time, open interest every minute.
 
     Only what somebody listens to is encoded.
     """
 
     def __init__(
-        self, frames: Mapping[str, MarketFrames], perpetuals: Perpetuals, emit: Emit
+        self,
+        frames: Mapping[str, MarketFrames],
+        perpetuals: Perpetuals,
+        stocks: StockQuotes,
+        emit: Emit,
     ) -> None:
         self.days = {symbol: DayStatistics() for symbol in frames}
         self._frames = frames
         self._perpetuals = perpetuals
+        self._stocks = stocks
         self._emit = emit
-        self._watched: dict[str, dict[str, None]] = {kind: {} for kind in _KINDS}
+        perps = frozenset(perpetuals)
+        self._kinds = {
+            "ticker": _Kind(frozenset(frames), self._ticker),
+            "externalTicker": _Kind(stocks.symbols, self._external_ticker),
+            "markPrice": _Kind(perps, self._mark_price),
+            "openInterest": _Kind(perps, self._open_interest, OPEN_INTEREST_EVERY_SECONDS),
+            "stockPrice": _Kind(stocks.tickers, self._stock_price),
+            "stockIndicativeQuote": _Kind(stocks.tickers, self._stock_indicative_quote),
+        }
 
     def watch(self, stream: str, has_listeners: bool) -> None:
         """Start or stop a stream; names of other kinds and of unknown markets are ignored."""
-        kind, _, symbol = stream.partition(".")
-        known = self._frames if kind == "ticker" else self._perpetuals
-        if kind not in _KINDS or symbol not in known:
+        name, _, subject = stream.partition(".")
+        kind = self._kinds.get(name)
+        if kind is None or subject not in kind.subjects:
             return
         if has_listeners:
-            self._watched[kind][symbol] = None
+            kind.watched[subject] = None
         else:
-            self._watched[kind].pop(symbol, None)
+            kind.watched.pop(subject, None)
 
     def trades(self, trades: Iterable[PublishedTrade]) -> None:
         """Take up trades into the statistics of their markets."""
@@ -49,31 +82,40 @@ class PeriodicStreams:
 
     def tick(self, second: int, event_us: int, engine_us: int) -> None:
         """The model's `second` is over."""
-        for kind, encode in self._due(second).items():
-            for symbol in self._watched[kind]:
-                if frame := encode(symbol, second, event_us, engine_us):
-                    self._emit(f"{kind}.{symbol}", symbol, frame)
+        moment = Moment(second, event_us, engine_us)
+        for name, kind in self._kinds.items():
+            if second % kind.every_seconds:
+                continue
+            for subject in kind.watched:
+                if frame := kind.encode(subject, moment):
+                    self._emit(f"{name}.{subject}", self._symbol(subject), frame)
 
-    def _due(self, second: int) -> dict[str, Encode]:
-        due: dict[str, Encode] = {"ticker": self._ticker, "markPrice": self._mark_price}
-        if second % OPEN_INTEREST_EVERY_SECONDS == 0:
-            due["openInterest"] = self._open_interest
-        return due
+    def _symbol(self, subject: str) -> str:
+        return self._stocks.symbol(subject) if subject in self._stocks.tickers else subject
 
-    def _ticker(self, symbol: str, _second: int, event_us: int, engine_us: int) -> bytes | None:
+    def _ticker(self, symbol: str, now: Moment) -> bytes | None:
         """None for a market without a trade in 24 hours: REST has a 204 for it."""
-        day = self.days[symbol].summary(engine_us)
-        return self._frames[symbol].ticker(day, event_us) if day else None
+        day = self.days[symbol].summary(now.engine_us)
+        return self._frames[symbol].ticker(day, now.event_us) if day else None
 
-    def _mark_price(self, symbol: str, second: int, event_us: int, engine_us: int) -> bytes | None:
-        mark = self._perpetuals.mark_price(symbol, second, engine_us)
-        return self._frames[symbol].mark_price(mark, event_us, engine_us) if mark else None
+    def _external_ticker(self, symbol: str, now: Moment) -> bytes | None:
+        day = self.days[symbol].summary(now.engine_us)
+        return self._frames[symbol].external_ticker(day, now.event_us) if day else None
 
-    def _open_interest(
-        self, symbol: str, second: int, event_us: int, _engine_us: int
-    ) -> bytes | None:
-        steps = self._perpetuals.open_interest(symbol, second)
-        return self._frames[symbol].open_interest(steps, event_us)
+    def _mark_price(self, symbol: str, now: Moment) -> bytes | None:
+        mark = self._perpetuals.mark_price(symbol, now.second, now.engine_us)
+        if mark is None:
+            return None
+        return self._frames[symbol].mark_price(mark, now.event_us, now.engine_us)
 
+    def _open_interest(self, symbol: str, now: Moment) -> bytes:
+        steps = self._perpetuals.open_interest(symbol, now.second)
+        return self._frames[symbol].open_interest(steps, now.event_us)
 
-_KINDS: Final = ("ticker", "markPrice", "openInterest")
+    def _stock_price(self, ticker: str, now: Moment) -> bytes:
+        frames = self._frames[self._stocks.symbol(ticker)]
+        return frames.stock_price(ticker, self._stocks.quote(ticker), now.event_us)
+
+    def _stock_indicative_quote(self, ticker: str, _now: Moment) -> bytes:
+        frames = self._frames[self._stocks.symbol(ticker)]
+        return frames.stock_indicative_quote(ticker, self._stocks.quote(ticker))

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from backpack_sandbox.market.events import BookEvent
-from backpack_sandbox.sockets.subscriptions import depth_window
+from backpack_sandbox.streams.names import depth_window
 from backpack_sandbox.streams.wire import WireEncoder
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from backpack_sandbox.account.portfolio import Balance
 from backpack_sandbox.account.positions import Position
-from backpack_sandbox.faults.frame_effects import drift
+from backpack_sandbox.faults.effects.schema import drift
 from backpack_sandbox.market.book import Side
 from backpack_sandbox.market.catalog import build_catalog
 from backpack_sandbox.market.events import LiquidationEvent
