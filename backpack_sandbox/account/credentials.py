@@ -1,10 +1,11 @@
-"""The account key and the certificate authority, kept in the state directory across restarts."""
+"""The account keys and the certificate authority, kept in the state directory across restarts."""
 
 import base64
 import json
 import os
 import ssl
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
@@ -18,7 +19,7 @@ OWNER_ONLY = 0o600
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """The house account's key pair, both base64: the verifying key, and the 32-byte seed."""
+    """An account's key pair, both base64: the verifying key, and the 32-byte seed."""
 
     api_key: str
     private_key: str = field(repr=False)
@@ -47,22 +48,34 @@ class ApiKey:
         return cls(_b64(bytes(key.verify_key)), content["private_key"])
 
 
-def server_context(ca_file: Path, ca_key_file: Path, host: str) -> ssl.SSLContext:
-    """A TLS server context for `host`, localhost and 127.0.0.1.
+class ServerCertificates:
+    """TLS server contexts for `host`, localhost and 127.0.0.1, of one authority.
 
-    Its authority is read from the two files, or made and written there; clients that trust
-    `ca_file` go on doing so after a restart.
+    The authority is read from the two files, or made and written there; clients that trust
+    `ca_file` go on doing so after a restart. `names` are further names of the server.
     """
-    if ca_file.exists() and ca_key_file.exists():
-        authority = trustme.CA.from_pem(ca_file.read_bytes(), ca_key_file.read_bytes())
-    else:
-        authority = trustme.CA(organization_name="Backpack sandbox")
-        write_private(ca_key_file, authority.private_key_pem.bytes())
-        authority.cert_pem.write_to_path(str(ca_file))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    names = dict.fromkeys(["127.0.0.1", "localhost", host])
-    authority.issue_cert(*(name for name in names if name != "0.0.0.0")).configure_cert(context)  # noqa: S104
-    return context
+
+    def __init__(self, ca_file: Path, ca_key_file: Path, host: str, *names: str) -> None:
+        if ca_file.exists() and ca_key_file.exists():
+            self._authority = trustme.CA.from_pem(ca_file.read_bytes(), ca_key_file.read_bytes())
+        else:
+            self._authority = trustme.CA(organization_name="Backpack sandbox")
+            write_private(ca_key_file, self._authority.private_key_pem.bytes())
+            self._authority.cert_pem.write_to_path(str(ca_file))
+        wanted = dict.fromkeys(["127.0.0.1", "localhost", host, *names])
+        self._names = [name for name in wanted if name != "0.0.0.0"]  # noqa: S104
+
+    def context(self, *, not_after: datetime | None = None) -> ssl.SSLContext:
+        """A context with a fresh certificate, good for long or until `not_after`."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate = self._authority.issue_cert(*self._names, not_after=not_after)
+        certificate.configure_cert(context)
+        return context
+
+
+def server_context(ca_file: Path, ca_key_file: Path, host: str) -> ssl.SSLContext:
+    """The context of `ServerCertificates` that is good for long."""
+    return ServerCertificates(ca_file, ca_key_file, host).context()
 
 
 def write_private(path: Path, content: bytes) -> None:
