@@ -1,7 +1,7 @@
-"""The public REST endpoints under /api/v1."""
+"""The public REST endpoints of markets, books and trades (protocol, 4.1 to 4.3)."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -17,12 +17,15 @@ from backpack_sandbox.market.book import Side
 from backpack_sandbox.market.catalog import Market
 from backpack_sandbox.market.decimals import notional_scaled, pad, strip_zeros
 from backpack_sandbox.market.matching import MatchingEngine
-from backpack_sandbox.rest import answers
-from backpack_sandbox.rest.listing import asset_body, market_body
+from backpack_sandbox.rest import answers, parameters
+from backpack_sandbox.rest.listing import MARKET_TYPES, market_body
+from backpack_sandbox.rest.parameters import UINT16, UINT64, ParameterError
+from backpack_sandbox.rest.predictions import PREDICTIONS, find_market
 from backpack_sandbox.truth.ledger import PublishedTrade, TradeHistory
 
-DEPTH_LIMIT_REASON = 'failed to parse "DepthLimit": Expect a valid enumeration value.'
-NUMBER_REASON = 'failed to parse "uint64": invalid digit found in string'
+LISTED_BY_DEFAULT: Final = frozenset({"SPOT", "PERP"})
+_DEPTH_LIMIT_TEXTS: Final = frozenset(map(str, DEPTH_LIMITS))
+_NO_BOOK: Final[dict[str, Any]] = {"asks": [], "bids": [], "lastUpdateId": "0"}
 
 
 class PublicRest:
@@ -43,102 +46,95 @@ class PublicRest:
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
-        """Every public endpoint."""
+        """Every endpoint of markets, books and trades."""
         handlers = {
             "markets": self.markets,
             "market": self.market,
             "depth": self.depth,
             "trades": self.trades,
             "trades/history": self.trades_history,
-            "assets": self.assets,
-            "securities": self.securities,
-            "status": self.status,
-            "ping": self.ping,
-            "time": self.time,
         }
         return [web.get(f"{API_PREFIX}/{path}", handler) for path, handler in handlers.items()]
 
     async def markets(self, request: web.Request) -> web.Response:
-        """Every market, or those of the repeated `marketType`."""
+        """Every spot and perpetual market, or those of the repeated `marketType`."""
         wanted = set(request.query.getall("marketType", ()))
+        if not wanted <= MARKET_TYPES:
+            reason = f'failed to parse "MarketType": {parameters.ENUMERATION_REASON}'
+            raise ParameterError("marketType", reason)
         bodies = [
             market_body(market)
-            for market in self._catalog.values()
-            if not wanted or market.market_type in wanted
+            for market in [*self._catalog.values(), *PREDICTIONS.values()]
+            if market.market_type in (wanted or LISTED_BY_DEFAULT)
         ]
         return answers.json_answer(bodies, cache=answers.MARKETS_CACHE)
 
     async def market(self, request: web.Request) -> web.Response:
-        """One market."""
-        market = self._catalog.get(request.query.get("symbol", ""))
+        """One market; open or closed, listed or not."""
+        market = find_market(self._catalog, parameters.text(request.query, "symbol"))
         return answers.json_answer(market_body(market)) if market else answers.unknown_symbol()
 
     async def depth(self, request: web.Request) -> web.Response:
         """The book now: both sides ascending, so the best bid is the last."""
-        limit = request.query.get("limit", str(DEPTH_LIMIT_DEFAULT))
-        if not limit.isdigit() or int(limit) not in DEPTH_LIMITS:
-            return answers.unparsable("limit", DEPTH_LIMIT_REASON)
-        market = self._catalog.get(request.query.get("symbol", ""))
+        symbol = parameters.text(request.query, "symbol")
+        limit = parameters.choice(
+            request.query,
+            "limit",
+            "DepthLimit",
+            _DEPTH_LIMIT_TEXTS,
+            default=str(DEPTH_LIMIT_DEFAULT),
+        )
+        market = find_market(self._catalog, symbol)
         if market is None:
             return answers.unknown_symbol()
-        engine = self._engines.get(market.symbol)
-        if engine is None:
+        if not market.has_book:
             return answers.closed_market()
-        return answers.json_answer(self._depth_body(engine, int(limit)))
+        return answers.json_answer(self._depth_body(market, int(limit)))
 
     async def trades(self, request: web.Request) -> web.Response:
         """The last trades, newest first."""
-        return self._trades(request, paged=False)
+        return self._trades(request, UINT16, offset=0)
 
     async def trades_history(self, request: web.Request) -> web.Response:
         """As `trades`, with an `offset` counted from the newest."""
-        return self._trades(request, paged=True)
+        offset = parameters.integer(request.query, "offset", UINT64, default=0)
+        return self._trades(request, UINT64, offset=offset)
 
-    async def assets(self, _request: web.Request) -> web.Response:
-        """Every base and quote asset of the catalogue."""
-        symbols = {market.base for market in self._catalog.values()} | {"USDC"}
-        bodies = [asset_body(symbol) for symbol in sorted(symbols)]
-        return answers.json_answer(bodies, cache=answers.MARKETS_CACHE)
-
-    async def securities(self, _request: web.Request) -> web.Response:
-        """Tokenised stocks: none here."""
-        return answers.json_answer([], cache=answers.MARKETS_CACHE)
-
-    async def status(self, _request: web.Request) -> web.Response:
-        """Always up."""
-        return answers.json_answer({"message": None, "status": "Ok"})
-
-    async def ping(self, _request: web.Request) -> web.Response:
-        """Bare text."""
-        return answers.text_answer("pong")
-
-    async def time(self, _request: web.Request) -> web.Response:
-        """Unix milliseconds as bare text."""
-        return answers.text_answer(str(int(self._clock() * 1000)))
-
-    def _depth_body(self, engine: MatchingEngine, limit: int) -> dict[str, Any]:
-        price, quantity = engine.market.price_grid.normal, engine.market.quantity_grid.normal
+    def _depth_body(self, market: Market, limit: int) -> dict[str, Any]:
+        now_us = int(self._clock() * MICROSECONDS)
+        engine = self._engines.get(market.symbol)
+        if engine is None:
+            return _NO_BOOK | {"timestamp": now_us}
+        price, quantity = market.price_grid.normal, market.quantity_grid.normal
         sides = {
             name: [(price(p), quantity(q)) for p, q in engine.book.levels(side, limit)]
             for name, side in (("asks", Side.ASK), ("bids", Side.BID))
         }
-        now_us = int(self._clock() * MICROSECONDS)
-        timestamp_us = self._engine_us.get(engine.market.symbol, now_us)
+        timestamp_us = self._engine_us.get(market.symbol, now_us)
         return {**sides, "lastUpdateId": str(engine.last_update_id), "timestamp": timestamp_us}
 
-    def _trades(self, request: web.Request, *, paged: bool) -> web.Response:
-        query = request.query
-        limit, offset = query.get("limit", str(TRADES_LIMIT_DEFAULT)), query.get("offset", "0")
-        if not limit.isdigit() or not 1 <= int(limit) <= TRADES_LIMIT_MAX:
-            return answers.unparsable("limit", NUMBER_REASON)
-        if not offset.isdigit():
-            return answers.unparsable("offset", NUMBER_REASON)
-        market = self._catalog.get(query.get("symbol", ""))
+    def _trades(self, request: web.Request, limit_type: str, *, offset: int) -> web.Response:
+        symbol = parameters.text(request.query, "symbol")
+        limit = parameters.integer(
+            request.query,
+            "limit",
+            limit_type,
+            default=TRADES_LIMIT_DEFAULT,
+            minimum=1,
+            maximum=TRADES_LIMIT_MAX,
+        )
+        market = find_market(self._catalog, symbol)
         if market is None:
             return answers.unknown_symbol()
-        newest = self._ledger.newest_trades(market.symbol, int(limit), int(offset) * paged)
-        bodies = [trade_body(market, trade) for trade in newest]
-        return answers.json_answer(bodies, cache=answers.TRADES_CACHE)
+        rows = [trade_body(market, trade) for trade in self._page(market, limit, offset)]
+        return answers.json_answer(rows, cache=answers.TRADES_CACHE)
+
+    def _page(self, market: Market, limit: int, offset: int) -> list[PublishedTrade]:
+        engine = self._engines.get(market.symbol)
+        # ids have no holes, so they tell when a page lies before the first trade
+        if engine is None or offset > engine.last_trade_id - market.first_trade_id:
+            return []
+        return list(self._ledger.newest_trades(market.symbol, limit, offset))
 
 
 def trade_body(market: Market, trade: PublishedTrade) -> dict[str, Any]:

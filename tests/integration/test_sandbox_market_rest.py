@@ -113,7 +113,10 @@ async def test_a_ticker_is_that_of_the_stream_and_a_204_without_trades(venue):
     status, _, body = await get(venue, "ticker", symbol="MSFT.US_USDC_PERP")
     assert (status, body) == (204, "")
     _, _, body = await get(venue, "tickers")
-    assert len(json.loads(body)) == 20
+    rows = {row["symbol"]: row for row in json.loads(body)}
+    assert rows.keys() == {s for s, m in venue.catalog.items() if m.has_book}
+    assert [s for s, row in rows.items() if row["trades"] == "0"] == ["MSFT.US_USDC_PERP"]
+    assert rows["MSFT.US_USDC_PERP"]["priceChangePercent"] == "N/A"
     status, _, _ = await get(venue, "ticker", symbol="NOPE")
     assert status == 400
 
