@@ -4,12 +4,20 @@ import re
 from typing import Final
 
 API_PREFIX: Final = "/api/v1"
+HISTORY_PREFIX: Final = "/wapi/v1"
 CONTROL_PREFIX: Final = "/sandbox"
+CONTROL_NAME: Final = "control.backpack-sandbox"
+"""The server name by which a TLS client always gets a good certificate."""
 
 DEPTH_LIMITS: Final = frozenset({5, 10, 20, 50, 100, 500, 1000})
 DEPTH_LIMIT_DEFAULT: Final = 1000
 TRADES_LIMIT_DEFAULT: Final = 100
 TRADES_LIMIT_MAX: Final = 1000
+
+HOUSE: Final = "house"
+"""The account that the venue's own bot trades."""
+TRADER: Final = "trader"
+"""The account that only its owner trades."""
 
 WINDOW_DEFAULT_MS: Final = 5000
 WINDOW_MAX_MS: Final = 60_000

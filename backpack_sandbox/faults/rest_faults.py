@@ -1,117 +1,123 @@
-"""What the active faults do to REST: refusals, and answers from before the fault."""
+"""What the active faults do to REST: refusals in front of the endpoints, other answers behind."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
+import msgspec
 from aiohttp import web
 
-from backpack_sandbox.constants import API_PREFIX
-from backpack_sandbox.faults.registry import REQUEST_FAULTS, FaultName, FaultRegistry
-from backpack_sandbox.market.catalog import Market
-from backpack_sandbox.market.matching import MatchingEngine
+from backpack_sandbox.constants import API_PREFIX, CONTROL_PREFIX, HISTORY_PREFIX
+from backpack_sandbox.faults.catalogue import REQUEST_FAULTS
+from backpack_sandbox.faults.closed_markets import close_listed, refuse_closed
+from backpack_sandbox.faults.moments import Moments
+from backpack_sandbox.faults.names import FaultName
+from backpack_sandbox.faults.old_answers import OldAnswers
+from backpack_sandbox.faults.one_shots import OneShots
+from backpack_sandbox.faults.registry import Fault, FaultRegistry
+from backpack_sandbox.faults.rest_refusals import refuse
+from backpack_sandbox.faults.skew import SkewedClock
+from backpack_sandbox.faults.stale_cdn import EdgeCache
 from backpack_sandbox.rest import answers
-from backpack_sandbox.rest.public import PublicRest
-from backpack_sandbox.truth.ledger import Ledger, PublishedTrade
 
-RETRY_AFTER_SECONDS: Final = 1
-_OLD_PATHS: Final = {
-    FaultName.OLD_DEPTH: frozenset({f"{API_PREFIX}/depth"}),
-    FaultName.OLD_TRADES: frozenset({f"{API_PREFIX}/trades", f"{API_PREFIX}/trades/history"}),
-}
+MOMENT_FAULTS: Final = frozenset(
+    {FaultName.OLD_DEPTH, FaultName.OLD_TRADES, FaultName.SEQUENCE_RESTART}
+)
+_TOLD_BY_AGE: Final = frozenset({FaultName.OLD_DEPTH, FaultName.OLD_TRADES})
+_FRAMING: Final = frozenset({"content-length", "content-type"})
 
 type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class OldTrades:
-    """The ledger's trades up to the ids it had when this was made."""
-
-    def __init__(self, ledger: Ledger, last_ids: Mapping[str, int]) -> None:
-        self._ledger = ledger
-        self._last_ids = last_ids
-
-    def newest_trades(self, symbol: str, limit: int, offset: int = 0) -> Iterable[PublishedTrade]:
-        """As `Ledger.newest_trades`."""
-        newer = len(self._ledger.trades(symbol, self._last_ids[symbol] + 1))
-        return self._ledger.newest_trades(symbol, limit, offset + newer)
-
-
-@dataclass(frozen=True, slots=True)
-class _Copy:
-    """The venue as it was at `made_at` (monotonic seconds)."""
-
-    made_at: float
-    rest: PublicRest
+type Rewrite = Callable[[Fault, web.Request, Any], Any]
 
 
 class RestFaults:
-    """Middleware in front of `/api/v1`; `/sandbox` is never touched.
+    """Middleware in front of the venue's endpoints and sockets; `/sandbox` is never touched.
 
-    `clock` is unix seconds, `monotonic` counts the age of old answers.
+    `clock` is monotonic seconds.
     """
 
     def __init__(
         self,
         faults: FaultRegistry,
-        catalog: Mapping[str, Market],
-        engines: Mapping[str, MatchingEngine],
-        ledger: Ledger,
-        engine_us: Mapping[str, int],
+        skewed_clock: SkewedClock,
+        old: OldAnswers,
+        moments: Moments,
+        one_shots: OneShots,
         *,
         clock: Callable[[], float],
-        monotonic: Callable[[], float],
     ) -> None:
         self._faults = faults
-        self._catalog = catalog
-        self._engines = engines
-        self._ledger = ledger
-        self._engine_us = engine_us
+        self._skewed_clock = skewed_clock
+        self._moments = moments
+        self._one_shots = one_shots
         self._clock = clock
-        self._monotonic = monotonic
-        self._copies: dict[int, _Copy] = {}
+        self._edge = EdgeCache(clock)
         self._requests = 0
-        faults.listeners.append(self._keep_copies)
-        self._keep_copies()
+        self._rewrites: Mapping[FaultName, Rewrite] = {
+            FaultName.OLD_DEPTH: old.old_depth,
+            FaultName.OLD_TRADES: old.old_trades,
+            FaultName.SNAPSHOT_OLD: old.trailing_depth,
+            FaultName.SEQUENCE_RESTART: old.renumbered,
+            FaultName.MARKET_CLOSED: close_listed,
+        }
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer in the handler's place when a fault hits the request."""
-        if not request.path.startswith(f"{API_PREFIX}/"):
+        """Answer in the handler's place, or change its answer, when a fault hits the request."""
+        if request.path.startswith(f"{CONTROL_PREFIX}/"):
             return await handler(request)
         self._requests += 1
         user_agent = request.headers.get("User-Agent", "")
-        for fault in self._faults.named(REQUEST_FAULTS):
-            if not fault.hits_request(user_agent, self._requests):
-                continue
-            if fault.name is FaultName.REST_503:
-                return answers.unavailable()
-            if fault.name is FaultName.REST_429:
-                return answers.too_many_requests(RETRY_AFTER_SECONDS)
-            if request.path in _OLD_PATHS[fault.name]:
-                return await self._old(request, self._copies[fault.fault_id])
-        return await handler(request)
+        self._skewed_clock.turn_to(user_agent)
+        hitting = [
+            fault
+            for fault in self._faults.named(REQUEST_FAULTS)
+            if fault.hits_request(user_agent, self._requests)
+        ]
+        if not request.path.startswith((f"{API_PREFIX}/", f"{HISTORY_PREFIX}/")):
+            closed = any(fault.name is FaultName.MAINTENANCE for fault in hitting)
+            return answers.unavailable() if closed else await handler(request)
+        if (answer := self._one_shots.take(request)) is not None:
+            return answer
+        for fault in hitting:
+            if (answer := await self._refuse(fault, request)) is not None:
+                return answer
+        return self._rewritten(hitting, request, await self._asked(request, handler))
 
-    async def _old(self, request: web.Request, copy: _Copy) -> web.Response:
-        if request.path == f"{API_PREFIX}/depth":
-            answer = await copy.rest.depth(request)
-        elif request.path == f"{API_PREFIX}/trades":
-            answer = await copy.rest.trades(request)
-        else:
-            answer = await copy.rest.trades_history(request)
-        answer.headers["Age"] = str(int(self._monotonic() - copy.made_at))
-        answer.headers["X-Cache"] = "Hit from cloudfront"
+    async def _refuse(self, fault: Fault, request: web.Request) -> web.Response | None:
+        if fault.name is FaultName.STALE_CDN:
+            return self._edge.answer(request)
+        if fault.name is FaultName.MARKET_CLOSED:
+            return await refuse_closed(fault, request)
+        return refuse(fault.order, request)
+
+    async def _asked(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        answer = await handler(request)
+        self._edge.keep(request, answer)
         return answer
 
-    def _keep_copies(self) -> None:
-        """One copy for each fault that needs one, made when it begins."""
-        wanting = {fault.fault_id for fault in self._faults.named(_OLD_PATHS)}
-        self._copies = {i: copy for i, copy in self._copies.items() if i in wanting}
-        for fault_id in wanting - self._copies.keys():
-            self._copies[fault_id] = self._copy()
+    def _rewritten(
+        self, faults: list[Fault], request: web.Request, answer: web.StreamResponse
+    ) -> web.StreamResponse:
+        rewriting = [fault for fault in faults if fault.name in self._rewrites]
+        if not (rewriting and _is_json(answer)):
+            return answer
+        before = after = msgspec.json.decode(answer.body)  # type: ignore[attr-defined]
+        headers = {k: v for k, v in answer.headers.items() if k.lower() not in _FRAMING}
+        for fault in rewriting:
+            earlier = after
+            after = self._rewrites[fault.name](fault, request, earlier)
+            if after is not earlier and fault.name in _TOLD_BY_AGE:
+                age = self._clock() - self._moments.of(fault.fault_id).at
+                headers |= {"Age": str(int(age)), "X-Cache": "Hit from cloudfront"}
+        if after is before:
+            return answer
+        return answers.json_answer(after, headers=headers)
 
-    def _copy(self) -> _Copy:
-        engines = {s: MatchingEngine(e.market, e.state()) for s, e in self._engines.items()}
-        last_ids = {symbol: engine.last_trade_id for symbol, engine in engines.items()}
-        trades = OldTrades(self._ledger, last_ids)
-        rest = PublicRest(self._catalog, engines, trades, dict(self._engine_us), self._clock)
-        return _Copy(self._monotonic(), rest)
+
+def _is_json(answer: web.StreamResponse) -> bool:
+    return (
+        isinstance(answer, web.Response)
+        and answer.status == web.HTTPOk.status_code
+        and answer.content_type == "application/json"
+        and bool(answer.body)
+    )

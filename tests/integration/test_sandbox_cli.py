@@ -38,9 +38,14 @@ def test_serve_says_where_it_listens(served):
     """One JSON line, once it does; and the files that clients need are there."""
     assert served["ready"] is True
     assert served["rest_url"] == f"https://127.0.0.1:{served['port']}"
-    assert {"ca.pem", "api_key.json", "ledger.jsonl"} <= {
+    assert {"ca.pem", "api_key.json", "trader_api_key.json", "ledger.jsonl"} <= {
         path.name for path in served["state_dir"].iterdir()
     }
+
+
+def test_serve_tells_no_key(served):
+    """Neither account's key, and neither file, is in the line that it prints."""
+    assert served.keys() - {"process", "state_dir"} == {"ready", "port", "rest_url", "ws_url"}
 
 
 def test_a_port_in_use_is_one_line_and_exit_2(served, tmp_path: Path):
@@ -70,9 +75,9 @@ def test_truth_is_printed_as_json_lines(served):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["fault", "earthquake"], "choose from 'auth_failure', 'gap', 'trade_gap'"),
+        (["fault", "earthquake"], "choose from 'auth_failure', 'signature_refused'"),
         (["fault", "gap", "--share", "2"], "share was 2.0"),
-        (["fault", "disconnect", "--symbol", "SOL_USDC"], "only duplicate, gap, reorder"),
+        (["fault", "disconnect", "--symbol", "SOL_USDC"], "only crossed, delay, duplicate"),
         (["fault"], "name a fault"),
         (["fault", "gap", "--symbol", "NOPE"], "unknown symbol NOPE"),
         (["truth", "trades", "--symbol", "NOPE"], "unknown symbol NOPE"),
@@ -94,9 +99,13 @@ def test_a_wrong_order_is_exit_2_with_the_reason(served, arguments, says):
         ("--port", "http", "--port: must be a number from 0 to 65535"),
         ("--rate", "abc", "--rate: must be a number above 0, was 'abc'"),
         ("--rate", "nan", "--rate: must be a number above 0, was 'nan'"),
+        ("--taker-delay", "-1", "--taker-delay: must be a number of at least 0, was '-1'"),
+        ("--requests-per-minute", "0", "--requests-per-minute: must be a whole number above 0"),
+        ("--profile", "huge", "--profile: invalid choice: 'huge'"),
+        ("--scenario", "nope", "--scenario: unknown scenario 'nope': choose one of cdn_outage"),
         ("--host", "nosuch.invalid", "cannot listen on nosuch.invalid"),
         ("--host", "a..b", "cannot listen on a..b"),
-        ("--fault", "frob", "choose from 'auth_failure', 'gap', 'trade_gap'"),
+        ("--fault", "frob", "choose from 'auth_failure', 'signature_refused'"),
     ],
 )
 def test_a_venue_that_cannot_be_served_is_one_line_and_exit_2(tmp_path, option, value, says):

@@ -8,8 +8,9 @@ from random import Random
 import pytest
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
+from backpack_sandbox.faults.effects.base import Tools
 from backpack_sandbox.faults.impairment import make_effect
-from backpack_sandbox.faults.registry import Fault, FaultName
+from backpack_sandbox.faults.orders import read_fault_order
 from tests.support.backpack_fixtures import schema_violations
 from tests.support.conditions import eventually
 from tests.support.sandbox_client import rest_client, running_venue, signed_headers, wire_client
@@ -62,8 +63,7 @@ async def test_gap_loses_depth_ids_of_the_matching_clients_only(venue):
 def test_gap_comes_about_every_two_seconds_of_a_stream():
     """By default, whatever the rate of frames; a hundred seconds here."""
     now = 0.0
-    fault = Fault(fault_id=1, name=FaultName.GAP)
-    effect = make_effect(fault, lambda: now, Random(1), {})
+    effect = make_effect(read_fault_order({"fault": "gap"}), Tools(lambda: now, Random(1)))
     lost = []
     for tick in range(1000):
         now = tick / 10
