@@ -5,7 +5,6 @@ import errno
 import os
 import ssl
 import time
-from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -13,36 +12,20 @@ from typing import Self
 
 from aiohttp import web
 
-from backpack_sandbox.account.credentials import ApiKey, server_context
-from backpack_sandbox.account.signing import SignatureVerifier
+from backpack_sandbox.account.credentials import ApiKey, ServerCertificates
 from backpack_sandbox.config import SandboxConfig
-from backpack_sandbox.constants import API_PREFIX, CONTROL_PREFIX, MICROSECONDS
-from backpack_sandbox.driver import CATCH_UP_MAX_SECONDS, MarketDriver
+from backpack_sandbox.constants import CONTROL_NAME, HOUSE, MICROSECONDS, TRADER
 from backpack_sandbox.errors import SandboxError
-from backpack_sandbox.faults.enforcement import Enforcer
+from backpack_sandbox.faults.machinery import FaultMachinery
 from backpack_sandbox.faults.registry import FaultRegistry
-from backpack_sandbox.faults.rest_faults import RestFaults
+from backpack_sandbox.faults.tls import faulty_context
+from backpack_sandbox.floor import TradingFloor
+from backpack_sandbox.front import VenueFront
 from backpack_sandbox.market.catalog import build_catalog
-from backpack_sandbox.market.exchange import Exchange
-from backpack_sandbox.market.perpetuals import Perpetuals
-from backpack_sandbox.rest import answers
-from backpack_sandbox.rest.account import AccountRest
-from backpack_sandbox.rest.control import ControlRest
-from backpack_sandbox.rest.derived import MarketDataRest
-from backpack_sandbox.rest.public import PublicRest
-from backpack_sandbox.sockets.endpoint import SocketEndpoint
 from backpack_sandbox.sockets.fanout import Fanout
 from backpack_sandbox.state_lock import lock_state_dir
-from backpack_sandbox.streams.account_streams import AccountStreams
-from backpack_sandbox.streams.klines import KlineStreams
-from backpack_sandbox.streams.market_frames import MarketFrames
-from backpack_sandbox.streams.periodic import PeriodicStreams
-from backpack_sandbox.streams.publisher import DerivedStreams, Publisher
-from backpack_sandbox.streams.windows import DepthWindows
-from backpack_sandbox.streams.wire import WireEncoder
-from backpack_sandbox.truth.book_journal import BookJournal
-from backpack_sandbox.truth.ledger import Ledger
-from backpack_sandbox.truth.recovery import Recovered, recover, session_books
+from backpack_sandbox.truth.recovery import Recovered, session_books
+from backpack_sandbox.truth.resume import open_truth
 
 SHUTDOWN_SECONDS = 2.0
 
@@ -50,15 +33,15 @@ SHUTDOWN_SECONDS = 2.0
 class Sandbox:
     """A running venue: `async with Sandbox(SandboxConfig(state_dir=…)) as venue`.
 
-    Inside the block `rest_url`, `ws_url`, `ca_file` and `api_key_file` tell clients where to go,
-    and `catalog`, `exchange`, `ledger`, `books`, `account`, `perpetuals`, `faults` and `driver` are
-    the venue's own view.
+    Inside the block `rest_url`, `ws_url`, `ca_file`, `api_key_file` and `trader_api_key_file` tell
+    clients where to go, and `catalog`, `exchange`, `ledger`, `books`, `account`, `accounts`,
+    `desk`, `perpetuals`, `faults`, `scenarios` and `driver` are the venue's own view.
     Entering raises SandboxError when the port is in use or the state directory is unusable.
     """
 
     def __init__(self, config: SandboxConfig) -> None:
         self.config = config
-        self.catalog = build_catalog()
+        self.catalog = build_catalog(config.profile)
         self.faults = FaultRegistry(time.monotonic)
         self.fanout = Fanout()
         self.port = config.port
@@ -83,6 +66,11 @@ class Sandbox:
         """The house account's key pair."""
         return self.config.api_key_file
 
+    @property
+    def trader_api_key_file(self) -> Path:
+        """The trader account's key pair."""
+        return self.config.trader_key_file
+
     def advance(self, seconds: float) -> None:
         """Publish the next `seconds` of model time at once; for a paused venue."""
         self.driver.advance(seconds)
@@ -102,10 +90,13 @@ class Sandbox:
             await self._listen(stack)
             self._services = [
                 asyncio.create_task(self.driver.run()),
-                asyncio.create_task(self._enforcer.run()),
+                asyncio.create_task(self._faulty.enforcer.run()),
             ]
             for service in self._services:
                 stack.push_async_callback(_cancel, service)
+            stack.push_async_callback(self.scenarios.stop)
+            if self.config.scenario:
+                self._faulty.play(self.config.scenario)
             self._stack = stack.pop_all()
         return self
 
@@ -127,75 +118,63 @@ class Sandbox:
         try:
             config.state_dir.mkdir(parents=True, exist_ok=True)
             stack.callback(os.close, lock_state_dir(config.state_dir))
-            self._tls = _tls(config)
-            self._key = ApiKey.load_or_create(config.api_key_file)
-            recovered = recover(config.ledger_file, self.catalog)
-            self.ledger = stack.enter_context(Ledger(config.ledger_file, recovered.trades))
+            self._tls = _tls(config, self.faults)
+            self._keys = {
+                ApiKey.load_or_create(config.api_key_file).api_key: HOUSE,
+                ApiKey.load_or_create(config.trader_key_file).api_key: TRADER,
+            }
+            self.ledger, recovered = open_truth(
+                config.ledger_file,
+                config.truth_file,
+                self.catalog,
+                checkpoint_bytes=config.checkpoint_bytes,
+            )
+            stack.enter_context(self.ledger)
         except OSError as error:
             raise SandboxError(f"--state-dir {config.state_dir}: {error.strerror}") from error
         return recovered
 
     def _build(self, recovered: Recovered) -> None:
         config = self.config
-        self.exchange = Exchange(
+        floor = TradingFloor(config, self.catalog, self.ledger, recovered, self.fanout)
+        self.exchange, self.driver, self.publisher = floor.exchange, floor.driver, floor.publisher
+        self.accounts, self.account, self.desk = floor.accounts, floor.derived.account, floor.desk
+        self.perpetuals = floor.perpetuals
+        self.books = self.ledger.books
+        self._faulty = FaultMachinery(
+            self.faults,
             self.catalog,
-            seed=config.seed,
-            events_per_second=config.rate,
-            trades_per_second=config.trades_per_second,
-            resume=recovered.states,
-        )
-        encoders = {symbol: WireEncoder(market) for symbol, market in self.catalog.items()}
-        self._derived = self._derive_streams(encoders, recovered)
-        self.account = self._derived.account
-        self.publisher = Publisher(
-            encoders,
-            self.ledger,
+            self.exchange.engines,
             self.fanout,
-            self._derived,
-            config.clock,
-            trades_first=config.trades_first,
+            ledger=self.ledger,
+            books=self.books,
+            engine_us=self.publisher.engine_us,
+            market=self.driver,
+            clock=config.clock,
+            monotonic=time.monotonic,
+            seed=config.seed,
         )
-        self.exchange.on_second = lambda second, lag_seconds: self.publisher.tick(
-            second, min(lag_seconds, CATCH_UP_MAX_SECONDS)
-        )
-        self.books = BookJournal(self.exchange.engines)
-        self.driver = MarketDriver(
-            self.exchange,
-            self.publisher,
-            self.books,
-            time.monotonic,
-            tick_seconds=config.tick_seconds,
-            paused=config.paused,
-        )
-        self._enforcer = Enforcer(self.fanout, self.faults, time.monotonic, seed=config.seed)
+        self.scenarios = self._faulty.player
         for name in config.faults:
             self.faults.add(name)
-
-    def _derive_streams(
-        self, encoders: Mapping[str, WireEncoder], recovered: Recovered
-    ) -> DerivedStreams:
-        engines, emit = self.exchange.engines, self.fanout.publish
-        frames = {symbol: MarketFrames(engine.market) for symbol, engine in engines.items()}
-        self.perpetuals = Perpetuals(engines, self.config.seed)
-        periodic = PeriodicStreams(frames, self.perpetuals, emit)
-        for trades in recovered.trades.values():
-            periodic.trades(trades)
-        return DerivedStreams(
-            windows=DepthWindows(encoders),
-            klines=KlineStreams(frames, self.ledger, emit),
-            periodic=periodic,
-            account=AccountStreams(recovered.portfolio, engines, emit, self.config.clock),
+        self._front = VenueFront(
+            config,
+            floor,
+            account_of_key=self._keys,
+            fanout=self.fanout,
+            faults=self.faults,
+            faulty=self._faulty,
         )
+        self.application = self._front.application
 
     async def _listen(self, stack: AsyncExitStack) -> None:
-        runner = web.AppRunner(
-            self._application(), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
-        )
+        runner = web.AppRunner(self.application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
         host, port = self.config.host, self.config.port
         try:
-            await web.TCPSite(runner, host, port, ssl_context=self._tls).start()
+            site = web.TCPSite(runner, host, port, ssl_context=self._tls)
+            await site.start()
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 reason = f"port {port} of {host} is already in use; choose another --port"
@@ -205,6 +184,8 @@ class Sandbox:
                     " address of this machine, and --port one that this user may take"
                 )
             raise SandboxError(reason) from error
+        # before the runner's own shutdown, which reads no client's Close any more
+        stack.push_async_callback(self._say_goodbye, site)
         self.port = runner.addresses[0][1]
         self.ledger.begin_session(
             {
@@ -214,71 +195,18 @@ class Sandbox:
             }
         )
 
-    def _application(self) -> web.Application:
-        clock = self.config.clock
-        verifier = SignatureVerifier([self._key.api_key], clock)
-        engines = self.exchange.engines
-        public = PublicRest(self.catalog, engines, self.ledger, self.publisher.engine_us, clock)
-        control = ControlRest(
-            self.catalog,
-            engines,
-            self.ledger,
-            books=self.books,
-            faults=self.faults,
-            driver=self.driver,
-        )
-        rest_faults = RestFaults(
-            self.faults,
-            self.catalog,
-            engines,
-            self.ledger,
-            self.publisher.engine_us,
-            clock=clock,
-            monotonic=time.monotonic,
-        )
-        self._sockets = SocketEndpoint(
-            self.fanout,
-            verifier,
-            self.faults,
-            time.monotonic,
-            ping_interval_seconds=self.config.ping_interval_seconds,
-            first_ping_seconds=self.config.first_ping_seconds,
-            joined=self._enforcer.join,
-            greet=self.account.greet,
-        )
-        application = web.Application(middlewares=[rest_faults.middleware])
-        application.add_routes(public.routes())
-        derived = MarketDataRest(
-            self.catalog,
-            self.ledger,
-            self._derived.periodic.days,
-            self.perpetuals,
-            clock=clock,
-            second=lambda: int(self.exchange.model_seconds),
-        )
-        application.add_routes(derived.routes())
-        application.add_routes(AccountRest(verifier, self.faults, self.account).routes())
-        application.add_routes(control.routes())
-        application.router.add_route("*", "/{path:.*}", self._other_paths)
-        application.on_shutdown.append(self._say_goodbye)
-        return application
-
-    async def _other_paths(self, request: web.Request) -> web.StreamResponse:
-        """Any path that is no endpoint takes a websocket, as the venue's own host does."""
-        is_api = request.path.startswith((f"{API_PREFIX}/", f"{CONTROL_PREFIX}/"))
-        if not is_api and request.headers.get("Upgrade", "").lower() == "websocket":
-            return await self._sockets.serve(request)
-        return answers.unknown_path()
-
-    async def _say_goodbye(self, _application: web.Application) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(SHUTDOWN_SECONDS):
-                await self._sockets.close_all()
+    async def _say_goodbye(self, site: web.TCPSite) -> None:
+        """Take no more clients, then send every one away; the slow ones are cut off."""
+        await site.stop()
+        await self._front.sockets.close_all()
 
 
-def _tls(config: SandboxConfig) -> ssl.SSLContext:
+def _tls(config: SandboxConfig, faults: FaultRegistry) -> ssl.SSLContext:
     try:
-        return server_context(config.ca_file, config.ca_key_file, config.host)
+        certificates = ServerCertificates(
+            config.ca_file, config.ca_key_file, config.host, CONTROL_NAME
+        )
+        return faulty_context(certificates, faults)
     except UnicodeError as error:
         raise SandboxError(
             f"cannot listen on {config.host}: it is no host name; give --host an address of this"
