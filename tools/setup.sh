@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv with every pinned package, and sees to Prometheus. Safe to run again: it does only
-# what is missing. Writes inside the checkout, but for the Debian package of Prometheus.
+# Makes .venv with every pinned package, and sees to Prometheus and to the clients for Node. Safe to
+# run again: it does only what is missing. Writes inside the checkout, but for Debian's packages.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -45,22 +45,47 @@ install_packages() {
     echo "$wanted" > .venv/installed
 }
 
-install_prometheus() {
-    command -v prometheus >/dev/null && return
-    local remedy="run 'apt-get install prometheus' as root, or put the binary on PATH"
-    command -v apt-get >/dev/null || die "Prometheus is missing: $remedy"
+# debian <what for> <remedy> <packages...>
+debian() {
+    local what="$1" remedy="$2"
+    shift 2
+    command -v apt-get >/dev/null || die "$what is missing: $remedy"
     local as_root=()
     if [ "$(id -u)" != 0 ]; then
-        sudo -n true 2>/dev/null || die "Prometheus is missing: $remedy"
+        sudo -n true 2>/dev/null || die "$what is missing: $remedy"
         as_root=(sudo -n)
     fi
-    echo "setup: installing Prometheus with apt-get"
+    echo "setup: installing $what with apt-get"
     local quiet=(-qq -y --no-install-recommends -o Dpkg::Use-Pty=0)
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install "${quiet[@]}" prometheus >/dev/null 2>&1 \
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install "${quiet[@]}" "$@" >/dev/null 2>&1 \
         || { "${as_root[@]}" apt-get update -qq >/dev/null 2>&1 \
-             && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install "${quiet[@]}" prometheus >/dev/null; } \
-        || die "apt-get could not install Prometheus: $remedy"
+             && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install "${quiet[@]}" "$@" >/dev/null; } \
+        || die "apt-get could not install $what: $remedy"
+}
+
+install_prometheus() {
+    command -v prometheus >/dev/null && return
+    debian Prometheus "run 'apt-get install prometheus' as root, or put the binary on PATH" prometheus
+}
+
+install_node_clients() {
+    local folder=tests/conformance/node wanted
+    local remedy="run 'apt-get install nodejs npm' as root, or put Node 20 or newer and npm on PATH"
+    wanted="$(cat "$folder/package.json" "$folder/package-lock.json" | sha256sum | cut -d' ' -f1)"
+    if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+        debian Node "$remedy" nodejs npm
+    fi
+    node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' \
+        || die "Node is older than 20, $(node --version): $remedy"
+    [ "$(cat "$folder/node_modules/installed" 2>/dev/null || true)" = "$wanted" ] && return
+    echo "setup: installing the pinned clients for Node (about 5 s, once)"
+    # scripts of packages are never run; the hashes are in the lock file
+    npm ci --prefix "$folder" --cache "$PWD/var/cache/npm" --prefer-offline --ignore-scripts \
+        --omit=optional --no-audit --no-fund --loglevel=error >/dev/null \
+        || die "the clients for Node could not be installed: see npm's message above, then run it again"
+    echo "$wanted" > "$folder/node_modules/installed"
 }
 
 install_packages
 install_prometheus
+install_node_clients

@@ -140,7 +140,7 @@ async def test_ccxt_reads_markets_books_trades_and_balances_over_rest(tmp_path):
         key = json.loads(venue.api_key_file.read_text())
         exchange.apiKey, exchange.secret = key["api_key"], key["private_key"]
         balance = await exchange.fetch_balance()
-        portfolio = venue.account.portfolio
+        portfolio = venue.accounts["house"]
         owned = {b.asset: float(b.available) for b in portfolio.balances()}
         assert {asset: balance["free"][asset] for asset in owned} == owned
         positions = {p["symbol"]: p for p in await exchange.fetch_positions()}
