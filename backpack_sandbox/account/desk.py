@@ -95,9 +95,10 @@ class TradingDesk:
         ]
 
     def follow_fill(self, event: OrderEvent) -> None:
-        """End the reduce-only orders that a fill left with too little to reduce.
+        """Cut the reduce-only orders to what a fill left to reduce; those with nothing end.
 
-        The publisher calls it after all events of the act that the fill belongs to.
+        The oldest keep theirs. The publisher calls it after all events of the act that the fill
+        belongs to.
         """
         engine, account = self._engines[event.symbol], event.order.request.account
         left = {side: self._reducible(engine, account, side) for side in Side}
@@ -105,10 +106,11 @@ class TradingDesk:
             side = order.request.side
             if not order.request.reduce_only:
                 continue
-            if order.remaining > left[side]:
+            if not left[side]:
                 self._tell(_expired(engine.cancel(order.order_id), order.order_id))
-            else:
-                left[side] -= order.remaining
+            elif order.remaining > left[side]:
+                self._tell(engine.reduce(order.order_id, left[side]))
+            left[side] -= min(order.remaining, left[side])
 
     def _engine(self, symbol: str) -> MatchingEngine:
         if symbol not in self._catalog:

@@ -51,6 +51,19 @@ class _AccountHistory:
     orders: dict[tuple[str, int], OrderRecord] = field(default_factory=dict)
     fills: deque[FillRecord] = field(default_factory=lambda: deque(maxlen=KEPT))
     fundings: deque[FundingPayment] = field(default_factory=lambda: deque(maxlen=KEPT))
+    ended: int = 0
+
+    def forget_oldest(self, but: tuple[str, int]) -> None:
+        """Make room in one go, so that forgetting costs little per order.
+
+        `but` has just ended: its owner still waits for the answer, however old it is.
+        """
+        if self.ended <= KEPT:
+            return
+        ended = (k for k, record in self.orders.items() if k != but and not record.order.is_open)
+        for key in list(islice(ended, KEPT // 100 + 1)):
+            del self.orders[key]
+            self.ended -= 1
 
 
 class OrderHistory:
@@ -68,8 +81,9 @@ class OrderHistory:
         known = history.orders.get(key)
         created_us = known.created_us if known else time_us
         history.orders[key] = OrderRecord(order, created_us, time_us)
-        if len(history.orders) > KEPT:
-            _forget_oldest(history.orders)
+        if not order.is_open:
+            history.ended += known is None or known.order.is_open
+            history.forget_oldest(key)
         if event.fill:
             charged = fee(self._catalog[order.symbol], order.request.side, event.fill)
             history.fills.append(
@@ -93,6 +107,7 @@ class OrderHistory:
             {(r.order.symbol, r.order.order_id): r for r in state.orders},
             deque(state.fills, maxlen=KEPT),
             deque(state.fundings, maxlen=KEPT),
+            sum(not record.order.is_open for record in state.orders),
         )
 
     def record(self, order: Order) -> OrderRecord:
@@ -150,10 +165,3 @@ class OrderHistory:
             and order_id in {None, order.order_id}
             and market_type in {None, self._catalog[order.symbol].market_type}
         )
-
-
-def _forget_oldest(orders: dict[tuple[str, int], OrderRecord]) -> None:
-    """Make room in one go, so that forgetting costs little per order."""
-    ended = (key for key, record in orders.items() if not record.order.is_open)
-    for key in list(islice(ended, KEPT // 100 + 1)):
-        del orders[key]

@@ -7,6 +7,7 @@ others are inferred, their codes are from the list of ApiErrorCode.
 from decimal import Decimal
 from typing import Final
 
+from backpack_sandbox.market.book import Side
 from backpack_sandbox.market.matching import MatchingEngine
 from backpack_sandbox.market.orders import OrderRefusedError, OrderRequest, TimeInForce
 from backpack_sandbox.market.perpetuals import mid_ticks
@@ -44,10 +45,11 @@ def _check_state(state: str, request: OrderRequest) -> None:
 
 
 def _check_price(engine: MatchingEngine, price: int) -> None:
-    """Within the band around the middle of the book; any price while a side is empty."""
+    """Within the band around the middle of the book, or the one best price that is left."""
     if price <= 0:
         raise OrderRefusedError("INVALID_PRICE", "Price is below the minimum price")
-    active = mid_ticks(engine.book)
+    book = engine.book
+    active = mid_ticks(book) or book.best_price(Side.BID) or book.best_price(Side.ASK)
     lowest, highest = PRICE_BANDS[engine.market.market_type]
     if active is not None and not lowest * active <= price <= highest * active:
         raise OrderRefusedError("INVALID_PRICE", TOO_FAR)

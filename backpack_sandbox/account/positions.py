@@ -1,7 +1,11 @@
 """One perpetual position: average entry, profit, funding and break-even."""
 
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Final
+
+PROFIT_STEP: Final = Decimal("0.00000001")
+"""What settles is rounded to this, as funding is: an average entry has any number of decimals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Position:
     def fill(self, price: Decimal, signed: Decimal, fee: Decimal) -> "PositionChange":
         """Trade `signed` base units at `price`; it must not turn the position round."""
         if self.quantity * signed < 0:
-            profit = (self.entry_price - price) * signed
+            profit = ((self.entry_price - price) * signed).quantize(PROFIT_STEP, ROUND_HALF_EVEN)
             entry = self.entry_price
         else:
             profit = Decimal(0)

@@ -3,6 +3,8 @@
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from backpack_sandbox.market.orders import Order
 from backpack_sandbox.market.sides import Level, Side
 
@@ -69,6 +71,17 @@ class OrderBook:
         if not order.remaining:
             del level.orders[order.order_id]
             self._forget(side, level)
+
+    def reduce(self, order: Order, remaining: int) -> None:
+        """Leave `remaining` of a resting order, which keeps its place; KeyError when it rests not.
+
+        BookError unless that is less than now, and something.
+        """
+        _, level = self._place(order)
+        if not 0 < remaining < order.remaining:
+            raise BookError(f"{order.order_id}: {remaining} is no part of what remains")
+        level.quantity -= order.remaining - remaining
+        order.request = replace(order.request, quantity=order.executed + remaining)
 
     def is_reached(self, side: Side, price: int | None) -> bool:
         """Whether an order of `side` at `price` (None: any price) would match at once."""

@@ -51,8 +51,9 @@ class Fill(Struct, frozen=True, gc=False):
 class OrderEvent(Struct, frozen=True):
     """A change of one order of a named account; `order` is a copy as of the event.
 
-    `kind` is orderAccepted (it rests now), orderFill (with its `fill`), orderCancelled (by its
-    owner) or orderExpired (by the venue, `order.expiry_reason` says why).
+    `kind` is orderAccepted (it rests now), orderFill (with its `fill`), orderModified (the venue
+    made its quantity smaller), orderCancelled (by its owner) or orderExpired (by the venue,
+    `order.expiry_reason` says why).
     """
 
     kind: str

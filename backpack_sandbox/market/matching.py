@@ -1,8 +1,8 @@
 """The matching engine of one market: price-time priority, and ids without a hole.
 
-An act is one `submit`, `cancel` or `requote`. Every book change takes the next update id of the
-market, one per level that a taker sweeps; every match takes the next trade id, every order that
-the engine takes the next order id.
+An act is one `submit`, `cancel`, `reduce` or `requote`. Every book change takes the next update id
+of the market, one per level that a taker sweeps; every match takes the next trade id, every order
+that the engine takes the next order id.
 
 What the protocol does not say is chosen here [inferred]: an order is `orderAccepted` when it comes
 to rest, after its immediate fills; what may not rest is `orderExpired`, with the reason, and was
@@ -107,6 +107,14 @@ class MatchingEngine:
         """Take a resting order out; KeyError when it does not rest."""
         told = Told()
         self._tell(told, [self._withdraw(order_id, told)])
+        return told.events()
+
+    def reduce(self, order_id: int, remaining: int) -> list[MarketEvent]:
+        """Leave only `remaining` steps of a resting order; KeyError when it does not rest."""
+        order, told = self._resting[order_id], Told()
+        self.book.reduce(order, remaining)
+        told.order("orderModified", order)
+        self._tell(told, [(order.request.side, order.request.price or 0)])
         return told.events()
 
     def requote(

@@ -1,6 +1,7 @@
 """Candles as REST writes them: klines and the 24 hours of a ticker."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, Final
 
 from backpack_sandbox.market.catalog import Market
@@ -8,6 +9,7 @@ from backpack_sandbox.market.decimals import pad, plain, strip_zeros
 from backpack_sandbox.streams.candles import Candle, naive_iso
 
 NOT_AVAILABLE: Final = "N/A"
+FRACTION_STEP: Final = Decimal("0.000001")
 
 type PriceText = Callable[[int], str]
 """Writes a price in ticks."""
@@ -22,13 +24,14 @@ def kline_body(market: Market, candle: Candle, price_text: PriceText) -> dict[st
         "close": candle.close,
     }
     texts = {name: None if p is None else price_text(p) for name, p in prices.items()}
-    return texts | {
+    body = texts | {
         "end": naive_iso(candle.end_us).replace("T", " "),
         "quoteVolume": quote_volume(market, candle),
         "start": naive_iso(candle.start_us).replace("T", " "),
         "trades": str(candle.trades),
         "volume": market.quantity_grid.normal(candle.volume),
     }
+    return dict(sorted(body.items()))
 
 
 def ticker_body(market: Market, day: Candle) -> dict[str, str]:
@@ -42,7 +45,7 @@ def ticker_body(market: Market, day: Candle) -> dict[str, str]:
         "lastPrice": grid.normal(last),
         "low": grid.normal(day.low or 0),
         "priceChange": plain(change),
-        "priceChangePercent": f"{change / grid.value(first):.6f}" if first else NOT_AVAILABLE,
+        "priceChangePercent": _fraction(change, grid.value(first)) if first else NOT_AVAILABLE,
         "quoteVolume": quote_volume(market, day),
         "symbol": market.symbol,
         "trades": str(day.trades),
@@ -55,3 +58,7 @@ def quote_volume(market: Market, candle: Candle) -> str:
     grids = market.price_grid, market.quantity_grid
     scaled = candle.notional * grids[0].scaled(1) * grids[1].scaled(1)
     return strip_zeros(pad(scaled, grids[0].decimals + grids[1].decimals))
+
+
+def _fraction(change: Decimal, of: Decimal) -> str:
+    return plain((change / of).quantize(FRACTION_STEP))

@@ -183,7 +183,7 @@ class OrdersRest:
 
     def _open_body(self, order: Order) -> dict[str, Any]:
         """Queries name one key more than the answer to a new order (recorded)."""
-        return {**self._body(order), "systemOrderType": None}
+        return dict(sorted({**self._body(order), "systemOrderType": None}.items()))
 
     def _check_symbol(self, symbol: str) -> None:
         if symbol not in self._catalog:

@@ -54,7 +54,7 @@ class StocksRest:
                 "asset": asset,
                 "cusip": NO_CUSIP,
                 "name": asset.removesuffix(".US"),
-                "sessions": [{"name": session.name, **_quantities()} for session in SESSIONS],
+                "sessions": [_session_quantities(session.name) for session in SESSIONS],
             }
             for asset in sorted(self._markets)
         ]
@@ -102,3 +102,7 @@ class StocksRest:
 
 def _quantities() -> dict[str, Any]:
     return {"maxQuantity": MAX_QUANTITY, "minQuantity": MIN_QUANTITY, "stepSize": MIN_QUANTITY}
+
+
+def _session_quantities(name: str) -> dict[str, Any]:
+    return dict(sorted({"name": name, **_quantities()}.items()))

@@ -58,7 +58,7 @@ class TickersRest:
         market = find_market(self._catalog, symbol)
         if market is None:
             return answers.unknown_symbol()
-        summary = self._summary(market, interval)
+        summary = await self._summary(market, interval)
         if summary is None:
             return answers.no_content(answers.TICKERS_CACHE)
         return answers.json_answer(ticker_body(market, summary), cache=answers.TICKERS_CACHE)
@@ -72,14 +72,14 @@ class TickersRest:
         rows = []
         for market in self._catalog.values():
             if market.has_book:
-                summary = self._summary(market, interval)
+                summary = await self._summary(market, interval)
                 rows.append(ticker_body(market, summary) if summary else _nothing_traded(market))
         return answers.json_answer(rows, cache=answers.TICKERS_CACHE)
 
-    def _summary(self, market: Market, interval: str) -> Candle | None:
+    async def _summary(self, market: Market, interval: str) -> Candle | None:
         now_us = int(self._clock() * MICROSECONDS)
         if interval != DAY:
-            return self._weeks.summary(market.symbol, now_us)
+            return await self._weeks.summary(market.symbol, now_us)
         days = self._days.get(market.symbol)
         return days.summary(now_us) if days else None
 
@@ -90,4 +90,5 @@ def _interval(query: Query) -> str:
 
 def _nothing_traded(market: Market) -> dict[str, str]:
     zeros = dict.fromkeys(_NUMBERS, "0")
-    return zeros | {"priceChangePercent": NOT_AVAILABLE, "symbol": market.symbol}
+    changeless = {"priceChangePercent": NOT_AVAILABLE, "symbol": market.symbol}
+    return dict(sorted((zeros | changeless).items()))

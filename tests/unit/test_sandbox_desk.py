@@ -17,8 +17,9 @@ from backpack_sandbox.market.orders import (
     SelfTradePrevention,
     TimeInForce,
 )
+from backpack_sandbox.truth.recovery import recover
 from tests.support import trading_floor
-from tests.support.trading_floor import PERP, SPOT, TradingFloor, limit, market
+from tests.support.trading_floor import CATALOG, PERP, SPOT, TradingFloor, limit, market
 
 BID, ASK = Side.BID, Side.ASK
 
@@ -145,7 +146,7 @@ def test_a_perpetual_needs_its_initial_margin(floor):
 
 
 def test_reduce_only_is_cut_to_the_position_and_refused_without_one(floor):
-    """It never turns a position round; resting ones go when the position does."""
+    """It never turns a position round."""
     far = floor.mid(PERP) + 60
     reduce = limit(ASK, far, 500, reduce_only=True)
     assert refusal(floor, PERP, reduce) == ("INVALID_ORDER", "Reduce only order not reduced")
@@ -153,15 +154,52 @@ def test_reduce_only_is_cut_to_the_position_and_refused_without_one(floor):
     resting = floor.desk.place(PERP, reduce)
     assert resting.request.quantity == 300
     assert refusal(floor, PERP, market(ASK, 1, reduce_only=True))[0] == "INVALID_ORDER"
-    floor.desk.place(PERP, market(ASK, 100))
-    assert floor.desk.open_orders(TRADER) == []
-    last = floor.frames(TRADER, "account.orderUpdate")[-1]
-    assert (last["e"], last["X"], last["R"], last["i"]) == (
-        "orderExpired", "Expired", "ReduceOnlyNotReduced", str(resting.order_id),
-    )  # fmt: skip
+    floor.desk.cancel(TRADER, PERP, order_id=resting.order_id, client_id=None)
     closing = floor.desk.place(PERP, market(ASK, None, quote_quantity=10**8, reduce_only=True))
-    assert closing.executed == 200
+    assert closing.executed == 300
     assert floor.accounts[TRADER].position(PERP) is None
+
+
+def test_an_empty_side_does_not_lift_the_price_band(floor):
+    """The last price that anyone offers is the side's that is left."""
+    usdt = "USDT_USDC"
+    mid, book = floor.mid(usdt), floor.engines[usdt].book
+    sweep = sum(quantity for _, quantity in book.levels(ASK))
+    floor.desk.place(usdt, market(BID, sweep))
+    assert not book.levels(ASK)
+    assert refusal(floor, usdt, limit(ASK, mid * 900, 5)) == (
+        "INVALID_PRICE", "Price is too far from the last active price",
+    )  # fmt: skip
+    assert floor.desk.place(usdt, limit(ASK, mid + 50, 5)).is_open
+
+
+def test_resting_reduce_only_orders_shrink_with_the_position_and_go_with_it(floor):
+    """The oldest keep theirs; book, stream, history and a restarted venue say the same."""
+    far = floor.mid(PERP) + 60
+    book = floor.engines[PERP].book
+    floor.desk.place(PERP, market(BID, 300))
+    old, new = (
+        floor.desk.place(PERP, limit(ASK, price, 150, reduce_only=True)) for price in (far, far + 1)
+    )
+    before = book.quantity(ASK, far), book.quantity(ASK, far + 1)
+    floor.desk.place(PERP, market(ASK, 100))
+    last = floor.frames(TRADER, "account.orderUpdate")[-1]
+    assert (last["e"], last["X"], last["q"], last["z"], last["i"]) == (
+        "orderModified", "New", "0.50", "0", str(new.order_id),
+    )  # fmt: skip
+    assert (book.quantity(ASK, far), book.quantity(ASK, far + 1)) == (before[0], before[1] - 100)
+    assert [o.remaining for o in floor.desk.open_orders(TRADER)] == [150, 50]
+    assert floor.accounts.history.record(new).order.request.quantity == 50
+    floor.publisher.commit()
+    recovered = recover(floor.path, CATALOG)
+    assert recovered.states[PERP].orders == floor.engines[PERP].state().orders
+    floor.desk.place(PERP, market(ASK, 200))
+    gone = floor.frames(TRADER, "account.orderUpdate")[-2:]
+    assert [(f["e"], f["X"], f["R"], f["i"]) for f in gone] == [
+        ("orderExpired", "Expired", "ReduceOnlyNotReduced", str(order.order_id))
+        for order in (old, new)
+    ]
+    assert floor.desk.open_orders(TRADER) == []
 
 
 @pytest.mark.parametrize(
