@@ -11,6 +11,7 @@ from backpack_sandbox.market.decimals import plain
 from backpack_sandbox.market.perpetuals import Perpetuals
 from backpack_sandbox.rest import answers, parameters
 from backpack_sandbox.rest.funding import FundingRates, finished_hours, funding_row
+from backpack_sandbox.rest.in_turns import in_turns
 from backpack_sandbox.rest.listing import MARKET_TYPES
 from backpack_sandbox.rest.parameters import UINT64
 from backpack_sandbox.rest.predictions import PREDICTION, mark_body
@@ -94,7 +95,9 @@ class FuturesRest:
         total = len(running) + finished
         first, last = min(offset, total), min(offset + limit, total)
         places = range(max(0, first - len(running)), max(0, last - len(running)))
-        rows = [*running[first:last], *self._rates.rows(market, now, places)]
+        rows = running[first:last]
+        async for batch in in_turns(self._rates.rows(market, now, places)):
+            rows += batch
         return answers.json_answer(rows, headers=answers.paging_headers(total, limit, offset))
 
     def _is_marked(self, symbol: str) -> bool:

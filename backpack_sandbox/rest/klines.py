@@ -12,6 +12,7 @@ from backpack_sandbox.market.decimals import plain
 from backpack_sandbox.market.perpetuals import Perpetuals
 from backpack_sandbox.rest import answers, parameters
 from backpack_sandbox.rest.candle_bodies import PriceText, kline_body
+from backpack_sandbox.rest.in_turns import in_turns
 from backpack_sandbox.rest.parameters import INT64
 from backpack_sandbox.rest.predictions import find_market
 from backpack_sandbox.rest.trade_times import trades_between
@@ -73,17 +74,18 @@ class KlinesRest:
             return answers.unknown_symbol()
         candles = _empty_candles(interval, start, min(end, now)) if start < now else []
         if candles and source != EXTERNAL:
-            self._fill(market, candles)
+            await self._fill(market, candles)
         rows = [self._body(market, candle, price_type) for candle in candles]
         return answers.json_answer(rows, cache=answers.KLINES_CACHE)
 
-    def _fill(self, market: Market, candles: list[Candle]) -> None:
+    async def _fill(self, market: Market, candles: list[Candle]) -> None:
         place = 0
         span = candles[0].start_us, candles[-1].end_us
-        for trade in trades_between(self._ledger, market.symbol, *span):
-            while candles[place].end_us <= trade.engine_us:
-                place += 1
-            candles[place].add(trade.event.price, trade.event.quantity)
+        async for trades in in_turns(trades_between(self._ledger, market.symbol, *span)):
+            for trade in trades:
+                while candles[place].end_us <= trade.engine_us:
+                    place += 1
+                candles[place].add(trade.event.price, trade.event.quantity)
 
     def _body(self, market: Market, candle: Candle, price_type: str) -> dict[str, str | None]:
         if price_type == LAST:

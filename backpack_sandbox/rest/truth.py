@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any, Final
 
+import msgspec
 from aiohttp import web
 
 from backpack_sandbox.account.accounts import Accounts
@@ -15,6 +16,7 @@ from backpack_sandbox.market.book import Level
 from backpack_sandbox.market.catalog import Market
 from backpack_sandbox.market.matching import MatchingEngine
 from backpack_sandbox.rest import answers
+from backpack_sandbox.rest.in_turns import in_turns
 from backpack_sandbox.rest.tape_upload import check_upload
 from backpack_sandbox.rest.truth_accounts import account_body
 from backpack_sandbox.rest.truth_queries import TruthQuery
@@ -74,7 +76,7 @@ class TruthRest:
             for symbol in symbols
             for trade in self._ledger.trades_since(symbol, from_id)
         )
-        return _listed(rows, limit)
+        return await _listed(rows, limit)
 
     async def last_ids(self, request: web.Request) -> web.Response:
         """The newest trade id and update id of every market with a book."""
@@ -116,7 +118,7 @@ class TruthRest:
             }
             for change in books.changes(symbol, from_id, to_id)
         )
-        return _listed(rows, query.whole("limit", CHANGES_MAX, most=CHANGES_MAX))
+        return await _listed(rows, query.whole("limit", CHANGES_MAX, most=CHANGES_MAX))
 
     async def frames(self, request: web.Request) -> web.Response:
         """Frames of `stream` as published, one per line, from an id or a place of the ledger on."""
@@ -179,11 +181,17 @@ def _plain(handler: Handler) -> Handler:
     return answered
 
 
-def _listed(rows: Iterable[Any], limit: int) -> web.Response:
+async def _listed(rows: Iterable[Any], limit: int) -> web.Response:
     """The first `limit` rows; a header tells when there are more."""
-    found = list(islice(rows, limit + 1))
-    answer = answers.json_answer(found[:limit])
-    if len(found) > limit:
+    pieces: list[bytes] = []
+    count = 0
+    async for batch in in_turns(islice(rows, limit + 1)):
+        count += len(batch)
+        wanted = batch if count <= limit else batch[:-1]
+        pieces.append(msgspec.json.encode(wanted)[1:-1])
+    body = b"[" + b",".join(piece for piece in pieces if piece) + b"]"
+    answer = web.Response(body=body, content_type="application/json", charset="utf-8")
+    if count > limit:
         answer.headers[TRUNCATED_HEADER] = "true"
     return answer
 
