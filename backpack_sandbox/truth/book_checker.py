@@ -8,6 +8,7 @@ from backpack_sandbox.truth.id_sequence import IdSequence
 from backpack_sandbox.truth.levels import compare_books, compare_sides
 from backpack_sandbox.truth.market_truth import BookSide, BookSides, MarketTruth
 from backpack_sandbox.truth.tape_lines import DepthFrame, Levels, RestBook, TapedBook, TopFrame
+from backpack_sandbox.truth.top_checker import TopChecker
 
 TAPED_LEVELS: Final = 10
 """How deep the books of a feed's tape are at least, when the venue has as many levels."""
@@ -27,6 +28,7 @@ class BookChecker:
         self._replays: dict[str, tuple[int, BookSides]] = {}
         self._snapshot: tuple[int, BookSides] | None = None
         self._taped: tuple[int, object] | None = None
+        self._tops = TopChecker(name, truth, findings)
 
     def take(self, where: str, line: BookLine) -> None:
         """Compare the next line."""
@@ -42,6 +44,7 @@ class BookChecker:
 
     def end(self) -> None:
         """Find the updates that never came."""
+        self._tops.end()
         for stream, ids in self._ids.items():
             for first, last in ids.holes():
                 detail = f"{stream}: updates {first} to {last} never came"
@@ -62,7 +65,7 @@ class BookChecker:
             ("ask", line.asks, _best(truth.asks, len(line.asks), bids=False)),
         ):
             self._same_side(where, line.sequence, name, dict(levels), dict(want))
-            if len(levels) == len(want) and dict(levels) == dict(want) and list(levels) != want:
+            if dict(levels) == dict(want) and list(levels) != list(want):
                 detail = f"{name} levels are not in their order"
                 self._find(Kind.WRONG_LEVELS, where, line.sequence, detail)
 
@@ -75,6 +78,9 @@ class BookChecker:
                 dict(_best(truth.asks, line.limit, bids=False, least=0)),
             )
             self._same(where, line.last_id, line.book, want)
+            if not all(list(side) == sorted(side) for _, side in line.book.both()):
+                detail = "levels are not ascending on both sides"
+                self._find(Kind.WRONG_LEVELS, where, line.last_id, detail)
         self._replays.clear()
         whole = max(len(line.book.bids), len(line.book.asks)) < line.limit
         self._snapshot = (line.last_id, line.book) if whole else None
@@ -92,7 +98,7 @@ class BookChecker:
         if kind is not None:
             last = self._ids[line.stream].last
             self._find(kind, where, line.last_id, f"depth update came after {last}")
-        if line.change != published:
+        if not _is_same(line, published):
             detail = (
                 f"the frame's levels are not those published; {_differ(line.change, published)}"
             )
@@ -123,14 +129,8 @@ class BookChecker:
     def _top(self, where: str, line: TopFrame) -> None:
         self._findings.frames += 1
         truth = self._known(where, line.update_id)
-        if truth is None:
-            return
-        for name, got, best in (
-            ("bid", line.bid, _best(truth.bids, 1, bids=True, least=1)),
-            ("ask", line.ask, _best(truth.asks, 1, bids=False, least=1)),
-        ):
-            want = dict(best)
-            self._same_side(where, line.update_id, name, {} if got is None else dict([got]), want)
+        if truth is not None:
+            self._tops.take(where, line, truth)
 
     def _known(self, where: str, update_id: int) -> BookSides | None:
         truth = self._truth.book(update_id)
@@ -157,12 +157,20 @@ def _best(side: BookSide, count: int, *, bids: bool, least: int = TAPED_LEVELS) 
     return sorted(side.items(), reverse=bids)[: max(count, least)]
 
 
+def _is_same(line: DepthFrame, published: BookSides) -> bool:
+    """A frame of one update has its levels in the order that was published, a window in any."""
+    if line.first_id != line.last_id:
+        return line.change == published and line.is_window
+    pairs = zip(line.change.both(), published.both(), strict=True)
+    return all(list(got.items()) == list(want.items()) for (_, got), (_, want) in pairs)
+
+
 def _differ(got: BookSides, want: BookSides) -> str:
     for (name, side), (_, true_side) in zip(got.both(), want.both(), strict=True):
         for price in sorted(side.keys() | true_side.keys()):
             if side.get(price) != true_side.get(price):
                 return f"{name} at {price}: {_text(side, price)}, was {_text(true_side, price)}"
-    return ""
+    return "another order of the levels, or updates in one frame that were several"
 
 
 def _text(side: BookSide, price: Decimal) -> str:

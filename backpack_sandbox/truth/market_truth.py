@@ -1,6 +1,6 @@
 """The truth about one market in exact decimals, read forward as a checker needs it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -18,13 +18,15 @@ STEPS_MAX: Final = 200
 
 
 class TradeRow(NamedTuple):
-    """A trade as it can be compared; `time_us` None is not compared."""
+    """A trade as it can be compared; what is None is not."""
 
     trade_id: int
     side: str
     price: Decimal
     quantity: Decimal
     time_us: int | None
+    buyer_order_id: int | None = None
+    seller_order_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,25 @@ class MarketTruth:
             self._cursor = update_id, BookSides(self._levels(bids), self._levels(asks))
         return self._cursor[1]
 
+    def tops(self, after_id: int, last_id: int) -> list[int]:
+        """The updates after `after_id`, up to `last_id`, that changed the best bid or ask."""
+        found = self._ledger.books.book(self.symbol, after_id)
+        if found is None:
+            return []
+        bids, asks = (dict(levels) for levels in found)
+        top, changed = _top(bids, asks), []
+        for event in self._ledger.books.changes(self.symbol, after_id + 1, last_id):
+            for side, levels in ((bids, event.bids), (asks, event.asks)):
+                for price, quantity in levels:
+                    if quantity:
+                        side[price] = quantity
+                    else:
+                        side.pop(price, None)
+            before, top = top, _top(bids, asks)
+            if top != before:
+                changed.append(event.update_id)
+        return changed
+
     def _forward(self, update_id: int) -> bool:
         """Move the cursor on; False when another book is nearer, or there is none."""
         if self._cursor is None or not 0 <= update_id - self._cursor[0] <= STEPS_MAX:
@@ -114,8 +135,18 @@ class MarketTruth:
             self._price(event.price),
             self._quantity(event.quantity),
             trade.engine_us,
+            event.buyer_order_id,
+            event.seller_order_id,
         )
 
     def _levels(self, levels: "list[Level] | tuple[Level, ...]") -> BookSide:
         price, quantity = self._price, self._quantity
         return {price(p): quantity(q) for p, q in levels}
+
+
+def _top(bids: Mapping[int, int], asks: Mapping[int, int]) -> tuple[Level | None, Level | None]:
+    bid, ask = max(bids, default=None), min(asks, default=None)
+    return (
+        None if bid is None else (bid, bids[bid]),
+        None if ask is None else (ask, asks[ask]),
+    )

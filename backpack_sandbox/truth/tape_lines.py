@@ -5,6 +5,7 @@ received from the socket (`data`, `stream`), with the REST books between them wr
 `{"symbol": "SOL_USDC", "limit": 1000, "depth": <body of GET /api/v1/depth>}`.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,12 +13,15 @@ from typing import Any, Final
 
 import msgspec
 
-from backpack_sandbox.truth.market_truth import BookSides, TradeRow
+from backpack_sandbox.constants import DEPTH_LIMITS, DEPTH_WINDOWS_MS
+from backpack_sandbox.truth.market_truth import BookSide, BookSides, TradeRow
 
 type Levels = Sequence[tuple[Decimal, Decimal]]
 
 REST_LIMIT_DEFAULT: Final = 1000
 ID_MAX: Final = 2**63 - 1
+_WHOLE: Final = re.compile(r"[0-9]{1,19}")
+_NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 
 NOT_A_LINE: Final = (
     msgspec.DecodeError,
@@ -60,6 +64,7 @@ class DepthFrame:
     first_id: int
     last_id: int
     change: BookSides
+    is_window: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +131,7 @@ def _feed_book(line: Mapping[str, Any]) -> TapedBook:
 
 
 def _trade(frame: Mapping[str, Any]) -> TradeLine:
-    data = frame["data"]
+    data = _data(frame, "trade")
     if not isinstance(data["m"], bool):
         raise TypeError("m is neither true nor false")
     return TradeLine(
@@ -138,23 +143,40 @@ def _trade(frame: Mapping[str, Any]) -> TradeLine:
             _decimal(data["p"]),
             _decimal(data["q"]),
             _whole(data["T"]),
+            _whole(data["b"]),
+            _whole(data["a"]),
         ),
     )
 
 
 def _depth(frame: Mapping[str, Any]) -> DepthFrame:
-    data = frame["data"]
+    data = _data(frame, "depth")
     return DepthFrame(
         _name(data["s"]),
         _name(frame["stream"]),
         _whole(data["U"]),
         _whole(data["u"]),
         _sides(data, "b", "a"),
+        frame["stream"].count(".") > 1,
     )
 
 
+def _data(frame: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """What a frame says, when its stream is one of that market and kind."""
+    data: Mapping[str, Any] = frame["data"]
+    stream = _name(frame["stream"])
+    symbol = _name(data["s"])
+    windows = DEPTH_WINDOWS_MS if kind == "depth" else ()
+    if data["e"] != kind or stream not in {
+        f"{kind}.{symbol}",
+        *(f"{kind}.{window}.{symbol}" for window in windows),
+    }:
+        raise ValueError(f"stream {stream} has no {data['e']} of {symbol}")
+    return data
+
+
 def _top(frame: Mapping[str, Any]) -> TopFrame:
-    data = frame["data"]
+    data = _data(frame, "bookTicker")
     return TopFrame(
         _name(data["s"]), _whole(data["u"]), _best(data, "b", "B"), _best(data, "a", "A")
     )
@@ -163,6 +185,8 @@ def _top(frame: Mapping[str, Any]) -> TopFrame:
 def _rest_book(line: Mapping[str, Any]) -> RestBook:
     body = line["depth"]
     limit = _whole(line.get("limit", REST_LIMIT_DEFAULT))
+    if limit not in DEPTH_LIMITS:
+        raise ValueError(f"no book has limit {limit}")
     sides = _sides(body, "bids", "asks")
     return RestBook(_name(line["symbol"]), _whole(body["lastUpdateId"]), limit, sides)
 
@@ -181,6 +205,8 @@ _FRAMES: Final[Mapping[str, Callable[[Mapping[str, Any]], Line]]] = {
 def _whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise TypeError(f"{value!r} is no id")
+    if isinstance(value, str) and not _WHOLE.fullmatch(value):
+        raise ValueError(f"{value!r} is no id")
     number = int(value)
     if not 0 <= number <= ID_MAX:
         raise ValueError(f"{number} is no id")
@@ -190,10 +216,9 @@ def _whole(value: Any) -> int:
 def _decimal(value: Any) -> Decimal:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no decimal text")
-    number = Decimal(value)
-    if not number.is_finite():
-        raise ValueError(f"{value} is no price or quantity")
-    return number
+    if not _NUMBER.fullmatch(value):
+        raise ValueError(f"{value!r} is no price or quantity")
+    return Decimal(value)
 
 
 def _name(value: Any) -> str:
@@ -211,7 +236,15 @@ def _levels(levels: Any) -> list[tuple[Decimal, Decimal]]:
 
 
 def _sides(data: Mapping[str, Any], bids: str, asks: str) -> BookSides:
-    return BookSides(dict(_levels(data[bids])), dict(_levels(data[asks])))
+    return BookSides(_side(data[bids]), _side(data[asks]))
+
+
+def _side(levels: Any) -> BookSide:
+    pairs = _levels(levels)
+    side = dict(pairs)
+    if len(side) < len(pairs):
+        raise ValueError("a price is there twice")
+    return side
 
 
 def _best(data: Mapping[str, Any], price: str, size: str) -> tuple[Decimal, Decimal] | None:

@@ -27,10 +27,8 @@ class TradeChecker:
             return
         if (kind := self._ids.take(row.trade_id, row.trade_id)) is not None:
             self._find(kind, where, row.trade_id, f"came after {self._ids.last}")
-        if row.time_us is None:
-            published = published._replace(time_us=None)
         for field, was, want in zip(row._fields, row, published, strict=True):
-            if was != want:
+            if was is not None and was != want:
                 detail = f"{field} was {was}, published was {want}"
                 self._find(Kind.ALTERED, where, row.trade_id, detail)
 
@@ -50,6 +48,9 @@ class TradeChecker:
             self._ahead = self._truth.trades(trade_id)
         self._ahead_id = -1
         row = next(self._ahead, None)
+        if row is None:  # perhaps it was published only after the last look
+            self._ahead = self._truth.trades(trade_id)
+            row = next(self._ahead, None)
         if row is None or row.trade_id != trade_id:
             return None
         self._ahead_id = trade_id

@@ -4,7 +4,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import batched, islice
+from itertools import batched, islice, takewhile
 from typing import Final, Protocol
 
 from backpack_sandbox.market.events import TradeEvent
@@ -78,22 +78,36 @@ class _MarketTrades:
             yield from (t for t in reversed(older) if t.event.trade_id < oldest)
 
     def since(self, from_id: int) -> Iterator[PublishedTrade]:
-        """Oldest first, from the id on."""
+        """Oldest first, from the id on; trades may be noted meanwhile."""
+        while batch := self._some(from_id):
+            from_id = batch[-1].event.trade_id + 1
+            yield from batch
+
+    def page(self, limit: int, offset: int) -> list[PublishedTrade]:
+        """Newest first, without the `offset` newest: ids have no holes, so they are counted."""
+        end = len(self.recent) - offset
+        if limit <= end:
+            return self.recent[end - limit : end][::-1]
+        if not self.recent:
+            return []
+        last_id = self.recent[-1].event.trade_id - offset
+        trades = self.since(max(0, last_id - limit + 1))
+        return list(takewhile(lambda trade: trade.event.trade_id <= last_id, trades))[::-1]
+
+    def _some(self, from_id: int) -> list[PublishedTrade]:
+        """The next trades from the id on; none when it is above the newest."""
         recent = self.recent
-        if not recent:
-            return
-        reach = from_id
-        # a chapter may begin before the id, and end within those in memory
-        row = self._store.at("trades", self.symbol, from_id) if from_id else None
-        row = row or self._store.after("trades", self.symbol, -1)
-        while row is not None and reach < recent[0].event.trade_id:
-            for trade in _unpack(self.symbol, row):
-                if reach <= trade.event.trade_id < recent[0].event.trade_id:
-                    reach = trade.event.trade_id + 1
-                    yield trade
-            row = self._store.after("trades", self.symbol, row.first_id)
+        if recent and from_id < recent[0].event.trade_id:
+            row = self._store.at("trades", self.symbol, from_id)
+            if row is None or row.last_id < from_id:
+                row = self._store.after("trades", self.symbol, from_id)
+            stored = _unpack(self.symbol, row) if row else []
+            # a chapter may begin before the id, and end within those in memory
+            reach = range(from_id, recent[0].event.trade_id)
+            if found := [trade for trade in stored if trade.event.trade_id in reach]:
+                return found
         start = bisect_left(recent, from_id, key=lambda trade: trade.event.trade_id)
-        yield from islice(recent, start, None)
+        return recent[start : start + CHAPTER_TRADES]
 
 
 class TradeJournal:
@@ -123,11 +137,7 @@ class TradeJournal:
 
     def newest_trades(self, symbol: str, limit: int, offset: int = 0) -> Iterable[PublishedTrade]:
         """The last trades of one market, newest first."""
-        recent = self._market(symbol).recent
-        if offset + limit <= len(recent):
-            end = len(recent) - offset
-            return reversed(recent[end - limit : end])
-        return islice(self.newest(symbol), offset, offset + limit)
+        return self._market(symbol).page(limit, offset)
 
     def count_since(self, symbol: str, from_id: int) -> int:
         """How many trades have ids from `from_id` on; ids have no holes."""
