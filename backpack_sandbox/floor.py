@@ -64,6 +64,7 @@ class TradingFloor:
             config.clock,
             trades_first=config.trades_first,
         )
+        self.publisher.last_engine_us = recovered.engine_us
         fanout.on_streams_changed = self.derived.watch
         self.exchange.on_second = self._on_second
         self.driver = MarketDriver(
@@ -73,10 +74,22 @@ class TradingFloor:
             tick_seconds=config.tick_seconds,
             paused=config.paused,
         )
+        self._fanout = fanout
+        self.driver.on_broken = self._stop
         self.accounts = recovered.accounts
-        Checkpointer(ledger, self.exchange.engines, self.accounts)
+        Checkpointer(
+            ledger,
+            self.exchange.engines,
+            self.accounts,
+            lambda: self.publisher.last_engine_us,
+        )
         self.desk = TradingDesk(catalog, self.exchange.engines, self.accounts, self.driver.publish)
         self.publisher.on_fill = self.desk.follow_fill
+
+    def _stop(self) -> None:
+        """Publishing broke: nobody may see what the ledger has not."""
+        self._fanout.silence()
+        self.ledger.abandon()
 
     def _on_second(self, second: int, lag_seconds: float) -> None:
         lag_seconds = min(lag_seconds, CATCH_UP_MAX_SECONDS)

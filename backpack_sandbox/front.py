@@ -10,8 +10,9 @@ from backpack_sandbox.config import SandboxConfig
 from backpack_sandbox.faults.machinery import FaultMachinery
 from backpack_sandbox.faults.registry import FaultRegistry
 from backpack_sandbox.floor import TradingFloor
+from backpack_sandbox.rest import answers
 from backpack_sandbox.rest.cdn import Cdn
-from backpack_sandbox.rest.edge import is_api, no_endpoint, plain_refusals
+from backpack_sandbox.rest.edge import Handler, is_api, no_endpoint, plain_refusals
 from backpack_sandbox.rest.market_data import market_data_routes
 from backpack_sandbox.rest.public import PublicRest
 from backpack_sandbox.rest.rate_limits import RateLimits
@@ -60,7 +61,7 @@ class VenueFront:
         )
         cache = [Cdn(time.monotonic).middleware] if config.cdn else []
         self.application = web.Application(
-            middlewares=[*cache, faulty.rest.middleware, plain_refusals]
+            middlewares=[self._while_whole, *cache, faulty.rest.middleware, plain_refusals]
         )
         self.application.add_routes(self._public_routes())
         self.application.add_routes(self._signed_routes(verifier))
@@ -68,6 +69,11 @@ class VenueFront:
         truth = TruthRest(floor.catalog, floor.exchange.engines, floor.ledger, floor.accounts)
         self.application.add_routes(truth.routes())
         self.application.router.add_route("*", "/{path:.*}", self._other_paths)
+
+    @web.middleware
+    async def _while_whole(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Between a write that failed and the end nobody sees what is in no ledger."""
+        return answers.unavailable() if self._floor.driver.failure else await handler(request)
 
     def _public_routes(self) -> list[web.RouteDef]:
         floor, clock = self._floor, self._faulty.clock

@@ -22,6 +22,7 @@ from backpack_sandbox.faults.tls import faulty_context
 from backpack_sandbox.floor import TradingFloor
 from backpack_sandbox.front import VenueFront
 from backpack_sandbox.market.catalog import build_catalog
+from backpack_sandbox.rest.edge import http_log
 from backpack_sandbox.sockets.fanout import Fanout
 from backpack_sandbox.state_lock import lock_state_dir
 from backpack_sandbox.truth.recovery import Recovered, session_books
@@ -168,7 +169,9 @@ class Sandbox:
         self.application = self._front.application
 
     async def _listen(self, stack: AsyncExitStack) -> None:
-        runner = web.AppRunner(self.application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        runner = web.AppRunner(
+            self.application, access_log=None, logger=http_log(), shutdown_timeout=SHUTDOWN_SECONDS
+        )
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
         host, port = self.config.host, self.config.port

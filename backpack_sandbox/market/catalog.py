@@ -12,7 +12,8 @@ from backpack_sandbox.market.decimals import Grid
 FIRST_TRADE_ID: Final = 99_500_000
 FIRST_UPDATE_ID: Final = 4_400_000_000
 FIRST_ORDER_ID: Final = 66_700_000_000
-ID_STRIDE: Final = 10_000_000
+ID_STRIDE: Final = 10_000_000_000
+"""Between the first ids of two markets: years of the busiest one, and all below 2^53."""
 TYPICAL_ORDER_USDC: Final = 2_000
 QUOTE: Final = "USDC"
 

@@ -49,6 +49,8 @@ class SocketEndpoint:
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """One connection from handshake to close."""
+        if not request.headers.get("Sec-WebSocket-Key", "").isascii():
+            raise web.HTTPBadRequest  # aiohttp would break on it
         # pings, pongs and Close are ours to see: a silent client must be noticed
         socket = web.WebSocketResponse(
             autoping=False, autoclose=False, timeout=CLOSE_TIMEOUT_SECONDS

@@ -32,6 +32,11 @@ class Fanout:
         self.unsubscribe(session, tuple(session.streams))
         self._sessions.pop(session, None)
 
+    def silence(self) -> None:
+        """Hang up on everybody at once: what waits to leave is never sent."""
+        for session in self:
+            session.abort()
+
     def subscribe(self, session: Session, streams: Iterable[str]) -> None:
         """Start delivery; a stream that is on already stays on, once."""
         for stream in streams:

@@ -57,6 +57,9 @@ class Outlet:
     @property
     def unsent_bytes(self) -> int:
         """Bytes that left the queue and wait for the client to take them."""
+        if self._transport.is_closing():
+            # one that is gone does not even count its bytes any more
+            return len(self._drip)
         return self._transport.get_write_buffer_size() + len(self._drip)
 
     def put(self, content: bytes) -> None:

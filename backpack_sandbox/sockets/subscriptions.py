@@ -49,7 +49,7 @@ def read_request(raw: str | bytes) -> Request:
     """
     try:
         frame = msgspec.json.decode(raw, type=ControlFrame)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Request(errors=[PARSE_ERROR])
     request = Request(subscribe=frame.method == "SUBSCRIBE", signature=frame.signature)
     for stream in frame.params:

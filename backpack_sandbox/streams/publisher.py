@@ -45,7 +45,8 @@ class Publisher:
 
     `emit` takes (key of the stream, symbol, frame); `clock` is unix seconds. Frames reach the
     outboxes at once but leave only after `commit`, because the sockets write when the event loop
-    runs again. `on_fill` hears of every fill of an account, after all events of its act.
+    runs again. `on_fill` hears of every fill of an account, after all events of its act. Engine
+    times never fall below `last_engine_us`, which a restart sets to the last one of the ledger.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Publisher:
         self.engine_us: dict[str, int] = {}
         self.on_fill: Callable[[OrderEvent], None] = _ignore
         self._fills: list[OrderEvent] = []
-        self._last_engine_us = 0
+        self.last_engine_us = 0
 
     def publish(self, events: Sequence[MarketEvent], lag_seconds: float) -> None:
         """Publish the events of one step that was due `lag_seconds` ago."""
@@ -146,8 +147,8 @@ class Publisher:
     def _stamps(self, lag_seconds: float) -> tuple[int, int]:
         """(event time, engine time) in µs; the engine's never goes back."""
         event_us = int(self._clock() * MICROSECONDS)
-        self._last_engine_us = max(self._last_engine_us, event_us - int(lag_seconds * MICROSECONDS))
-        return event_us, self._last_engine_us
+        self.last_engine_us = max(self.last_engine_us, event_us - int(lag_seconds * MICROSECONDS))
+        return event_us, self.last_engine_us
 
 
 def _owned(account: str, frame: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """Where a venue stood at one place of its ledger, so that a restart reads only what follows."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -25,10 +25,11 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     tail_crc: int
     states: dict[str, MarketState]
     accounts: bytes
+    engine_us: int
 
 
 class Checkpointer:
-    """Writes a checkpoint when the ledger asks for one.
+    """Writes a checkpoint when the ledger asks for one; `engine_us` tells the newest engine time.
 
     Everything the engines did must be published by then; when it is not, because publishing broke,
     the checkpoint before stays the last one.
@@ -39,10 +40,12 @@ class Checkpointer:
         ledger: Ledger,
         engines: Mapping[str, MatchingEngine],
         accounts: Accounts,
+        engine_us: Callable[[], int],
     ) -> None:
         self._ledger = ledger
         self._engines = engines
         self._accounts = accounts
+        self._engine_us = engine_us
         for symbol, engine in engines.items():
             state = engine.state()
             ledger.books.begin(symbol, state.bids, state.asks, state.last_update_id)
@@ -58,6 +61,7 @@ class Checkpointer:
             tail_crc=_tail_crc(ledger.path, ledger.size_bytes),
             states={symbol: engine.state() for symbol, engine in self._engines.items()},
             accounts=dump_accounts(self._accounts, self._accounts.history),
+            engine_us=self._engine_us(),
         )
         ledger.checkpoint(msgspec.msgpack.encode(checkpoint))
 

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 import msgspec
 
+from backpack_sandbox.errors import SandboxError
 from backpack_sandbox.market.events import BookEvent
 from backpack_sandbox.truth.book_journal import BookJournal
 from backpack_sandbox.truth.store import TruthStore
@@ -55,6 +57,7 @@ class Ledger:
         self._checkpoint_bytes = checkpoint_bytes
         self._checkpoint_due = self.size_bytes + checkpoint_bytes
         self.on_growth: Callable[[], None] = _nothing
+        self._is_abandoned = False
 
     def append(self, frame: bytes) -> None:
         """Add one published frame; in the file after the next `commit`."""
@@ -95,17 +98,39 @@ class Ledger:
         self.commit()
 
     def commit(self) -> None:
-        """Hand everything appended so far to the operating system, in one write."""
+        """Hand everything appended so far to the operating system, in one write.
+
+        Raises SandboxError when it does not take all: then the ledger is abandoned.
+        """
+        if self._is_abandoned:
+            raise SandboxError(f"{self.path} takes no more lines; start the venue anew")
         if not self._pending:
             return
         lines = b"\n".join(self._pending) + b"\n"
         self._pending.clear()
-        _write_all(self._file, lines)
+        try:
+            _write_all(self._file, lines)
+        except OSError as error:
+            self.abandon()
+            raise SandboxError(
+                f"{self.path}: {error.strerror}; the venue stops, for what it cannot write down it"
+                " may not publish"
+            ) from error
         self.size_bytes += len(lines)
         self.place = self.size_bytes
         if self.size_bytes >= self._checkpoint_due:
             self._checkpoint_due = self.size_bytes + self._checkpoint_bytes
             self.on_growth()
+
+    def abandon(self) -> None:
+        """Take no more, and let the file end where the last commit did.
+
+        The venue's own state is ahead of it by then, so there is no checkpoint at the end either.
+        """
+        self._is_abandoned = True
+        self._pending.clear()
+        with suppress(OSError):
+            os.ftruncate(self._file, self.size_bytes)
 
     def checkpoint(self, content: bytes) -> None:
         """Store `content` as what holds at `size_bytes`, with the journals up to there."""
@@ -136,11 +161,18 @@ class Ledger:
         return self._trades.newest_trades(symbol, limit, offset)
 
     def close(self) -> None:
-        """Commit, leave a checkpoint, and close; further commits fail."""
-        self.commit()
-        self.on_growth()
-        os.close(self._file)
-        self._store.close()
+        """Commit, leave a checkpoint, and close; further commits fail.
+
+        Without room for a checkpoint the next start reads the lines since the one before.
+        """
+        try:
+            if not self._is_abandoned:
+                self.commit()
+                with suppress(SandboxError):
+                    self.on_growth()
+        finally:
+            os.close(self._file)
+            self._store.close()
 
     def __enter__(self) -> Self:
         return self

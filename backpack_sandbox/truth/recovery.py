@@ -27,12 +27,16 @@ STREAM_BYTES_MAX: Final = 80
 
 @dataclass(slots=True)
 class Recovered:
-    """What a ledger says: where each market and the accounts stand, and the trades folded here."""
+    """What a ledger says: where each market and the accounts stand, and the trades folded here.
+
+    `engine_us` is the newest engine time of any line.
+    """
 
     accounts: Accounts
     history: OrderHistory
     states: dict[str, MarketState] = field(default_factory=dict)
     trades: dict[str, list[PublishedTrade]] = field(default_factory=dict)
+    engine_us: int = 0
 
 
 type OnDepth = Callable[[BookEvent], None]
@@ -65,13 +69,13 @@ class LedgerFold:
         self._on_depth = on_depth
         self._on_trade = on_trade
         self._on_session = on_session
-        self._last_us = 0
+        self._last_us = 0 if start is None else start.engine_us
 
     def take(self, line: bytes) -> None:
         """Fold one line.
 
         Raises DecodeError, KeyError, TypeError, AttributeError or ValueError for one that is no
-        ledger's.
+        ledger's, SandboxError for one of markets that the catalogue has not.
         """
         if BOOK_TICKER in line[-STREAM_BYTES_MAX:]:
             return
@@ -88,6 +92,7 @@ class LedgerFold:
             history=self._accounts.history,
             states={symbol: fold.state() for symbol, fold in self._folds.items()},
             trades=self._trades,
+            engine_us=self._last_us,
         )
 
     def _take(self, line: bytes) -> None:
@@ -97,6 +102,7 @@ class LedgerFold:
             return
         data, stream = content["data"], content["stream"]
         fold = self._folds[data["s"]]
+        self._last_us = max(self._last_us, data["T"])
         if stream.startswith("depth."):
             self._depth(fold, data)
         elif stream.startswith("trade."):
@@ -106,6 +112,11 @@ class LedgerFold:
 
     def _begin(self, books: Mapping[str, Any]) -> None:
         self._repair()
+        if unknown := sorted(books.keys() - self._catalog.keys()):
+            raise SandboxError(
+                f"the ledger has {len(unknown)} markets that are not listed, {unknown[0]} for one;"
+                " start the venue with the --profile that the state directory was made with"
+            )
         for symbol, book in books.items():
             fold = self._folds.setdefault(symbol, MarketFold(self._catalog[symbol]))
             fold.begin(book)
@@ -128,7 +139,6 @@ class LedgerFold:
     def _account(self, fold: MarketFold, stream: str, content: Mapping[str, Any]) -> None:
         """A ledger from the time of one account names none: it was the house's."""
         data, account = content["data"], content.get("account", HOUSE)
-        self._last_us = data["T"]
         if stream == FUNDING_LINES:
             self._accounts.pay_funding(account, read_funding(data))
             return

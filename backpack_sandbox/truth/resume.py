@@ -71,7 +71,12 @@ def _start(checkpoint: Checkpoint, catalog: Mapping[str, Market]) -> Recovered |
         accounts, history = load_accounts(catalog, checkpoint.accounts)
     except NOT_A_LINE:  # of another version of the sandbox
         return None
-    return Recovered(accounts=accounts, history=history, states=dict(checkpoint.states))
+    return Recovered(
+        accounts=accounts,
+        history=history,
+        states=dict(checkpoint.states),
+        engine_us=checkpoint.engine_us,
+    )
 
 
 def _fold_tail(

@@ -8,7 +8,7 @@ file is never ahead of its checkpoint, and the ledger stays the only authority.
 import sqlite3
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, NoReturn
 
@@ -44,7 +44,10 @@ class Row(NamedTuple):
 
 
 class TruthStore:
-    """The file at `path`; made anew when it cannot be read."""
+    """The file at `path`; made anew when it cannot be read.
+
+    Every method raises SandboxError when the file cannot be read or written.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -52,10 +55,11 @@ class TruthStore:
 
     def add(self, kind: Kind, symbol: str, row: Row) -> None:
         """Keep a chapter; on disk for good with the next checkpoint."""
-        self._connection.execute(
-            "INSERT OR REPLACE INTO chapters VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (kind, symbol, *row[:-1], zlib.crc32(row.content), row.content),
-        )
+        with self._clear_errors():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO chapters VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (kind, symbol, *row[:-1], zlib.crc32(row.content), row.content),
+            )
 
     def at(self, kind: Kind, symbol: str, number: int) -> Row | None:
         """The newest chapter that begins at or before the id `number`."""
@@ -81,11 +85,12 @@ class TruthStore:
 
     def write_checkpoint(self, content: bytes) -> None:
         """Store `content` and all chapters added so far, in one transaction."""
-        self._connection.execute("DELETE FROM checkpoint")
-        self._connection.execute(
-            "INSERT INTO checkpoint VALUES (?, ?)", (zlib.crc32(content), content)
-        )
-        self._connection.commit()
+        with self._clear_errors():
+            self._connection.execute("DELETE FROM checkpoint")
+            self._connection.execute(
+                "INSERT INTO checkpoint VALUES (?, ?)", (zlib.crc32(content), content)
+            )
+            self._connection.commit()
 
     def read_checkpoint(self) -> bytes | None:
         """The content of the last checkpoint; None when there is none, or a damaged one."""
@@ -105,8 +110,16 @@ class TruthStore:
         """Close; what came after the last checkpoint is dropped."""
         self._connection.close()
 
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise SandboxError(f"{self._path}: {error}") from error
+
     def _row(self, query: str, values: tuple[str, str, int]) -> Row | None:
-        row = self._connection.execute(query, values).fetchone()
+        with self._clear_errors():
+            row = self._connection.execute(query, values).fetchone()
         if row is None:
             return None
         if zlib.crc32(row[3]) != row[4]:
@@ -122,7 +135,12 @@ def _open(path: Path) -> sqlite3.Connection:
         return _connect(path)
     except sqlite3.DatabaseError:
         _remove(path)
+    try:
         return _connect(path)
+    except sqlite3.Error as error:
+        raise SandboxError(
+            f"{path}: {error}; the state directory must be writable and have room"
+        ) from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
