@@ -56,3 +56,12 @@ def test_documents_link_to_what_exists():
         if not (page.parent / target).exists()
     ]
     assert broken == []
+
+
+def test_the_sandbox_cites_no_document_that_is_not_here():
+    """Its rules stand in words, or at a public address."""
+    files = [*(REPOSITORY / "backpack_sandbox").rglob("*.py")]
+    files += [*(REPOSITORY / "backpack_sandbox").rglob("*.toml")]
+    files += (REPOSITORY / "docs" / "sandbox").rglob("*.md")
+    cited = re.compile(r"protocol[ ,(]+(section )?\d|\bsections? \d", re.IGNORECASE)
+    assert [file.name for file in files if cited.search(file.read_text())] == []
