@@ -107,6 +107,8 @@ def _parts(url: str) -> urllib.parse.SplitResult:
         usable = parts.scheme == "https" and parts.hostname and parts.port != 0
     except ValueError:  # a bracket or a port that is none
         usable = False
+    if parts is not None and (parts.path.strip("/") or parts.query or parts.fragment):
+        raise SandboxError(f"--url {url}: has a path; must be https://host[:port] alone")
     if parts is None or not usable or any(c.isspace() for c in url):
         raise SandboxError(f"--url {url}: must be https://host[:port], as `serve` printed it")
     return parts

@@ -2,15 +2,20 @@
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 
 import msgspec
 
 from backpack_sandbox.cli_common import add_address, ask, positive
+from backpack_sandbox.errors import SandboxError
 from backpack_sandbox.faults.scenario import SUFFIX, find_scenario, scenario_names
+from backpack_sandbox.words import counted
 
 POLL_SECONDS = 0.2
+EXIT_STOPPED = 1
+EXIT_BAD = 2
 
 
 def add_scenario(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +34,11 @@ def add_scenario(parser: argparse.ArgumentParser) -> None:
     add_address(run)
     run.add_argument("--speed", type=positive, default=1.0, help="so many times as fast")
     run.add_argument("--user-agent", default="*", help="glob of the clients it is meant for")
-    run.add_argument("--wait", action="store_true", help="return when it is over")
+    run.add_argument(
+        "--wait",
+        action="store_true",
+        help="return when it is over, 1 when somebody stopped it; after Ctrl-C the story goes on",
+    )
     run.set_defaults(command=_run)
     stop = commands.add_parser("stop", help="end the scenario that is being played")
     add_address(stop)
@@ -49,10 +58,16 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    is_any_bad = False
     for name in options.names or scenario_names():
-        scenario = find_scenario(name)
-        print(f"{name}: {len(scenario.steps)} steps, {scenario.seconds:g} s")
-    return 0
+        try:
+            scenario = find_scenario(name)
+        except SandboxError as error:
+            print(f"backpack-sandbox: {error}", file=sys.stderr)
+            is_any_bad = True
+            continue
+        print(f"{name}: {counted(len(scenario.steps), 'step')}, {scenario.seconds:g} s")
+    return EXIT_BAD if is_any_bad else 0
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -62,10 +77,18 @@ def _run(options: argparse.Namespace) -> int:
         order |= {"name": options.name, "yaml": Path(options.name).read_text("utf-8")}
     status = ask(options, "POST", "/sandbox/scenarios", order)
     print(json.dumps(status), flush=True)
-    while options.wait and status["playing"]:
+    return _wait(options, status["id"]) if options.wait else 0
+
+
+def _wait(options: argparse.Namespace, number: int) -> int:
+    while True:
         time.sleep(POLL_SECONDS)
         status = ask(options, "GET", "/sandbox/scenarios")
-    return 0
+        if not status["playing"] or status["id"] != number:
+            break
+    print(json.dumps(status))
+    is_over = status.get("id") == number and status.get("ended") == "over"
+    return 0 if is_over else EXIT_STOPPED
 
 
 def _stop(options: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import signal
+import sys
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +15,7 @@ from backpack_sandbox.config import SandboxConfig
 from backpack_sandbox.errors import SandboxError
 from backpack_sandbox.faults.names import FaultName
 from backpack_sandbox.market.catalog import Profile
+from backpack_sandbox.truth.recovery import first_seed
 
 MAX_PORT = 65535
 
@@ -21,19 +23,36 @@ MAX_PORT = 65535
 def add_serve(parser: argparse.ArgumentParser) -> None:
     """Options of `serve`."""
     parser.add_argument(
-        "--state-dir", type=Path, required=True, help="CA, api keys, ledger and truth"
+        "--state-dir", type=Path, required=True, help="CA, api keys, ledger and truth; kept"
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address of this machine")
-    parser.add_argument("--port", type=_port, default=8600, help="0 takes any free port")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address of this machine; default: %(default)s"
+    )
+    parser.add_argument(
+        "--port", type=_port, default=8600, help="0 takes any free port; default: %(default)s"
+    )
     parser.add_argument(
         "--profile",
         choices=get_args(Profile.__value__),
         default="small",
-        help="which markets are listed: a few with every trap, or as many as the real venue has",
+        help="which markets are listed: a few with every trap, or as many as the real venue has;"
+        " default: %(default)s",
     )
-    parser.add_argument("--seed", type=int, default=7, help="same seed, same market")
-    parser.add_argument("--rate", type=positive, default=10.0, help="book events per s and market")
-    parser.add_argument("--trades", type=positive, default=1.0, help="takers per s and market")
+    parser.add_argument(
+        "--seed", type=int, default=7, help="same seed, same market; default: %(default)s"
+    )
+    parser.add_argument(
+        "--rate",
+        type=positive,
+        default=10.0,
+        help="book events per s and market; default: %(default)g",
+    )
+    parser.add_argument(
+        "--trades",
+        type=positive,
+        default=1.0,
+        help="takers per s and market; default: %(default)g",
+    )
     parser.add_argument(
         "--cdn", action="store_true", help="answer REST from a cache as long as its headers say"
     )
@@ -41,19 +60,19 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
         "--requests-per-minute",
         type=_count,
         default=2000,
-        help="signed requests of an account before 429",
+        help="signed requests of an account before 429; default: %(default)s",
     )
     parser.add_argument(
         "--history-requests-per-minute",
         type=_count,
         default=30,
-        help="the same for candles and the account's history",
+        help="of these, requests to /wapi/v1/history/*; default: %(default)s",
     )
     parser.add_argument(
         "--taker-delay",
         type=not_negative,
         default=0.1,
-        help="seconds that an order which may take is held back",
+        help="seconds that an order which may take is held back; default: %(default)g",
     )
     parser.add_argument(
         "--trades-first",
@@ -126,7 +145,19 @@ async def _serve_until_signal(sandbox: Any) -> None:
     async with sandbox as venue:
         ready = {"ready": True, "port": venue.port, "rest_url": venue.rest_url}
         print(json.dumps(ready | {"ws_url": venue.ws_url}), flush=True)
+        _tell_of_seed(venue.config)
         await venue.run_until(stop)
+
+
+def _tell_of_seed(config: SandboxConfig) -> None:
+    seed = first_seed(config.ledger_file)
+    if seed is not None and seed != config.seed:
+        print(
+            f"backpack-sandbox: --seed {config.seed}: {config.state_dir} was begun with seed"
+            f" {seed}; its books go on, and the market is that of neither seed",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _port(text: str) -> int:

@@ -4,18 +4,22 @@ import argparse
 import json
 import sys
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from backpack_sandbox.cli_common import add_address, ask, exchange
 from backpack_sandbox.errors import SandboxError
 from backpack_sandbox.market.catalog import build_catalog
 from backpack_sandbox.truth.checker import check_tape
 from backpack_sandbox.truth.resume import reading_truth
+from backpack_sandbox.words import counted
 
 EXIT_RIGHT: Final = 0
 EXIT_WRONG: Final = 1
+EXIT_NOT_COMPARED: Final = 2
+STDIN: Final = Path("-")
 PREFIX: Final = "/sandbox/truth"
 PAGE: Final = 10_000
 UPLOAD_TIMEOUT_SECONDS: Final = 600.0
@@ -49,16 +53,17 @@ def _add_lists(commands: Any) -> None:
     frames.add_argument("--stream", required=True, help="such as depth.SOL_USDC")
     frames.add_argument("--from-id", type=_id, default=0, help="of streams with ids")
     frames.set_defaults(command=_frames)
-    account = commands.add_parser("account", help="balances, positions and open orders")
-    account.add_argument("--account", default="trader", help="house or trader")
+    account = commands.add_parser("account", help="what an account owns and has open")
+    account.add_argument("--account", default="trader", help="house or trader; default trader")
     account.set_defaults(command=_account)
     for command in (trades, last_ids, book, deltas, frames, account):
         add_address(command)
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("tapes", nargs="+", type=Path, metavar="TAPE", help="JSON lines")
-    parser.add_argument("--books", type=Path, action="append", default=[], help="one more tape")
+    parser.add_argument(
+        "tapes", nargs="+", type=Path, metavar="TAPE", help="JSON lines; - is the standard input"
+    )
     add_address(parser, required=False)
     parser.add_argument("--ledger", type=Path, help="ledger.jsonl, in place of --url and --ca")
     parser.add_argument(
@@ -132,27 +137,52 @@ def _account(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    if (options.ledger is None) == (options.url is None or options.ca is None):
-        raise SandboxError("truth check: say where the truth is: --url and --ca, or --ledger")
-    tapes = [*options.tapes, *options.books]
-    for tape in tapes:
-        if not tape.is_file():
+    _check_truth_is_told(options)
+    for tape in options.tapes:
+        if tape != STDIN and (not tape.exists() or tape.is_dir()):
             raise SandboxError(f"{tape}: no such file; give a tape, JSON lines")
     compare = _compare_with_venue if options.ledger is None else _compare_with_ledger
-    results = compare(options, tapes)
+    results = compare(options, options.tapes)
     if options.json:
         print(json.dumps(results))
     else:
         for tape, body in results.items():
             _show(tape, body)
+    if any(body["counts"]["nothing_compared"] for body in results.values()):
+        return EXIT_NOT_COMPARED
     return EXIT_RIGHT if all(body["right"] for body in results.values()) else EXIT_WRONG
 
 
+def _check_truth_is_told(options: argparse.Namespace) -> None:
+    ledger, url, ca = options.ledger, options.url, options.ca
+    if ledger is not None and (url is not None or ca is not None):
+        raise SandboxError("truth check: give --ledger, or --url and --ca, not both")
+    if ledger is None and url is None:
+        missing = "--url is missing" if ca is not None else "say where the truth is"
+        raise SandboxError(f"truth check: {missing}: give --url and --ca, or --ledger")
+    if ledger is None and ca is None:
+        raise SandboxError("truth check: --ca is missing: give ca.pem of the venue's --state-dir")
+
+
+@contextmanager
+def _opened(tape: Path) -> Iterator[IO[bytes]]:
+    if tape == STDIN:
+        yield sys.stdin.buffer
+        return
+    try:
+        file = tape.open("rb")
+    except OSError as error:
+        raise SandboxError(f"{tape}: cannot be read: {error.strerror}") from error
+    with file:
+        yield file
+
+
 def _compare_with_venue(options: argparse.Namespace, tapes: list[Path]) -> dict[str, Any]:
-    path = _path("check", {"complete": "true" if options.complete else "false"})
     results = {}
     for tape in tapes:
-        with tape.open("rb") as file:
+        complete = "true" if options.complete else "false"
+        path = _path("check", {"complete": complete, "name": tape.name})
+        with _opened(tape) as file:
             content, _ = exchange(
                 options, "POST", path, file, timeout_seconds=UPLOAD_TIMEOUT_SECONDS
             )
@@ -166,21 +196,26 @@ def _compare_with_ledger(options: argparse.Namespace, tapes: list[Path]) -> dict
     results = {}
     with reading_truth(options.ledger, catalog) as ledger:
         for tape in tapes:
-            with tape.open("rb") as lines:
-                findings = check_tape("tape", lines, catalog, ledger, complete=options.complete)
+            with _opened(tape) as lines:
+                findings = check_tape(tape.name, lines, catalog, ledger, complete=options.complete)
             results[str(tape)] = findings.body()
     return results
 
 
 def _show(tape: str, body: Mapping[str, Any]) -> None:
     compared = ", ".join(f"{body['compared'][kind]} {kind}" for kind in KINDS_SHOWN)
-    print(f"{tape}: {'right' if body['right'] else 'WRONG'}; compared {compared}")
+    verdict = "right" if body["right"] else "WRONG"
+    if body["counts"]["nothing_compared"]:
+        verdict = "NOT COMPARED"
+    ignored = counted(body["compared"]["ignored"], "line")
+    print(f"{tape}: {verdict}; compared {compared}; {ignored} ignored")
     for kind, count in body["counts"].items():
         if count:
-            print(f"  {kind:<13}{count:>9}")
+            print(f"  {kind:<17}{count:>9}")
     for finding in body["findings"]:
         about = f"{finding['symbol']} {'' if finding['id'] is None else finding['id']}".strip()
-        print(f"  {finding['where']}: {finding['kind']}: {about}: {finding['detail']}")
+        parts = (finding["where"], finding["kind"], about, finding["detail"])
+        print("  " + ": ".join(part for part in parts if part))
 
 
 def _one_symbol(options: argparse.Namespace, what: str) -> str:

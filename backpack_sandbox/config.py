@@ -4,8 +4,52 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
-from backpack_sandbox.market.catalog import Profile
+from backpack_sandbox.errors import SandboxError
+from backpack_sandbox.market.catalog import PROFILES, Profile
+
+PORT_MAX: Final = 65535
+
+
+def _is_number(value: Any) -> bool:
+    is_one = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_one and 0 <= value < float("inf")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+type _Rule = tuple[tuple[str, ...], Callable[[Any], bool], str]
+_RULES: Final[tuple[_Rule, ...]] = (
+    (("state_dir",), lambda value: isinstance(value, Path), "a Path"),
+    (("profile",), lambda value: value in PROFILES, f"one of {', '.join(PROFILES)}"),
+    (
+        ("port",),
+        lambda value: _is_whole(value) and 0 <= value <= PORT_MAX,
+        f"a whole number from 0 to {PORT_MAX}",
+    ),
+    (("seed",), _is_whole, "a whole number"),
+    (("faults",), lambda value: isinstance(value, tuple | list), "a tuple of names"),
+    (
+        ("rate", "trades_per_second", "tick_seconds", "ping_interval_seconds"),
+        lambda value: _is_number(value) and value > 0,
+        "a number above 0",
+    ),
+    (
+        ("requests_per_minute", "history_requests_per_minute", "checkpoint_bytes"),
+        lambda value: _is_whole(value) and value > 0,
+        "a whole number above 0",
+    ),
+    (("taker_delay_seconds",), _is_number, "a number of at least 0"),
+    (
+        ("first_ping_seconds",),
+        lambda value: all(map(_is_number, value)) and sorted(value) == list(value),
+        "(earliest, latest) in seconds",
+    ),
+)
+"""Fields, what is good, and that in words."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +88,14 @@ class SandboxConfig:
     cdn: bool = False
     checkpoint_bytes: int = 64 * 1024 * 1024
     clock: Callable[[], float] = time.time  # noqa: TID251 - the default of the argument
+
+    def __post_init__(self) -> None:
+        """SandboxError for a setting that cannot be."""
+        for names, is_good, must_be in _RULES:
+            for name in names:
+                value = getattr(self, name)
+                if not is_good(value):
+                    raise SandboxError(f"SandboxConfig: {name} was {value!r}: must be {must_be}")
 
     @property
     def ca_file(self) -> Path:

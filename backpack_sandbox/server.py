@@ -43,7 +43,7 @@ class Sandbox:
     def __init__(self, config: SandboxConfig) -> None:
         self.config = config
         self.catalog = build_catalog(config.profile)
-        self.faults = FaultRegistry(time.monotonic)
+        self.faults = FaultRegistry(time.monotonic, self.catalog)
         self.fanout = Fanout()
         self.port = config.port
 
@@ -132,7 +132,7 @@ class Sandbox:
             )
             stack.enter_context(self.ledger)
         except OSError as error:
-            raise SandboxError(f"--state-dir {config.state_dir}: {error.strerror}") from error
+            raise SandboxError(_state_dir_reason(config.state_dir, error)) from error
         return recovered
 
     def _build(self, recovered: Recovered) -> None:
@@ -202,6 +202,14 @@ class Sandbox:
         """Take no more clients, then send every one away; the slow ones are cut off."""
         await site.stop()
         await self._front.sockets.close_all()
+
+
+def _state_dir_reason(directory: Path, error: OSError) -> str:
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f"--state-dir {directory} is a file, or in one: choose a directory"
+    inside = Path(str(error.filename)).name if error.filename else ""
+    place = directory / inside if inside and inside != directory.name else directory
+    return f"--state-dir {place}: {error.strerror}"
 
 
 def _tls(config: SandboxConfig, faults: FaultRegistry) -> ssl.SSLContext:

@@ -53,11 +53,13 @@ class ServerCertificates:
 
     The authority is read from the two files, or made and written there; clients that trust
     `ca_file` go on doing so after a restart. `names` are further names of the server.
+    Raises SandboxError for files that are none, do not belong together, or are only one: a new
+    authority would lock out every client that trusts the old one.
     """
 
     def __init__(self, ca_file: Path, ca_key_file: Path, host: str, *names: str) -> None:
-        if ca_file.exists() and ca_key_file.exists():
-            self._authority = trustme.CA.from_pem(ca_file.read_bytes(), ca_key_file.read_bytes())
+        if ca_file.exists() or ca_key_file.exists():
+            self._authority = _load_authority(ca_file, ca_key_file)
         else:
             self._authority = trustme.CA(organization_name="Backpack sandbox")
             write_private(ca_key_file, self._authority.private_key_pem.bytes())
@@ -71,6 +73,28 @@ class ServerCertificates:
         certificate = self._authority.issue_cert(*self._names, not_after=not_after)
         certificate.configure_cert(context)
         return context
+
+
+def _load_authority(ca_file: Path, ca_key_file: Path) -> trustme.CA:
+    remedy = (
+        f"put it back, or delete both {ca_file.name} and {ca_key_file.name} for a new authority,"
+        " which clients must be given anew"
+    )
+    for file in (ca_file, ca_key_file):
+        if not file.exists():
+            raise SandboxError(f"{file} is missing: {remedy}")
+    certificate, key = ca_file.read_bytes(), ca_key_file.read_bytes()
+    try:
+        authority = trustme.CA.from_pem(certificate, key)
+    except Exception as error:  # whatever the parsers below say of bytes that are no PEM
+        broken = ca_key_file if b"BEGIN CERTIFICATE" in certificate else ca_file
+        raise SandboxError(f"{broken} cannot be read as PEM: {remedy}") from error
+    try:
+        # says whether the two belong together
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(ca_file, ca_key_file)
+    except ssl.SSLError as error:
+        raise SandboxError(f"{ca_key_file} is not the key of {ca_file}: {remedy}") from error
+    return authority
 
 
 def server_context(ca_file: Path, ca_key_file: Path, host: str) -> ssl.SSLContext:

@@ -7,7 +7,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class MarginFunction:
-    """`{"type":"sqrt","base","factor"}` of a market (protocol section 4.1)."""
+    """`{"type":"sqrt","base","factor"}` of a market, as in `imfFunction` of `/markets`."""
 
     base: Decimal
     factor: Decimal

@@ -23,7 +23,7 @@ from backpack_sandbox.market.orders import (
 
 
 def order_data(market: Market, event: OrderEvent) -> dict[str, Any]:
-    """`data` without its times (protocol section 8).
+    """`data` without its times: keys and their order as recorded from the venue.
 
     Inferred: `Q` is the wanted quote quantity of a market order by quote quantity, which has the
     executed quantity in `q`, and price times quantity on limit orders; a market order by quantity

@@ -1,7 +1,7 @@
 """Which orders a market takes at all, whoever sends them and whatever he owns.
 
-The messages of the price band and of post-only are recorded by clients (protocol section 4.7); the
-others are inferred, their codes are from the list of ApiErrorCode.
+The messages of the price band and of post-only are recorded by clients; the others are inferred.
+Their codes are from the list of ApiErrorCode at https://docs.backpack.exchange.
 """
 
 from decimal import Decimal

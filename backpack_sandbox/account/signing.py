@@ -1,4 +1,4 @@
-"""Verification of ED25519 signatures, by the rules of Backpack's authentication (protocol 7.1)."""
+"""Verification of ED25519 signatures, by the rules of https://docs.backpack.exchange."""
 
 import base64
 import binascii

@@ -142,7 +142,7 @@ _ROWS: Final = (
     ),
     _frames(
         FaultName.MALFORMED,
-        "a frame comes as something that is no frame, about every 2 s of each stream",
+        "a frame comes as something that is not a frame, about every 2 s of each stream",
         Parameter(
             "how",
             "any",

@@ -1,6 +1,6 @@
 """The sandbox's own endpoints for faults, nasty inputs, scenarios and the market's switch."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -37,13 +37,11 @@ class ControlRest:
 
     def __init__(
         self,
-        symbols: Collection[str],
         faults: FaultRegistry,
         nasty: NastySender,
         player: ScenarioPlayer,
         market: Market,
     ) -> None:
-        self._symbols = symbols
         self._faults = faults
         self._nasty = nasty
         self._player = player
@@ -68,15 +66,13 @@ class ControlRest:
 
     async def add_fault(self, request: web.Request) -> web.Response:
         """Start a fault: {"id"}."""
-        order = read_fault_order(msgspec.json.decode(await request.read()))
-        if unknown := sorted(set(order.symbols or ()) - set(self._symbols)):
-            raise SandboxError(f"unknown symbol {', '.join(unknown)}: see /api/v1/markets")
+        order = read_fault_order(msgspec.json.decode(await _body(request)))
         return answers.json_answer({"id": self._faults.start(order).fault_id})
 
     async def list_faults(self, _request: web.Request) -> web.Response:
         """The active faults, then those that wait for their time."""
-        bodies = [_fault_body(fault, active=True) for fault in self._faults.active()]
-        bodies += [_fault_body(fault, active=False) for fault in self._faults.waiting()]
+        bodies = [self._fault_body(fault, active=True) for fault in self._faults.active()]
+        bodies += [self._fault_body(fault, active=False) for fault in self._faults.waiting()]
         return answers.json_answer(bodies)
 
     async def list_kinds(self, _request: web.Request) -> web.Response:
@@ -101,7 +97,7 @@ class ControlRest:
 
     async def send_nasty(self, request: web.Request) -> web.Response:
         """Begin to send one: {"sockets": how many get it, "answers": how many are armed}."""
-        order = msgspec.json.decode(await request.read(), type=NastyOrder)
+        order = msgspec.json.decode(await _body(request), type=NastyOrder)
         return answers.json_answer(self._nasty.send(order))
 
     async def tell_scenario(self, _request: web.Request) -> web.Response:
@@ -110,7 +106,7 @@ class ControlRest:
 
     async def play_scenario(self, request: web.Request) -> web.Response:
         """Begin to play one; what is being played."""
-        order = msgspec.json.decode(await request.read(), type=ScenarioRequest)
+        order = msgspec.json.decode(await _body(request), type=ScenarioRequest)
         if order.yaml is None:
             scenario = find_scenario(order.name)
         else:
@@ -128,6 +124,23 @@ class ControlRest:
         self._market.paused = request.match_info["order"] == "pause"
         return answers.json_answer({"paused": self._market.paused})
 
+    def _fault_body(self, fault: Fault, *, active: bool) -> dict[str, Any]:
+        order = fault.order
+        begins_in, ends_in = self._faults.seconds_left(fault)
+        return {
+            "id": fault.fault_id,
+            "fault": fault.name,
+            "active": active,
+            "begins_in_seconds": round(begins_in, 3),
+            "ends_in_seconds": None if ends_in is None else round(ends_in, 3),
+            "user_agent": order.user_agent,
+            "symbols": None if order.symbols is None else sorted(order.symbols),
+            "streams": order.streams,
+            "share": order.share,
+            "after_seconds": order.after_seconds,
+            **order.parameters,
+        }
+
 
 def _judged(handler: Handler) -> Handler:
     async def judged(request: web.Request) -> web.Response:
@@ -139,16 +152,8 @@ def _judged(handler: Handler) -> Handler:
     return judged
 
 
-def _fault_body(fault: Fault, *, active: bool) -> dict[str, Any]:
-    order = fault.order
-    return {
-        "id": fault.fault_id,
-        "fault": fault.name,
-        "active": active,
-        "user_agent": order.user_agent,
-        "symbols": None if order.symbols is None else sorted(order.symbols),
-        "streams": order.streams,
-        "share": order.share,
-        "after_seconds": order.after_seconds,
-        **order.parameters,
-    }
+async def _body(request: web.Request) -> bytes:
+    body = await request.read()
+    if not body.strip():
+        raise SandboxError("the body is empty: send a JSON object")
+    return body

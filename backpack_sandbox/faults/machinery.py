@@ -58,8 +58,8 @@ class FaultMachinery:
             one_shots,
             clock=monotonic,
         )
-        self.player = ScenarioPlayer(faults, nasty, market, catalog, monotonic)
-        self.control = ControlRest(catalog, faults, nasty, self.player, market)
+        self.player = ScenarioPlayer(faults, nasty, market, monotonic)
+        self.control = ControlRest(faults, nasty, self.player, market)
 
     def play(self, name_or_file: str) -> None:
         """Begin a scenario; SandboxError when there is none or it cannot be played here."""

@@ -1,10 +1,12 @@
 """Reading the order for a fault: from HTTP, the command line, a scenario or a test."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from backpack_sandbox.constants import LIQUIDATION, PRIVATE_STREAM_TYPES, PUBLIC_STREAM_TYPES
 from backpack_sandbox.errors import SandboxError
 from backpack_sandbox.faults.catalogue import (
     AGED_FAULTS,
@@ -62,6 +64,8 @@ def read_fault_order(body: object) -> FaultOrder:
     return order
 
 
+_GLOB_SIGN: Final = re.compile(r"[*?\[]")
+_WITHOUT_SUBJECT: Final = PRIVATE_STREAM_TYPES | {LIQUIDATION}
 _COMMON: Final = frozenset(FaultOrder.__struct_fields__) - {"parameters"}
 
 
@@ -83,19 +87,41 @@ def _sorted_keys(
 def _check(order: FaultOrder) -> None:
     name = order.fault
     if order.duration_seconds is not None and not 0 < order.duration_seconds < float("inf"):
-        raise SandboxError(f"duration_seconds was {order.duration_seconds}, must be above 0")
+        raise SandboxError(f"duration_seconds was {order.duration_seconds:g}, must be above 0")
     if not 0 <= order.start_after_seconds < float("inf"):
         raise SandboxError(
-            f"start_after_seconds was {order.start_after_seconds}, must not be below 0"
+            f"start_after_seconds was {order.start_after_seconds:g}, must not be below 0"
         )
     for what, wanted in (("symbols", order.symbols), ("streams", order.streams)):
         if wanted is not None and name not in SYMBOL_FAULTS:
             names = listed(sorted(SYMBOL_FAULTS))
             raise SandboxError(f"{name} cannot be narrowed to {what}: only {names} can")
+        if wanted is not None and not wanted:
+            raise SandboxError(f"{what} is empty: name at least one, or leave it out for all")
+    _check_streams(order.streams or ())
     if order.user_agent != "*" and not order.kind.by_agent:
         raise SandboxError(f"{name} hits every client: no user agent is known in a handshake")
     _check_share(order)
     _check_age(order)
+
+
+def _check_streams(globs: Sequence[str]) -> None:
+    types = sorted(PUBLIC_STREAM_TYPES | PRIVATE_STREAM_TYPES)
+    for glob in globs:
+        if not any(_can_match(glob, each) for each in types):
+            raise SandboxError(
+                f"stream {glob!r} can match none: give a glob of names such as depth.SOL_USDC or"
+                f" trade.*, of {listed(types)}"
+            )
+
+
+def _can_match(glob: str, stream_type: str) -> bool:
+    """A stream of that type may have a name that the glob fits."""
+    head = _GLOB_SIGN.split(glob)[0]
+    if head == glob:  # one name, whole
+        has_subject = glob.startswith(f"{stream_type}.")
+        return has_subject or (stream_type in _WITHOUT_SUBJECT and glob == stream_type)
+    return head.startswith(f"{stream_type}.") or f"{stream_type}.".startswith(head)
 
 
 def _check_share(order: FaultOrder) -> None:
@@ -104,7 +130,7 @@ def _check_share(order: FaultOrder) -> None:
     if order.kind.share_of is None:
         raise SandboxError(f"{order.fault} has no share: it hits all or nothing")
     if not 0 < order.share <= 1:
-        raise SandboxError(f"share was {order.share}, must be above 0 and at most 1")
+        raise SandboxError(f"share was {order.share:g}, must be above 0 and at most 1")
 
 
 def _check_age(order: FaultOrder) -> None:
@@ -114,4 +140,4 @@ def _check_age(order: FaultOrder) -> None:
         names = listed(sorted(AGED_FAULTS))
         raise SandboxError(f"{order.fault} has no after_seconds: only {names} have")
     if not 0 <= order.after_seconds < float("inf"):
-        raise SandboxError(f"after_seconds was {order.after_seconds}, must not be below 0")
+        raise SandboxError(f"after_seconds was {order.after_seconds:g}, must not be below 0")

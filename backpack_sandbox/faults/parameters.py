@@ -30,7 +30,8 @@ class Parameter:
         is_number = not isinstance(value, bool)  # True is an int
         if is_number and isinstance(value, int | float) and self.minimum <= value <= self.maximum:
             return float(value)
-        raise SandboxError(f"{self.name} was {value!r}, must be {self.range}")
+        shown = f"{value:g}" if isinstance(value, float) else repr(value)
+        raise SandboxError(f"{self.name} was {shown}, must be {self.range}")
 
     def parse(self, text: str) -> Value:
         """The value that a command line gives as text."""

@@ -1,8 +1,8 @@
 """Plays a scenario inside the venue."""
 
 import asyncio
-from collections.abc import Callable, Collection
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Any, Final, Literal, Protocol
 
 from msgspec.structs import replace
 
@@ -30,17 +30,17 @@ class ScenarioPlayer:
         faults: FaultRegistry,
         nasty: NastySender,
         market: Market,
-        symbols: Collection[str],
         clock: Callable[[], float],
     ) -> None:
         self._faults = faults
         self._nasty = nasty
         self._market = market
-        self._symbols = symbols
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
         self._status: dict[str, Any] = {"playing": None}
         self._begun: list[int] = []
+        self._number = 0
+        self._before = market.paused, market.pace
 
     def play(self, scenario: Scenario, *, speed: float = 1.0, user_agent: str = "*") -> None:
         """Begin at once, `speed` times as fast; with `user_agent` for those clients only.
@@ -50,19 +50,24 @@ class ScenarioPlayer:
         if self._task is not None and not self._task.done():
             raise SandboxError(f"{self._status['playing']} is being played: stop it first")
         if not 0 < speed <= SPEED_MAX:
-            raise SandboxError(f"speed was {speed}, must be above 0 and at most {SPEED_MAX:g}")
-        self._check_symbols(scenario)
+            raise SandboxError(f"speed was {speed:g}, must be above 0 and at most {SPEED_MAX:g}")
+        self._check_faults(scenario)
         self._begun = []
-        self._status = {"playing": scenario.name, "speed": speed, "step": 0}
+        self._before = self._market.paused, self._market.pace
+        self._number += 1
+        self._status = {"playing": scenario.name, "id": self._number, "speed": speed, "step": 0}
         self._status |= {"steps": len(scenario.steps), "seconds": scenario.seconds / speed}
         self._task = asyncio.create_task(self._run(scenario, speed, user_agent))
 
     def status(self) -> dict[str, Any]:
-        """What is being played and how far; afterwards `"playing": null` and what was `last`."""
+        """What is being played and how far; afterwards `"playing": null` and what was `last`.
+
+        `ended` is then "over", or "stopped" when somebody did not let it come to its end.
+        """
         return dict(self._status)
 
     async def stop(self) -> None:
-        """End the scenario and all that it began."""
+        """End the scenario and all that it began; pause and pace are what they were before it."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -70,7 +75,8 @@ class ScenarioPlayer:
         await self._nasty.stop()
         for fault_id in self._begun:
             self._faults.remove(fault_id)
-        self._end()
+        if self._status["playing"]:
+            self._end("stopped")
 
     async def _run(self, scenario: Scenario, speed: float, user_agent: str) -> None:
         started = self._clock()
@@ -79,7 +85,7 @@ class ScenarioPlayer:
             self._do(step, speed, user_agent)
             self._status["step"] = number
         await self._until(started + scenario.seconds / speed)
-        self._end()
+        self._end("over")
 
     async def _until(self, moment: float) -> None:
         await asyncio.sleep(max(0.0, moment - self._clock()))
@@ -87,7 +93,7 @@ class ScenarioPlayer:
     def _do(self, step: Step, speed: float, user_agent: str) -> None:
         order = step.order
         if isinstance(order, MarketOrder):
-            if order.market == "pace":
+            if order.pace is not None:
                 self._market.pace = order.pace
             else:
                 self._market.paused = order.market == "pause"
@@ -98,16 +104,18 @@ class ScenarioPlayer:
             fault = self._faults.start(_hastened(order, speed, user_agent))
             self._begun.append(fault.fault_id)
 
-    def _end(self) -> None:
-        self._market.pace = 1.0
-        last = self._status.get("playing") or self._status.get("last")
-        self._status = {"playing": None, "last": last}
+    def _end(self, how: Literal["over", "stopped"]) -> None:
+        self._market.paused, self._market.pace = self._before
+        last = self._status["playing"]
+        self._status = {"playing": None, "last": last, "id": self._number, "ended": how}
 
-    def _check_symbols(self, scenario: Scenario) -> None:
+    def _check_faults(self, scenario: Scenario) -> None:
         for step in scenario.steps:
-            wanted = step.order.symbols if isinstance(step.order, FaultOrder) else None
-            if unknown := sorted(set(wanted or ()) - set(self._symbols)):
-                raise SandboxError(f"{scenario.name}: unknown symbol {', '.join(unknown)}")
+            if isinstance(step.order, FaultOrder):
+                try:
+                    self._faults.check(step.order)
+                except SandboxError as error:
+                    raise SandboxError(f"{scenario.name}: {error}") from error
 
 
 def _hastened(order: FaultOrder, speed: float, user_agent: str) -> FaultOrder:

@@ -1,11 +1,12 @@
 """Faults on demand: which one is active, for whom, and until when."""
 
 import zlib
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection, Container
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from backpack_sandbox.errors import SandboxError
 from backpack_sandbox.faults.catalogue import SIGNATURE_FAULTS
 from backpack_sandbox.faults.names import FaultName
 from backpack_sandbox.faults.orders import FaultOrder, read_fault_order
@@ -62,10 +63,14 @@ class Fault:
 
 
 class FaultRegistry:
-    """Faults. `clock` is monotonic seconds; each of `listeners` runs after each change."""
+    """Faults in a venue with these `symbols`.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    `clock` is monotonic seconds; each of `listeners` runs after each change.
+    """
+
+    def __init__(self, clock: Callable[[], float], symbols: Collection[str]) -> None:
         self._clock = clock
+        self._symbols = frozenset(symbols)
         self._faults: dict[int, Fault] = {}
         self._waiting: dict[int, Fault] = {}
         self._last_id = 0
@@ -78,8 +83,14 @@ class FaultRegistry:
         """
         return self.start(read_fault_order({"fault": name, **options}))
 
+    def check(self, order: FaultOrder) -> None:
+        """SandboxError when the fault is meant for a market that this venue does not list."""
+        if unknown := sorted(set(order.symbols or ()) - self._symbols):
+            raise SandboxError(f"unknown symbol {', '.join(unknown)}: see /api/v1/markets")
+
     def start(self, order: FaultOrder) -> Fault:
-        """Start a fault at once, or `order.start_after_seconds` from now."""
+        """Start a fault at once, or `order.start_after_seconds` from now; SandboxError as above."""
+        self.check(order)
         self._last_id += 1
         begins_at = self._clock() + order.start_after_seconds
         ends_at = None if order.duration_seconds is None else begins_at + order.duration_seconds
@@ -125,6 +136,12 @@ class FaultRegistry:
     def waiting(self) -> tuple[Fault, ...]:
         """Every fault that has not begun."""
         return tuple(self._waiting.values())
+
+    def seconds_left(self, fault: Fault) -> tuple[float, float | None]:
+        """(until it begins, until it ends); 0 for what is active, None for what has no end."""
+        now = self._clock()
+        ends_in = None if fault.expires_at is None else max(0.0, fault.expires_at - now)
+        return max(0.0, fault.begins_at - now), ends_in
 
     def named(self, names: Container[FaultName]) -> list[Fault]:
         """The active faults of these kinds, oldest first."""

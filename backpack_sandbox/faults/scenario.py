@@ -1,10 +1,12 @@
 """Scenarios: a story, the steps that play it, and the end that a good client comes to."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args, get_origin
 
 import msgspec
 
@@ -13,9 +15,11 @@ from backpack_sandbox.faults.nasty import find_nasty
 from backpack_sandbox.faults.nasty_sender import NastyOrder
 from backpack_sandbox.faults.orders import FaultOrder, read_fault_order
 from backpack_sandbox.faults.places import PlacedDocument
+from backpack_sandbox.market.catalog import PROFILES, build_catalog
 
 PACE_MAX: Final = 100.0
 SUFFIX: Final = ".yaml"
+_ENUM_FIELD: Final = re.compile(r"Invalid enum value .* - at `\$[^`]*?\.(\w+)(?:\[[^`]*)?`")
 
 type Count = Literal[
     "reconnects",
@@ -34,7 +38,7 @@ class MarketOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What becomes of every market: at a standstill, going on, or `pace` times as fast."""
 
     market: Literal["pause", "resume", "pace"]
-    pace: float = 1.0
+    pace: float | None = None
 
 
 type Order = FaultOrder | NastyOrder | MarketOrder
@@ -109,7 +113,8 @@ def find_scenario(name_or_file: str) -> Scenario:
     try:
         text = Path(name_or_file).read_text("utf-8")
     except (OSError, UnicodeError) as error:
-        raise SandboxError(f"{name_or_file}: cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise SandboxError(f"{name_or_file}: cannot be read: {reason}") from error
     return read_scenario(text, name_or_file)
 
 
@@ -119,7 +124,10 @@ def read_scenario(text: str, file: str) -> Scenario:
     try:
         content = msgspec.convert(document.value, _File)
     except msgspec.ValidationError as error:
-        raise document.complaint(str(error)) from error
+        raise document.complaint(_with_choices(error, Expectation)) from error
+    if not 0 < content.expect.within_seconds < float("inf"):
+        reason = f"was {content.expect.within_seconds:g}, must be above 0"
+        raise document.complaint(reason, "$.expect.within_seconds")
     steps = [_step(document, index, raw) for index, raw in enumerate(content.steps)]
     if not steps:
         raise document.complaint("a scenario has at least one step", "$.steps")
@@ -130,6 +138,8 @@ def read_scenario(text: str, file: str) -> Scenario:
 
 def _step(document: PlacedDocument, index: int, raw: dict[str, Any]) -> Step:
     path = f"$.steps[{index}]"
+    if "at" not in raw:
+        raise document.complaint("`at` is missing: give seconds from the start", path)
     at, body = raw.get("at"), {key: value for key, value in raw.items() if key != "at"}
     if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < float("inf"):
         raise document.complaint(f"must be seconds from the start, was {at!r}", f"{path}.at")
@@ -149,14 +159,50 @@ def _nasty(body: dict[str, Any]) -> NastyOrder:
 
 
 def _market(body: dict[str, Any]) -> MarketOrder:
-    order = msgspec.convert(body, MarketOrder)
-    if not 0 < order.pace <= PACE_MAX:
-        raise SandboxError(f"pace was {order.pace}, must be above 0 and at most {PACE_MAX:g}")
+    try:
+        order = msgspec.convert(body, MarketOrder)
+    except msgspec.ValidationError as error:
+        raise SandboxError(_with_choices(error, MarketOrder)) from error
+    if order.market == "pace" and order.pace is None:
+        raise SandboxError(f"`pace` is missing: above 0 and at most {PACE_MAX:g}")
+    if order.market != "pace" and order.pace is not None:
+        raise SandboxError(f"`market: {order.market}` has no pace, only `market: pace` has")
+    if order.pace is not None and not 0 < order.pace <= PACE_MAX:
+        raise SandboxError(f"pace was {order.pace:g}, must be above 0 and at most {PACE_MAX:g}")
     return order
 
 
+def _fault(body: dict[str, Any]) -> FaultOrder:
+    order = read_fault_order(body)
+    if unknown := sorted(set(order.symbols or ()) - _listed_symbols()):
+        raise SandboxError(f"unknown symbol {', '.join(unknown)}: no profile lists it")
+    return order
+
+
+@cache
+def _listed_symbols() -> frozenset[str]:
+    return frozenset(symbol for profile in PROFILES for symbol in build_catalog(profile))
+
+
+def _with_choices(error: msgspec.ValidationError, struct: type[msgspec.Struct]) -> str:
+    """The error's text; of a word that is none of a few, with these few."""
+    text = str(error)
+    field = _ENUM_FIELD.search(text)
+    if field is None:
+        return text
+    types = {each.name: each.type for each in msgspec.structs.fields(struct)}
+    words = ", ".join(_words(types[field[1]])) if field[1] in types else ""
+    return text.replace(" - at", f", must be one of {words} - at", 1) if words else text
+
+
+def _words(kind: Any) -> tuple[str, ...]:
+    """The words of a Literal, by another name or in a list as well."""
+    kind = getattr(kind, "__value__", kind)
+    return _words(get_args(kind)[0]) if get_origin(kind) is list else get_args(kind)
+
+
 _READ: Final[Mapping[str, Callable[[dict[str, Any]], Order]]] = {
-    "fault": read_fault_order,
+    "fault": _fault,
     "nasty": _nasty,
     "market": _market,
 }

@@ -9,7 +9,7 @@ BURST_PACE_MIN: Final = 1.4
 BURST_PACE_MAX: Final = 2.7
 BURST_DECAY: Final = 0.5
 PACE_MAX: Final = 3.45
-"""With 3,000 frames in a mean second this is the peak of 10,400 that was recorded (section 5.2)."""
+"""With 3,000 frames in a mean second this is the peak of 10,400 that was recorded."""
 
 
 class Tempo:

@@ -1,4 +1,4 @@
-"""REST answers: the venue's two body formats and its caching headers (protocol, 4 and 4.7)."""
+"""REST answers: the venue's two body formats and its caching headers."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -93,7 +93,7 @@ def no_content(cache: str) -> web.Response:
 
 
 def paging_headers(total: int, limit: int, offset: int) -> dict[str, str]:
-    """What a paged answer says of its page; pages count from 0 (protocol, 4.5)."""
+    """What a paged answer says of its page; pages count from 0."""
     size = max(1, limit)
     return {
         "X-PAGE-COUNT": str(-(-total // size)),

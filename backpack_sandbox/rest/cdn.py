@@ -1,4 +1,4 @@
-"""The content delivery network in front of REST: answers from its cache (protocol, 4).
+"""The content delivery network in front of REST: answers from its cache.
 
 Off by default: a test wants to see what is true now. When on, a cached endpoint's answer is kept
 per path and full query string for its s-maxage, so that a unique parameter misses, and `Age` is

@@ -1,4 +1,4 @@
-"""`GET /markPrices`, `/openInterest` and `/fundingRates` (protocol, 4.5)."""
+"""`GET /markPrices`, `/openInterest` and `/fundingRates`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final

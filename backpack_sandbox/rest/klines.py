@@ -1,4 +1,4 @@
-"""`GET /klines` (protocol, 4.4)."""
+"""`GET /klines`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace

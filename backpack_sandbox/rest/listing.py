@@ -1,4 +1,4 @@
-"""The static REST bodies: markets, assets and collateral (protocol, 4.1 and 4.6)."""
+"""The static REST bodies: markets, assets and collateral."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""The query parser: what it takes, and its refusals in plain text (protocol, 4.7).
+"""The query parser: what it takes, and its refusals in plain text.
 
 The venue's own words were recorded for one case only, a bad `limit` of `/depth`. They are those of
 poem-openapi, the framework behind it; the other refusals here are built by its rules.

@@ -1,7 +1,8 @@
 """The payload parser: JSON bodies into typed values, refused in the venue's own plain text.
 
-The texts are those of protocol 4.7; where no body was recorded they follow the same framework's
-wording for a wrong type, a missing field, a bad enumeration value and a broken document.
+The texts are those recorded from the venue; where no body was recorded they follow the same
+framework's wording for a wrong type, a missing field, a bad enumeration value and a broken
+document.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The prediction market: the venue lists it in some answers and not in others.
 
-It is in `/openInterest` and not in a `/markets` without a `marketType` (protocol, 3 and 4.5). It
-has no flow here: an empty book, no trades, a fixed mark price.
+It is in `/openInterest` and not in a `/markets` without a `marketType`. It has no flow here: an
+empty book, no trades, a fixed mark price.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The public REST endpoints of markets, books and trades (protocol, 4.1 to 4.3)."""
+"""The public REST endpoints of markets, books and trades."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final

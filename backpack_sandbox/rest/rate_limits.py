@@ -1,4 +1,4 @@
-"""How many signed requests an account may make in a minute (protocol 4.8)."""
+"""How many signed requests an account may make in a minute, as the venue's FAQ says."""
 
 from collections import defaultdict, deque
 from collections.abc import Callable

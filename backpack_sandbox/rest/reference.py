@@ -1,4 +1,4 @@
-"""The public endpoints about assets, lending, vaults and predictions (protocol, 4.6).
+"""The public endpoints about assets, lending, vaults and predictions.
 
 Nothing is lent, vaulted or deposited here, so most of these lists are truthfully empty.
 """

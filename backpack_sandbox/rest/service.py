@@ -1,4 +1,4 @@
-"""The service endpoints: status, ping and time (protocol, 4.6)."""
+"""The service endpoints: status, ping and time."""
 
 from collections.abc import Callable
 

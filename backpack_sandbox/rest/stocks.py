@@ -1,4 +1,4 @@
-"""The endpoints of tokenised shares (protocol, 4.6; shapes second hand)."""
+"""The endpoints of tokenised shares (shapes second hand, from clients)."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -11,8 +11,8 @@ from backpack_sandbox.market.book import Side
 from backpack_sandbox.market.catalog import Market
 from backpack_sandbox.market.decimals import plain
 from backpack_sandbox.market.matching import MatchingEngine
+from backpack_sandbox.market.stock_calendar import HOLIDAYS, SESSIONS, session_at
 from backpack_sandbox.rest import answers, parameters
-from backpack_sandbox.rest.stock_calendar import HOLIDAYS, SESSIONS, session_at
 
 STOCK: Final = "STOCK"
 SIDES: Final = {"Bid": Side.ASK, "Ask": Side.BID}

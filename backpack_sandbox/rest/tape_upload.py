@@ -18,10 +18,18 @@ LINES_AT_A_TIME: Final = 50
 
 
 async def check_upload(
-    request: web.Request, catalog: Mapping[str, Market], ledger: Ledger, *, complete: bool
+    request: web.Request,
+    catalog: Mapping[str, Market],
+    ledger: Ledger,
+    *,
+    name: str,
+    complete: bool,
 ) -> Findings:
-    """Compare the body, JSON lines, with the truth. Raises SandboxError for a line too long."""
-    checker = TapeChecker("tape", catalog, ledger, complete=complete)
+    """Compare the body, JSON lines, with the truth; findings call it `name`.
+
+    Raises SandboxError for a line too long.
+    """
+    checker = TapeChecker(name, catalog, ledger, complete=complete)
     number = 0
     async for line in _lines(request):
         checker.take(line)

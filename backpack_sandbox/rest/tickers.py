@@ -1,4 +1,4 @@
-"""`GET /ticker` and `/tickers` (protocol, 4.4)."""
+"""`GET /ticker` and `/tickers`."""
 
 from collections.abc import Callable, Mapping
 from typing import Final

@@ -150,10 +150,16 @@ class TruthRest:
         return answers.json_answer(account_body(name, self._accounts[name], self._engines))
 
     async def check(self, request: web.Request) -> web.Response:
-        """Compare the tape in the body, JSON lines of any length, with the truth."""
-        query = TruthQuery(request, "complete")
+        """Compare the tape in the body, JSON lines of any length, with the truth.
+
+        Findings call it `name`.
+        """
+        query = TruthQuery(request, "complete", "name")
+        name = query.text("name", "tape")
         complete = query.choice("complete", ["true", "false"], "false") == "true"
-        findings = await check_upload(request, self._catalog, self._ledger, complete=complete)
+        findings = await check_upload(
+            request, self._catalog, self._ledger, name=name, complete=complete
+        )
         return answers.json_answer(findings.body())
 
     def _first_place(self, stream: str, from_id: int) -> int:

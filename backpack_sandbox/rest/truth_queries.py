@@ -42,16 +42,18 @@ class TruthQuery:
             raise SandboxError(f"{name} {was}: must be one of {', '.join(choices)}")
         return text
 
-    def text(self, name: str) -> str:
+    def text(self, name: str, default: str = "") -> str:
         """Any text, but there must be some."""
-        text = self._query.get(name, "")
+        text = self._query.get(name, default)
         if not text:
             raise SandboxError(f"{name} is missing")
         return text
 
     def symbol(self, books: Mapping[str, object]) -> str:
         """A market with a book."""
-        symbol = self._query.get("symbol", "")
+        symbol = self._query.get("symbol")
+        if symbol is None:
+            raise SandboxError("symbol is missing: give a market of /api/v1/markets")
         if symbol not in books:
             raise SandboxError(f"symbol was {symbol!r}: no book; see /api/v1/markets")
         return symbol

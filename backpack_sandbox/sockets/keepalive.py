@@ -14,7 +14,7 @@ UNANSWERED_INTERVALS_MAX: Final = 2
 
 
 class Keepalive:
-    """Pings every socket on the venue's schedule (protocol 5.2). `clock` is monotonic seconds."""
+    """Pings every socket on the venue's schedule. `clock` is monotonic seconds."""
 
     def __init__(
         self,

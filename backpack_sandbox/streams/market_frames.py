@@ -9,7 +9,7 @@ from backpack_sandbox.market.catalog import Market
 from backpack_sandbox.market.decimals import pad, plain
 from backpack_sandbox.market.perpetuals import MarkPrice
 from backpack_sandbox.streams.candles import Candle, naive_iso
-from backpack_sandbox.streams.stocks import SESSION, StockQuote
+from backpack_sandbox.streams.stocks import StockQuote
 
 
 class MarketFrames:
@@ -65,7 +65,9 @@ class MarketFrames:
         data = {"E": event_us, "e": "openInterest", "o": self._quantity(steps), "s": self._symbol}
         return self._frame(f"openInterest.{self._symbol}", data)
 
-    def stock_price(self, ticker: str, quote: StockQuote, event_us: int) -> bytes:
+    def stock_price(
+        self, ticker: str, quote: StockQuote, session: str | None, event_us: int
+    ) -> bytes:
         """`stockPrice.<ticker>`; its one time is in ms."""
         data = {
             "ask": self._price_or_null(quote.ask),
@@ -73,12 +75,12 @@ class MarketFrames:
             "e": "stockPrice",
             "mid": self._price_or_null(quote.mid),
             "s": ticker,
-            "session": SESSION,
+            "session": session,
             "timestamp": event_us // 1000,
         }
         return self._frame(f"stockPrice.{ticker}", data)
 
-    def stock_indicative_quote(self, ticker: str, quote: StockQuote) -> bytes:
+    def stock_indicative_quote(self, ticker: str, quote: StockQuote, session: str | None) -> bytes:
         """`stockIndicativeQuote.<ticker>`, without any time."""
         data = {
             "ask": self._price_or_null(quote.ask),
@@ -87,7 +89,7 @@ class MarketFrames:
             "estimatedAsk": self._price_or_null(quote.estimated_ask),
             "estimatedBid": self._price_or_null(quote.estimated_bid),
             "s": ticker,
-            "session": SESSION,
+            "session": session,
         }
         return self._frame(f"stockIndicativeQuote.{ticker}", data)
 

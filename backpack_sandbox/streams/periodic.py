@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from backpack_sandbox.constants import MICROSECONDS
 from backpack_sandbox.market.perpetuals import Perpetuals
+from backpack_sandbox.market.stock_calendar import session_at
 from backpack_sandbox.streams.day_statistics import DayStatistics
 from backpack_sandbox.streams.klines import Emit
 from backpack_sandbox.streams.market_frames import MarketFrames
@@ -114,8 +116,16 @@ class PeriodicStreams:
 
     def _stock_price(self, ticker: str, now: Moment) -> bytes:
         frames = self._frames[self._stocks.symbol(ticker)]
-        return frames.stock_price(ticker, self._stocks.quote(ticker), now.event_us)
+        quote = self._stocks.quote(ticker)
+        return frames.stock_price(ticker, quote, _stock_session(now), now.event_us)
 
-    def _stock_indicative_quote(self, ticker: str, _now: Moment) -> bytes:
+    def _stock_indicative_quote(self, ticker: str, now: Moment) -> bytes:
         frames = self._frames[self._stocks.symbol(ticker)]
-        return frames.stock_indicative_quote(ticker, self._stocks.quote(ticker))
+        quote = self._stocks.quote(ticker)
+        return frames.stock_indicative_quote(ticker, quote, _stock_session(now))
+
+
+def _stock_session(now: Moment) -> str | None:
+    """As streams call it; None while the stock exchange is closed."""
+    session = session_at(now.event_us / MICROSECONDS)
+    return None if session is None else session.stream_name

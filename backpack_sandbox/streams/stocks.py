@@ -1,7 +1,7 @@
 """What the venue tells of the stocks behind its stock markets, taken from their own books.
 
 The real ones come from a stock exchange and a quoter; here the book of the perpetual is the only
-price of a stock that there is. Field sets are second hand (protocol section 6), cadence inferred.
+price of a stock that there is. Field sets are second hand, from clients; cadence is inferred.
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,6 @@ from backpack_sandbox.market.matching import MatchingEngine
 
 STOCK: Final = "STOCK"
 LISTING_SUFFIX: Final = ".US"
-SESSION: Final = "RegularHours"
-"""The only one here: these books never close."""
 QUOTED_ORDERS: Final = 10
 
 

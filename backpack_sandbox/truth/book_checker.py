@@ -47,7 +47,7 @@ class BookChecker:
         self._tops.end()
         for stream, ids in self._ids.items():
             for first, last in ids.holes():
-                detail = f"{stream}: updates {first} to {last} never came"
+                detail = f"{stream}: {_updates(first, last)} never came"
                 self._find(Kind.MISSING, self._name, first, detail, last - first + 1)
 
     def _taped_book(self, where: str, line: TapedBook) -> None:
@@ -91,7 +91,7 @@ class BookChecker:
         if 0 <= line.last_id - line.first_id < IDS_PER_FRAME_MAX:
             published = self._truth.change(line.first_id, line.last_id)
         if published is None:
-            detail = f"the venue published no updates {line.first_id} to {line.last_id}"
+            detail = f"the venue published no {_updates(line.first_id, line.last_id)}"
             self._find(Kind.INVENTED, where, line.last_id, detail)
             return
         kind = self._ids.setdefault(line.stream, IdSequence()).take(line.first_id, line.last_id)
@@ -150,6 +150,10 @@ class BookChecker:
 
     def _find(self, kind: Kind, where: str, number: int, detail: str, count: int = 1) -> None:
         self._findings.add(Finding(kind, where, self._truth.symbol, number, detail), count)
+
+
+def _updates(first: int, last: int) -> str:
+    return f"update {first}" if first == last else f"updates {first} to {last}"
 
 
 def _best(side: BookSide, count: int, *, bids: bool, least: int = TAPED_LEVELS) -> Levels:

@@ -44,7 +44,7 @@ class TapeChecker:
             line = read_line(text)
         except NOT_A_LINE as error:
             shown = text[:UNREADABLE_SHOWN].decode(errors="replace").rstrip()
-            self._find(Kind.UNREADABLE, "", f"{error or type(error).__name__} in {shown}")
+            self._find(Kind.UNREADABLE, "", f"{_reason(error)} in {shown}")
             return
         if line is None:
             self.findings.ignored += 1
@@ -59,6 +59,7 @@ class TapeChecker:
             trades.end(complete=self._complete)
         for books in self._books.values():
             books.end()
+        self.findings.end_tape(self._name)
         return self.findings
 
     def _compare(self, line: Line) -> None:
@@ -86,6 +87,12 @@ class TapeChecker:
     def _find(self, kind: Kind, symbol: str, detail: str) -> None:
         where = f"{self._name}:{self._number}"
         self.findings.add(Finding(kind, where, symbol, None, detail))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"`{error.args[0]}` is missing"
+    return str(error) or type(error).__name__
 
 
 def check_tape(

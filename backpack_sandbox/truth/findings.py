@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from backpack_sandbox.words import counted
+
 FINDINGS_KEPT: Final = 100
 """The counts tell the rest."""
 
@@ -18,6 +20,7 @@ class Kind(StrEnum):
     INVENTED = "invented"
     WRONG_LEVELS = "wrong_levels"
     UNREADABLE = "unreadable"
+    NOTHING_COMPARED = "nothing_compared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,18 @@ class Finding:
     def __str__(self) -> str:
         """One line."""
         about = " ".join(str(part) for part in (self.symbol, self.number) if part not in {"", None})
-        return f"{self.where}: {self.kind} {about}: {self.detail}"
+        parts = (self.where, self.kind.value, about, self.detail)
+        return ": ".join(part for part in parts if part)
+
+    def body(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "kind": self.kind.value,
+            "where": self.where,
+            "symbol": self.symbol,
+            "id": self.number,
+            "detail": self.detail,
+        }
 
 
 def _zeros() -> dict[Kind, int]:
@@ -54,8 +68,14 @@ class Findings:
 
     @property
     def right(self) -> bool:
-        """Nothing is wrong."""
+        """Nothing is wrong; of a whole tape also: something was compared."""
         return not any(self.counts.values())
+
+    def end_tape(self, name: str) -> None:
+        """Find that the whole tape `name` had nothing to say."""
+        if self.right and not (self.trades or self.frames or self.books):
+            detail = f"nothing on the tape to compare; {counted(self.ignored, 'line')} ignored"
+            self.add(Finding(Kind.NOTHING_COMPARED, name, "", None, detail))
 
     def add(self, finding: Finding, count: int = 1) -> None:
         """Count a finding that stands for `count` of its kind."""
@@ -80,14 +100,5 @@ class Findings:
                 for name in ("trades", "frames", "books", "levels", "ignored")
             },
             "counts": {kind.value: count for kind, count in self.counts.items()},
-            "findings": [
-                {
-                    "kind": finding.kind.value,
-                    "where": finding.where,
-                    "symbol": finding.symbol,
-                    "id": finding.number,
-                    "detail": finding.detail,
-                }
-                for finding in self.first
-            ],
+            "findings": [finding.body() for finding in self.first],
         }

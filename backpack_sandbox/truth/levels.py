@@ -2,6 +2,7 @@
 
 from backpack_sandbox.truth.findings import Finding, Findings, Kind
 from backpack_sandbox.truth.market_truth import BookSide, BookSides
+from backpack_sandbox.words import counted
 
 type Place = tuple[str, str, int]
 """(where on the tape, symbol, update id)."""
@@ -23,7 +24,7 @@ def compare_sides(
     if wrong:
         price = wrong[0]
         detail = (
-            f"{len(wrong)} wrong {name} levels, the first at {price}: {got.get(price)},"
-            f" the venue had {want.get(price)}"
+            f"{counted(len(wrong), f'wrong {name} level')}, the first at {price}:"
+            f" {got.get(price, 'nothing')}, the venue had {want.get(price, 'nothing')}"
         )
         findings.add(Finding(Kind.WRONG_LEVELS, *place, detail), len(wrong))

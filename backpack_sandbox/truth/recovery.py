@@ -177,6 +177,15 @@ def recover(path: Path, catalog: Mapping[str, Market]) -> Recovered:
     return fold.recovered()
 
 
+def first_seed(path: Path) -> int | None:
+    """The seed of the first session of the ledger at `path`; None when it tells none."""
+    with path.open("rb") as lines:
+        try:
+            return int(msgspec.json.decode(lines.readline())["session"]["seed"])
+        except (KeyError, TypeError, ValueError):
+            return None
+
+
 def cut_torn_line(path: Path) -> None:
     """Drop the bytes after the last newline: a write that a power cut or full disk tore."""
     with path.open("r+b") as file:

@@ -1,5 +1,6 @@
 """Open the truth of a state directory: the checkpoint, and then the ledger's lines after it."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,12 +56,17 @@ def reading_truth(ledger_file: Path, catalog: Mapping[str, Market]) -> Iterator[
 
     Raises SandboxError when there is none, or with the line that is no ledger's.
     """
+    remedy = "give the ledger.jsonl of a venue"
     if not ledger_file.is_file():
-        raise SandboxError(f"{ledger_file}: no such ledger; give the ledger.jsonl of a venue")
+        raise SandboxError(f"{ledger_file}: no such ledger; {remedy}")
+    if not os.access(ledger_file, os.R_OK):
+        raise SandboxError(f"{ledger_file}: cannot be read: Permission denied")
     with TemporaryDirectory() as folder:
         store = TruthStore(Path(folder) / "truth.sqlite")
         with Ledger(ledger_file, store, read_only=True) as ledger:
-            _fold_tail(ledger, catalog, None, 0)
+            _fold_tail(ledger, catalog, None, 0, remedy=remedy)
+            if not ledger.place:
+                raise SandboxError(f"{ledger_file}: not a line of a ledger in it; {remedy}")
             yield ledger
 
 
@@ -80,7 +86,12 @@ def _start(checkpoint: Checkpoint, catalog: Mapping[str, Market]) -> Recovered |
 
 
 def _fold_tail(
-    ledger: Ledger, catalog: Mapping[str, Market], start: Recovered | None, offset: int
+    ledger: Ledger,
+    catalog: Mapping[str, Market],
+    start: Recovered | None,
+    offset: int,
+    *,
+    remedy: str = "move the file away to start afresh",
 ) -> Recovered:
     if start is not None:
         for symbol, state in start.states.items():
@@ -103,8 +114,7 @@ def _fold_tail(
             except NOT_A_LINE as error:
                 number = _line_number(ledger.path, offset)
                 raise SandboxError(
-                    f"{ledger.path}:{number}: not a line of a ledger; move the file away to start"
-                    " afresh"
+                    f"{ledger.path}:{number}: not a line of a ledger; {remedy}"
                 ) from error
             offset += len(line)
     ledger.place = offset

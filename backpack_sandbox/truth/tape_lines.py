@@ -103,7 +103,7 @@ def read_line(text: bytes) -> Line | None:
     if "stream" not in line:
         if "error" in line:
             return None
-        raise KeyError("neither channel, stream nor depth")
+        raise ValueError("neither channel, stream nor depth")
     reader = _FRAMES.get(str(line["stream"]).partition(".")[0])
     return None if reader is None else reader(line)
 

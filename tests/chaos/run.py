@@ -9,6 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from backpack_sandbox.truth.findings import Findings
+from backpack_sandbox.words import counted
 from tests.chaos.trial import Outcome, run_seed
 
 JOBS = 2 * (os.cpu_count() or 1)
@@ -43,7 +44,8 @@ def figures(outcomes: Sequence[Outcome]) -> str:
     said = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in total.counts.items())
     failed = [outcome.seed for outcome in outcomes if not outcome.right]
     return (
-        f"{len(outcomes)} seeds, {faults} faults, {kills} kills, {switches} switches of feed;"
+        f"{counted(len(outcomes), 'seed')}, {counted(faults, 'fault')}, {counted(kills, 'kill')},"
+        f" {switches} {'switch' if switches == 1 else 'switches'} of feed;"
         f" {total.trades} trades, {total.books} books with {total.levels} levels compared;"
         f" {said};"
         f" failed seeds: {failed or 'none'}"

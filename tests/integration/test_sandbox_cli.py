@@ -56,6 +56,23 @@ def test_a_port_in_use_is_one_line_and_exit_2(served, tmp_path: Path):
     assert f"port {served['port']} of 127.0.0.1 is already in use" in second.stderr
 
 
+def test_another_seed_on_an_old_directory_is_told_on_stderr(tmp_path: Path):
+    """Its books go on; the line on stdout is the same as ever."""
+    said = []
+    for seed in ("7", "8"):
+        serve = [*COMMAND, "serve", "--state-dir", str(tmp_path), "--port", "0", "--seed", seed]
+        with subprocess.Popen(
+            serve, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout
+            assert json.loads(process.stdout.readline())["ready"]
+            process.terminate()
+            said.append(process.communicate(timeout=10))
+    assert said[0] == ("", "")
+    assert said[1][1].startswith(f"backpack-sandbox: --seed 8: {tmp_path} was begun with seed 7;")
+    assert (said[1][0], said[1][1].count("\n")) == ("", 1)
+
+
 def test_faults_are_started_and_cleared_by_command(served):
     """The id comes back as JSON."""
     started = run("fault", "gap", *address(served), "--user-agent", "nobody*")
@@ -76,11 +93,15 @@ def test_truth_is_printed_as_json_lines(served):
     ("arguments", "says"),
     [
         (["fault", "earthquake"], "choose from 'auth_failure', 'signature_refused'"),
-        (["fault", "gap", "--share", "2"], "share was 2.0"),
+        (["fault", "gap", "--share", "2"], "share was 2, must"),
         (["fault", "disconnect", "--symbol", "SOL_USDC"], "only crossed, delay, duplicate"),
         (["fault"], "name a fault"),
         (["fault", "gap", "--symbol", "NOPE"], "unknown symbol NOPE"),
+        (["fault", "gap", "--stream", "nope"], "stream 'nope' can match none"),
+        (["fault", "rest_html", "--status", "700"], "status was 700, must be a number from 200"),
         (["truth", "trades", "--symbol", "NOPE"], "unknown symbol NOPE"),
+        (["truth", "book", "--frob"], "see backpack-sandbox truth book --help"),
+        (["scenario", "stop", "now"], "see backpack-sandbox scenario stop --help"),
     ],
 )
 def test_a_wrong_order_is_exit_2_with_the_reason(served, arguments, says):
@@ -122,6 +143,7 @@ def test_a_venue_that_cannot_be_served_is_one_line_and_exit_2(tmp_path, option, 
         ("https://127.0.0.1:abc", "ca.pem", "--url https://127.0.0.1:abc: must be https://host"),
         ("https://[::1", "ca.pem", "--url https://[::1: must be https://host"),
         ("https://a b", "ca.pem", "--url https://a b: must be https://host"),
+        ("https://127.0.0.1:9/api/v1", "ca.pem", "--url https://127.0.0.1:9/api/v1: has a path"),
         ("http://127.0.0.1:9", "ca.pem", "--url http://127.0.0.1:9: must be https://host"),
         ("https://127.0.0.1:9", "no.pem", "no.pem cannot be read: No such file"),
         ("https://127.0.0.1:9", "ledger.jsonl", "ledger.jsonl cannot be read: "),

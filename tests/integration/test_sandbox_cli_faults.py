@@ -53,6 +53,8 @@ async def test_a_fault_takes_its_own_parameters(venue, command):
     assert fault.order.streams == ["depth.*"]
     _, listed, _ = await command("fault", "--list")
     assert json.loads(listed)["delay_ms"] == 50
+    assert 0 < json.loads(listed)["begins_in_seconds"] <= 60
+    assert json.loads(listed)["ends_in_seconds"] is None
     await command("fault", "--clear")
     assert venue.faults.waiting() == ()
 
@@ -104,11 +106,55 @@ async def test_scenarios_are_listed_shown_checked_and_played(venue, command, cap
     assert json.loads(capsys.readouterr().out)["expect"]["books"] == "equal"
     code, said, _ = await command("scenario", "run", str(file), "--speed", "10", "--wait")
     assert code == 0
-    assert json.loads(said)["playing"] == "mine"
-    assert venue.scenarios.status() == {"playing": None, "last": "mine"}
+    first, last = map(json.loads, said.splitlines())
+    assert first["playing"] == "mine"
+    assert last == {"playing": None, "last": "mine", "id": 1, "ended": "over"}
+    assert venue.scenarios.status() == last
     await command("scenario", "run", "lost_deltas")
     await eventually(lambda: venue.scenarios.status()["step"] == 1)
     assert json.loads((await command("scenario", "stop"))[1])["last"] == "lost_deltas"
+
+
+async def test_waiting_for_a_scenario_that_somebody_stops_is_exit_1(venue, command):
+    """The last line says how it ended."""
+    waiting = asyncio.create_task(command("scenario", "run", "lost_deltas", "--wait"))
+    await eventually(lambda: venue.scenarios.status()["playing"])
+    await venue.scenarios.stop()
+    code, said, _ = await waiting
+    assert code == 1
+    assert json.loads(said.splitlines()[-1])["ended"] == "stopped"
+
+
+async def test_ctrl_c_leaves_the_story_and_is_exit_130(venue, command, monkeypatch):
+    """Without a traceback."""
+
+    def interrupted(_seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("backpack_sandbox.cli_scenario.time.sleep", interrupted)
+    code, _, error = await command("scenario", "run", "lost_deltas", "--wait")
+    assert (code, error) == (130, "")
+    assert venue.scenarios.status()["playing"] == "lost_deltas"
+
+
+async def test_the_market_is_paused_and_resumed_by_command(venue, command):
+    """The sockets stay open."""
+    for order, paused in (("resume", False), ("pause", True)):
+        assert json.loads((await command("market", order))[1]) == {"paused": paused}
+        assert venue.driver.paused is paused
+
+
+def test_every_scenario_file_is_checked(capsys, tmp_path):
+    """Each bad one has its line, and the good one its own."""
+    (tmp_path / "bad.yaml").write_text("name: 5")
+    (tmp_path / "good.yaml").write_text(
+        "name: good\nstory: one\nsteps: [{at: 0, fault: gap}]\nexpect: {within_seconds: 1}\n"
+    )
+    files = [str(tmp_path / name) for name in ("bad.yaml", "no.yaml", "good.yaml")]
+    assert main(["scenario", "check", *files]) == 2
+    said = capsys.readouterr()
+    assert said.out == f"{files[2]}: 1 step, 0 s\n"
+    assert said.err.count("\n") == 2
 
 
 def test_a_file_that_is_no_scenario_is_one_line(capsys, tmp_path):

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 import pytest_asyncio
 
-from tests.support.sandbox_client import rest_client, running_venue
+from tests.support.sandbox_client import rest_client, running_venue, wire_client
 
 START = 1_790_898_000
 HOUR_ENDS = 1_790_899_200
@@ -196,6 +196,32 @@ async def test_a_wrong_method_and_an_unknown_path_are_plain_text(venue):
             async with http.request(method, path) as answer:
                 assert (answer.status, await answer.text()) == expected
                 assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("unix", "rest", "stream"),
+    [
+        (1_790_900_000.0, "US_EQUITIES_OVERNIGHT", "Overnight"),
+        (1_790_949_000.0, "US_EQUITIES_REGULAR", "RegularHours"),
+        (1_791_100_000.0, None, None),
+    ],
+)
+async def test_streams_and_rest_tell_the_same_session(tmp_path, unix, rest, stream):
+    """A night, a day and a weekend; both follow the calendar."""
+    async with (
+        running_venue(tmp_path, clock=lambda: unix) as venue,
+        wire_client(venue) as client,
+    ):
+        query = {"symbol": "AAPL.US", "side": "Bid", "quantity": "1"}
+        assert (await rows(venue, "stockIndicativeQuote", query))["session"] == rest
+        await client.subscribe("stockPrice.AAPL", "stockIndicativeQuote.AAPL")
+        await client.drain()
+        venue.advance(1.5)
+        frames = await client.drain_data()
+    assert {frame["data"]["e"]: frame["data"]["session"] for frame in frames} == {
+        "stockPrice": stream,
+        "stockIndicativeQuote": stream,
+    }
 
 
 async def test_stocks_have_sessions_and_a_quote_while_one_is_on(venue):

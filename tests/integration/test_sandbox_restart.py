@@ -9,6 +9,7 @@ from backpack_sandbox import SandboxError
 from backpack_sandbox.constants import ORDER_UPDATE
 from backpack_sandbox.market.book import Side
 from backpack_sandbox.market.orders import OrderRequest
+from backpack_sandbox.truth.recovery import first_seed
 from tests.support.sandbox_client import running_venue
 
 
@@ -134,3 +135,49 @@ async def test_a_broken_key_file_is_named(tmp_path):
         async with running_venue(tmp_path):
             pass
     assert "c2VjcmV0" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("ca.key", "junk", "ca.key cannot be read as PEM: put it back, or delete both ca.pem"),
+        ("ca.pem", "junk", "ca.pem cannot be read as PEM: put it back"),
+        ("ca.key", None, "ca.key is missing: put it back, or delete both"),
+        ("ca.pem", None, "ca.pem is missing: put it back, or delete both"),
+        ("ca.key", "other", "ca.key is not the key of "),
+    ],
+)
+async def test_a_broken_authority_is_refused_and_not_made_anew(tmp_path, file, content, says):
+    """Clients that trust the old one would be locked out without a word."""
+    folder = tmp_path / "venue"
+    async with running_venue(folder) as venue:
+        trusted = venue.ca_file.read_bytes()
+    if content is None:
+        (folder / file).unlink()
+    elif content == "other":
+        async with running_venue(tmp_path / "other"):
+            (folder / file).write_bytes((tmp_path / "other" / file).read_bytes())
+    else:
+        (folder / file).write_text(content)
+    with pytest.raises(SandboxError) as refused:
+        async with running_venue(folder):
+            pass
+    assert str(refused.value).startswith(str(folder))
+    assert says in str(refused.value)
+    assert file == "ca.pem" or (folder / "ca.pem").read_bytes() == trusted
+
+
+async def test_a_state_directory_that_is_a_file_is_told_as_one(tmp_path):
+    """Itself, or what it would be in."""
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "venue"):
+        with pytest.raises(SandboxError, match="is a file, or in one: choose a directory"):
+            async with running_venue(path):
+                pass
+
+
+async def test_the_seed_that_a_directory_was_begun_with_is_known(tmp_path):
+    """Also after sessions with another one."""
+    for seed in (3, 4):
+        async with running_venue(tmp_path, seed=seed) as venue:
+            assert first_seed(venue.config.ledger_file) == 3

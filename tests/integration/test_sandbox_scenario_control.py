@@ -20,7 +20,18 @@ steps:
 expect:
   within_seconds: 5
 """
+PAUSE = """\
+name: mine
+story: The market stops.
+steps:
+  - {at: 0, market: pace, pace: 3}
+  - {at: 0, market: ORDER}
+  - {at: 1, nasty: bad_json}
+expect: {within_seconds: 1}
+"""
 PATH = "/sandbox/scenarios"
+LARGE = "BRK.B.US_USDC_PERP"
+"""Of the large profile alone."""
 
 
 @pytest.fixture
@@ -42,6 +53,7 @@ async def test_a_scenario_gives_its_orders_in_time_and_takes_all_back_when_stopp
         started = await order(http, "POST", name="mine", yaml=STORY, speed=2, user_agent="tests*")
         assert started[1] == {
             "playing": "mine",
+            "id": 1,
             "speed": 2.0,
             "step": 0,
             "steps": 5,
@@ -56,7 +68,8 @@ async def test_a_scenario_gives_its_orders_in_time_and_takes_all_back_when_stopp
         assert faults[FaultName.STALE].order.user_agent == "tests*"
         assert faults[FaultName.STALE].order.duration_seconds == 15
         assert venue.driver.pace == 5
-        assert (await order(http, "DELETE"))[1] == {"playing": None, "last": "mine"}
+        over = {"playing": None, "last": "mine", "id": 1, "ended": "stopped"}
+        assert (await order(http, "DELETE"))[1] == over
         assert venue.faults.active() == ()
         assert venue.driver.pace == 1
 
@@ -67,11 +80,15 @@ async def test_a_scenario_that_cannot_be_played_is_refused_with_the_reason(venue
         for body, says in (
             ({"name": "nope"}, "unknown scenario 'nope': choose one of cdn_outage"),
             ({"name": "x.yaml", "yaml": "story: 5"}, "x.yaml:1: "),
-            ({"name": "lost_deltas", "speed": 0}, "speed was 0.0"),
+            ({"name": "lost_deltas", "speed": 0}, "speed was 0, must"),
             ({"name": "lost_deltas", "pace": 1}, "unknown field `pace`"),
             (
-                {"name": "x", "yaml": STORY.replace("user_agent: nobody", "symbols: [NOPE]")},
-                "mine: unknown symbol NOPE",
+                {"name": "x", "yaml": STORY.replace("user_agent: nobody", "symbols: [BRK_USDC]")},
+                "x:4: steps[0]: unknown symbol BRK_USDC: no profile lists it",
+            ),
+            (
+                {"name": "x", "yaml": STORY.replace("user_agent: nobody", f"symbols: [{LARGE}]")},
+                f"mine: unknown symbol {LARGE}: see /api/v1/markets",
             ),
         ):
             status, answer = await order(http, "POST", **body)
@@ -101,6 +118,26 @@ async def test_a_scenario_ends_by_itself_and_the_next_may_be_played(venue):
     await eventually(lambda: not venue.faults.active())
 
 
+@pytest.mark.parametrize("was_paused", [False, True])
+@pytest.mark.parametrize("is_stopped", [False, True])
+async def test_a_pause_ends_with_its_scenario(tmp_path, was_paused, is_stopped):
+    """The market stands or moves as before, at the pace it had."""
+    story = PAUSE.replace("ORDER", "resume" if was_paused else "pause")
+    async with running_venue(tmp_path, paused=was_paused) as venue:
+        venue.driver.pace = 2.0
+        venue.scenarios.play(read_scenario(story, "mine"), speed=1 if is_stopped else 5)
+        await eventually(lambda: venue.driver.paused is not was_paused)
+        assert venue.driver.pace == 3
+        if is_stopped:
+            await venue.scenarios.stop()
+        await eventually(lambda: not venue.scenarios.status()["playing"])
+        assert venue.scenarios.status()["ended"] == ("stopped" if is_stopped else "over")
+        assert (venue.driver.paused, venue.driver.pace) == (was_paused, 2.0)
+        venue.driver.paused = not was_paused
+        await venue.scenarios.stop()  # there is none, so nothing changes
+        assert venue.driver.paused is not was_paused
+
+
 async def test_pace_moves_every_market_so_many_times_as_fast(tmp_path):
     """Model time goes by faster; it is the same market."""
     async with running_venue(tmp_path, paused=False) as venue:
@@ -118,11 +155,21 @@ async def test_a_fault_waits_for_its_time(venue):
         await order(http, "POST", "/sandbox/faults", **options | {"start_after_seconds": 60})
         _, listed = await order(http, "GET", "/sandbox/faults")
         assert [each["active"] for each in listed] == [False, False]
+        assert 59 < listed[1]["begins_in_seconds"] <= 60
+        assert listed[1]["ends_in_seconds"] > listed[1]["begins_in_seconds"]
         await eventually(venue.faults.active)
         await eventually(lambda: not venue.faults.active())
         (waiting,) = venue.faults.waiting()
         assert (await order(http, "DELETE", f"/sandbox/faults/{waiting.fault_id}"))[0] == 200
         assert (await order(http, "GET", "/sandbox/faults"))[1] == []
+
+
+async def test_an_empty_body_is_told_as_such(venue):
+    """At each endpoint that wants one."""
+    async with rest_client(venue) as http:
+        for path in ("/sandbox/faults", "/sandbox/nasty", PATH):
+            status, answer = await order(http, "POST", path)
+            assert (status, answer) == (400, {"error": "the body is empty: send a JSON object"})
 
 
 async def test_the_catalogue_tells_what_every_fault_takes(venue):

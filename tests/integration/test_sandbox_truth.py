@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import os
 
 import pytest
 
@@ -109,7 +110,7 @@ async def test_a_page_has_at_most_its_limit_and_says_when_there_is_more(venue):
         ("trades", {"limit": "100001"}, "must be from 1 to 100000"),
         ("trades", {"form_id": "1"}, "unknown parameter form_id: may be symbol, from_id, limit"),
         ("last_ids", {"symbol": "x"}, "unknown parameter symbol: may be none"),
-        ("book", {}, "symbol was '': no book"),
+        ("book", {}, "symbol is missing: give a market"),
         ("book", {"symbol": SYMBOL, "id": "-1"}, "id was '-1': must be a whole number"),
         ("deltas", {"symbol": SYMBOL}, "from_id is missing"),
         ("deltas", {"symbol": SYMBOL, "from_id": "9", "to_id": "8"}, "must not be below from_id"),
@@ -188,11 +189,11 @@ async def test_the_command_checks_tapes_against_a_venue_or_its_ledger(
         truth = ["--url", venue.rest_url, "--ca", str(venue.ca_file)]
     assert await asyncio.to_thread(main, ["truth", "check", str(tape), *truth]) == 0
     assert f"{tape}: right; compared" in capsys.readouterr().out
-    arguments = ["truth", "check", str(tape), "--books", str(wrong), *truth]
+    arguments = ["truth", "check", str(tape), str(wrong), *truth]
     assert await asyncio.to_thread(main, arguments) == 1
     said = capsys.readouterr().out
     assert f"{wrong}: WRONG" in said
-    assert f"tape:{len(lines) + 1}: repeated: {SYMBOL}" in said
+    assert f"  wrong.jsonl:{len(lines) + 1}: repeated: {SYMBOL}" in said
     assert await asyncio.to_thread(main, [*arguments, "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert (told[str(tape)]["right"], told[str(wrong)]["right"]) == (True, False)
@@ -201,14 +202,75 @@ async def test_the_command_checks_tapes_against_a_venue_or_its_ledger(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["TAPE"], "say where the truth is: --url and --ca, or --ledger"),
+        (["TAPE"], "say where the truth is: give --url and --ca, or --ledger"),
+        (["TAPE", "--url", "https://127.0.0.1:9"], "truth check: --ca is missing"),
+        (["TAPE", "--ca", "ca.pem"], "truth check: --url is missing"),
+        (["TAPE", "--ledger", "LEDGER", "--url", "https://127.0.0.1:9"], "not both"),
         (["TAPE", "--ledger", "nowhere"], "nowhere: no such ledger"),
+        (
+            ["TAPE", "--ledger", "TAPE"],
+            "tape.jsonl:1: not a line of a ledger; give the ledger.jsonl of a venue\n",
+        ),
+        (["TAPE", "--ledger", "EMPTY"], "empty: not a line of a ledger in it; give the ledger"),
         (["nothing.jsonl", "--ledger", "LEDGER"], "nothing.jsonl: no such file"),
     ],
 )
 async def test_a_check_that_cannot_be_is_exit_2(venue, tmp_path, capsys, arguments, says):
     """One line with the remedy."""
     (tmp_path / "tape.jsonl").write_text("{}\n")
-    places = {"TAPE": str(tmp_path / "tape.jsonl"), "LEDGER": str(venue.config.ledger_file)}
+    (tmp_path / "empty").touch()
+    places = {
+        "EMPTY": str(tmp_path / "empty"),
+        "TAPE": str(tmp_path / "tape.jsonl"),
+        "LEDGER": str(venue.config.ledger_file),
+    }
     assert main(["truth", "check", *(places.get(a, a) for a in arguments)]) == 2
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("where", ["venue", "ledger"])
+@pytest.mark.parametrize(
+    "tape_and_ignored",
+    [("", "0 lines"), ('{"channel":"funding"}\n', "1 line"), ('{"error":1}\n' * 2, "2 lines")],
+)
+async def test_a_tape_with_nothing_to_compare_is_not_right(
+    venue, tmp_path, capsys, where, tape_and_ignored
+):
+    """Exit 2, and the table says why."""
+    content, ignored = tape_and_ignored
+    tape = tmp_path / "tape.jsonl"
+    tape.write_text(content)
+    truth = ["--ledger", str(venue.config.ledger_file)]
+    if where == "venue":
+        truth = ["--url", venue.rest_url, "--ca", str(venue.ca_file)]
+    assert await asyncio.to_thread(main, ["truth", "check", str(tape), *truth]) == 2
+    said = capsys.readouterr().out
+    assert f"{tape}: NOT COMPARED; compared 0 trades" in said
+    reason = f"nothing on the tape to compare; {ignored} ignored"
+    assert f"  tape.jsonl: nothing_compared: {reason}\n" in said
+
+
+async def test_a_check_without_a_body_is_not_right(venue):
+    """The endpoint says so as well."""
+    status, told = await upload(venue, [])
+    assert (status, told["right"], told["counts"]["nothing_compared"]) == (200, False, 1)
+
+
+@pytest.mark.parametrize("where", ["venue", "ledger"])
+async def test_a_tape_may_come_by_a_pipe(venue, tmp_path, capsys, monkeypatch, where):
+    """The standard input, or what a shell puts in place of a file."""
+    lines = await recorded(venue)
+    tape = tmp_path / "tape.jsonl"
+    tape.write_text("\n".join(lines) + "\n")
+    truth = ["--ledger", str(venue.config.ledger_file)]
+    if where == "venue":
+        truth = ["--url", venue.rest_url, "--ca", str(venue.ca_file)]
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    check = asyncio.create_task(asyncio.to_thread(main, ["truth", "check", str(pipe), *truth]))
+    await asyncio.to_thread(pipe.write_bytes, tape.read_bytes())
+    assert await check == 0
+    with tape.open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert await asyncio.to_thread(main, ["truth", "check", "-", *truth]) == 0
+    assert "-: right; compared" in capsys.readouterr().out

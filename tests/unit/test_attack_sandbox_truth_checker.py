@@ -22,6 +22,12 @@ def found_kinds(published, lines):
     return {kind for kind, count in counts.items() if count}
 
 
+def words(published, *lines):
+    """Every finding in one line each."""
+    texts = [json.dumps(line).encode() for line in lines]
+    return [str(finding) for finding in check_tape("x", texts, CATALOG, published.ledger).first]
+
+
 def first(published, mark, is_wanted=lambda line: True):
     """The first line of the perfect wire tape with `mark` in it, decoded."""
     lines = (json.loads(line) for line in wire_tape(published) if mark in line)
@@ -124,3 +130,19 @@ def test_a_top_told_where_it_did_not_change_is_invented(published):
     )
     again = {"data": one["data"] | {"u": next_id}, "stream": one["stream"]}
     assert found_kinds(published, [one, again]) == {Kind.INVENTED}
+
+
+def test_findings_are_told_in_plain_words(published):
+    """One is one, a key that is missing is called so, and nothing is empty between colons."""
+    line = first(published, b'"stream":"trade.SOL_USDC"')
+    del line["data"]["p"]
+    (told,) = words(published, line)
+    assert told.startswith("x:1: unreadable: `p` is missing in {")
+    book = next(json.loads(line) for line in feed_tape(published) if b"l2_book" in line)
+    price, _ = book["asks"][0]
+    book["asks"][0][1] = "9999"
+    (told,) = words(published, book)
+    assert f": 1 wrong ask level, the first at {price}: 9999, the venue had " in told
+    depths = [json.loads(f) for f in published.frames if b'"stream":"depth.SOL_USDC"' in f]
+    (told,) = words(published, depths[0], depths[2])
+    assert told.endswith(f": depth.SOL_USDC: update {depths[1]['data']['u']} never came")

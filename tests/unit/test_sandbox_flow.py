@@ -1,4 +1,4 @@
-"""The sandbox's flow is shaped like the load that was recorded on the real venue (section 5.2)."""
+"""The sandbox's flow is shaped like the load that was recorded on the real venue."""
 
 from collections import Counter
 

@@ -45,7 +45,31 @@ def test_a_scenario_is_a_story_steps_and_an_end():
         ("nasty: depth_gap", "wait: 1", "good.yaml:5: steps[1]: must have one of fault, nasty"),
         ("at: 2", "at: -2", "good.yaml:5: steps[1].at: must be seconds from the start, was -2"),
         ("at: 2", "at: 0.5", "good.yaml:5: steps[1].at: is before the step above"),
-        ("pace: 2", "pace: 0", "good.yaml:7: steps[2]: pace was 0.0, must be above 0"),
+        ("pace: 2", "pace: 0", "good.yaml:7: steps[2]: pace was 0, must be above 0"),
+        (", pace: 2", "", "good.yaml:7: steps[2]: `pace` is missing: above 0 and at most 100"),
+        ("market: pace", "market: pause", "good.yaml:7: steps[2]: `market: pause` has no pace"),
+        (
+            "market: pace",
+            "market: stop",
+            "good.yaml:7: steps[2].market: Invalid enum value 'stop', must be one of pause, resume",
+        ),
+        ("{at: 1, ", "{", "good.yaml:4: steps[0]: `at` is missing: give seconds from the start"),
+        (
+            "duration_seconds: 2",
+            "symbols: [NOPE_USDC]",
+            "good.yaml:4: steps[0]: unknown symbol NOPE_USDC: no profile lists it",
+        ),
+        ("within_seconds: 5", "within_seconds: 0", "good.yaml:9: expect.within_seconds: was 0, m"),
+        (
+            "within_seconds: 5",
+            "{within_seconds: 5, books: some}",
+            "good.yaml:9: expect.books: Invalid enum value 'some', must be one of equal, any",
+        ),
+        (
+            "within_seconds: 5",
+            "{within_seconds: 5, must_count: [gap]}",
+            "good.yaml:9: expect.must_count[0]: Invalid enum value 'gap', must be one of reconnects",
+        ),
         ("within_seconds: 5", "within_seconds: soon", "good.yaml:9: expect.within_seconds: Exp"),
         (
             "within_seconds: 5",
@@ -75,7 +99,7 @@ def test_a_file_of_ones_own_is_found_by_its_path(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text(GOOD)
     assert find_scenario(str(file)).name == "small"
-    with pytest.raises(SandboxError, match="cannot be read"):
+    with pytest.raises(SandboxError, match=r"no\.yaml: cannot be read: No such file or directory$"):
         find_scenario(str(tmp_path / "no.yaml"))
     with pytest.raises(SandboxError, match="unknown scenario 'nope': choose one of cdn_outage, "):
         find_scenario("nope")

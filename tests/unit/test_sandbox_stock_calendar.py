@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from backpack_sandbox.rest.stock_calendar import SESSIONS, session_at
+from backpack_sandbox.market.stock_calendar import SESSIONS, session_at
 
 
 @pytest.mark.parametrize(

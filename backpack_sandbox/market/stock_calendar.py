@@ -1,7 +1,8 @@
 """When American shares trade: the sessions and holidays that the venue publishes.
 
 Sessions begin on each day of a range of weekdays, Monday is 1; the last one ends the next morning.
-Names and shapes are second hand (a client of the venue, October 2026).
+Names and shapes are second hand (a client of the venue, October 2026). Streams call the sessions by
+names of their own, of which only `RegularHours` is known; the others are inferred.
 """
 
 from dataclasses import dataclass
@@ -14,9 +15,13 @@ TIMEZONE: Final = "America/New_York"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One daily span of trading, in local time; weekdays are those on which it begins."""
+    """One daily span of trading, in local time; weekdays are those on which it begins.
+
+    REST and the streams have a name for it each.
+    """
 
     name: str
+    stream_name: str
     start: time
     end: time
     first_weekday: int
@@ -85,10 +90,10 @@ def _holiday(year: int, month: int, day: int, name: str) -> Holiday:
 
 
 SESSIONS: Final = (
-    Session("US_EQUITIES_PRE_MARKET", time(4), time(9, 30), 1, 5),
-    Session("US_EQUITIES_REGULAR", time(9, 30), time(16), 1, 5),
-    Session("US_EQUITIES_POST_MARKET", time(16), time(20), 1, 5),
-    Session("US_EQUITIES_OVERNIGHT", time(20), time(4), 7, 4),
+    Session("US_EQUITIES_PRE_MARKET", "PreMarket", time(4), time(9, 30), 1, 5),
+    Session("US_EQUITIES_REGULAR", "RegularHours", time(9, 30), time(16), 1, 5),
+    Session("US_EQUITIES_POST_MARKET", "AfterHours", time(16), time(20), 1, 5),
+    Session("US_EQUITIES_OVERNIGHT", "Overnight", time(20), time(4), 7, 4),
 )
 HOLIDAYS: Final = (
     _holiday(2026, 9, 7, "Labor Day"),
