@@ -3,14 +3,15 @@
 `hash = SHA-256(domain ‖ prev_hash ‖ canonical JSON of the event)`, after RFC 6962's domain
 separation: an event can be taken neither for a genesis nor for an entry of another version.
 A chain shows any change, deletion, insertion or swap before its head. That the tail was cut off,
-or everything rewritten, shows only against a head kept elsewhere (`audit verify --expect-head`).
+or everything rewritten, shows only against a head kept elsewhere: a `Mark` (`journal_verify`).
 """
 
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from feed_migration.events import Event
@@ -18,16 +19,35 @@ from feed_migration.events import Event
 _EVENT_DOMAIN = b"\x01backpack-migrate/journal/event/v1\x00"
 GENESIS_HASH = hashlib.sha256(b"\x00backpack-migrate/journal/genesis/v1\x00").hexdigest()
 
+# An event as its row holds it, body as text: seq, at, migration_id, kind, actor, body, prev_hash,
+# hash. A row that was tampered with may hold any other types.
+type Row = Sequence[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """A head that `source` holds: event `seq` must be there, and its hash must be `hash`."""
+
+    seq: int
+    hash: str
+    source: str
+
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyResult:
-    """Outcome of a verification; `head` is `seq:hash` of the last good event."""
+    """Outcome of a verification; `head` is `seq:hash` of the last good event.
+
+    `signed_seq` is the event that the last good signature covers, 0 without one; `marks` says how
+    many heads kept elsewhere were found again.
+    """
 
     ok: bool
     first_bad_seq: int | None
     reason: str
     head: str
     count: int
+    signed_seq: int = 0
+    marks: int = 0
 
 
 def canonical_json(value: object) -> str:
@@ -42,22 +62,32 @@ def canonical_json(value: object) -> str:
 
 def link(prev_hash: str, event: Mapping[str, Any]) -> str:
     """Return the hash of `event` (seq, at, migration_id, kind, actor, body) behind `prev_hash`."""
-    text = canonical_json(event).encode("ascii")
-    return hashlib.sha256(_EVENT_DOMAIN + prev_hash.encode() + b"\x00" + text).hexdigest()
+    return _digest(prev_hash, canonical_json(event))
 
 
 def event_hash(event: Event) -> str:
     """Return the hash that `event` must carry."""
-    return link(
-        event.prev_hash,
-        {
-            "seq": event.seq,
-            "at": event.at,
-            "migration_id": event.migration_id,
-            "kind": event.kind,
-            "actor": event.actor,
-            "body": event.body,
-        },
+    return row_hash(row_of(event))
+
+
+def row_of(event: Event) -> Row:
+    """Return `event` as the row that `append` writes."""
+    who = (event.seq, event.at, event.migration_id, event.kind, event.actor)
+    return (*who, canonical_json(event.body), event.prev_hash, event.hash)
+
+
+def row_hash(row: Row) -> str:
+    """Return the hash that `row` must carry: `link`, without reading the body's JSON.
+
+    The text of a body is unique within the text of its event, so a body in any other words than
+    those of `append` has another hash. Raises TypeError or ValueError on columns of odd types.
+    """
+    seq, at, migration_id, kind, actor, body, prev_hash, _ = row
+    return _digest(
+        prev_hash,
+        f'{{"actor":{encode_basestring_ascii(actor)},"at":{float.__repr__(at)},"body":{body}'
+        f',"kind":{encode_basestring_ascii(kind)}'
+        f',"migration_id":{encode_basestring_ascii(migration_id)},"seq":{seq}}}',
     )
 
 
@@ -66,38 +96,109 @@ def head_of(event: Event | None) -> str:
     return f"{event.seq}:{event.hash}" if event else f"0:{GENESIS_HASH}"
 
 
+def parse_head(text: str) -> tuple[int, str]:
+    """Return seq and hash of a `seq:hash`; raises ValueError where it is none."""
+    seq, colon, digest = text.strip().partition(":")
+    if not (colon and seq.isascii() and seq.isdigit() and len(digest) == len(GENESIS_HASH)):
+        raise ValueError(text)
+    bytes.fromhex(digest)
+    return int(seq), digest.lower()
+
+
+class ChainWalk:
+    """One pass over the rows of a chain: names the first that does not fit, or misses a mark."""
+
+    def __init__(self, marks: Iterable[Mark] = ()) -> None:
+        self._marks: dict[int, list[Mark]] = {}
+        for mark in marks:
+            self._marks.setdefault(mark.seq, []).append(mark)
+        self.count, self.hash = 0, GENESIS_HASH
+        self.marks_found = 0
+        self._proven_seq = 0
+        self.flaw: tuple[int, str] | None = self._mismatch(0, GENESIS_HASH)
+
+    @property
+    def head(self) -> str:
+        """`seq:hash` of the last good event."""
+        return f"{self.count}:{self.hash}"
+
+    def good(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Yield the rows until the first bad one; `flaw` says then which and why."""
+        for row in rows:
+            reason = self._break(row)
+            self.flaw = self.flaw or ((row[0], reason) if reason else None)
+            self.flaw = self.flaw or self._mismatch(row[0], row[7])
+            if self.flaw:
+                return
+            self.count, self.hash = row[0], row[7]
+            yield row
+        missing = min((seq for seq in self._marks if seq > self.count), default=None)
+        if missing is not None and self.flaw is None:
+            mark = self._marks[missing][0]
+            reason = f"{mark.source} {mark.seq}:{mark.hash} is not in the chain, its end is cut off"
+            self.flaw = (self.count + 1, reason)
+
+    def _break(self, row: Row) -> str:
+        seq, prev_hash, own = row[0], row[6], row[7]
+        if seq != self.count + 1:
+            return f"event {self.count + 1} is missing or out of order, found {seq}"
+        if prev_hash != self.hash:
+            return f"event {seq} does not follow the event before it"
+        try:
+            changed = own != row_hash(row)
+        except (TypeError, ValueError):
+            changed = True  # no such column was ever written
+        return f"event {seq} was changed after it was written" if changed else ""
+
+    def _mismatch(self, seq: int, own: str) -> tuple[int, str] | None:
+        """Return where history parts from the marks: somewhere after the last one that fits."""
+        for mark in self._marks.get(seq, ()):
+            if mark.hash != own:
+                reason = f"{mark.source} {seq}:{mark.hash} is not in the chain, it was rewritten"
+                return self._proven_seq + 1, reason
+            self.marks_found += 1
+            self._proven_seq = seq
+        return None
+
+
 def verify_chain(events: Iterable[Event], expect_head: str | None = None) -> VerifyResult:
     """Walk `events` from the genesis on and name the first that does not fit.
 
     `expect_head` (`seq:hash`) must be found on the way: only so does a cut tail show.
+    Raises ValueError where it is no head.
     """
-    last: Event | None = None
-    count = 0
-    anchored = expect_head in {None, head_of(None)}
-    for event in events:
-        reason = _flaw(event, last)
-        if reason:
-            return _bad(event.seq, reason, last, count)
-        last, count = event, count + 1
-        anchored = anchored or head_of(event) == expect_head
-    if not anchored:
-        return _bad(count + 1, f"the expected head {expect_head} is not in the chain", last, count)
-    return VerifyResult(ok=True, first_bad_seq=None, reason="", head=head_of(last), count=count)
+    marks = expected(expect_head)
+    walk = ChainWalk(marks)
+    for _ in walk.good(map(row_of, events)):
+        pass
+    return result_of(walk)
 
 
-def _flaw(event: Event, last: Event | None) -> str:
-    expected_seq = last.seq + 1 if last else 1
-    if event.seq != expected_seq:
-        return f"event {expected_seq} is missing or out of order, found {event.seq}"
-    if event.prev_hash != (last.hash if last else GENESIS_HASH):
-        return f"event {event.seq} does not follow the event before it"
-    if event.hash != event_hash(event):
-        return f"event {event.seq} was changed after it was written"
-    return ""
+def expected(head: str | None) -> tuple[Mark, ...]:
+    """Return the mark of a head that a caller expects; raises ValueError where it is none."""
+    if head is None:
+        return ()
+    seq, digest = parse_head(head)
+    return (Mark(seq=seq, hash=digest, source="the expected head"),)
 
 
-def _bad(seq: int, reason: str, last: Event | None, count: int) -> VerifyResult:
-    return VerifyResult(ok=False, first_bad_seq=seq, reason=reason, head=head_of(last), count=count)
+def result_of(walk: ChainWalk, *, signed_seq: int = 0) -> VerifyResult:
+    """Return what a finished walk found."""
+    seq, reason = walk.flaw or (None, "")
+    return VerifyResult(
+        ok=walk.flaw is None,
+        first_bad_seq=seq,
+        reason=reason,
+        head=walk.head,
+        count=walk.count,
+        signed_seq=signed_seq,
+        marks=walk.marks_found,
+    )
+
+
+def _digest(prev_hash: str, text: str) -> str:
+    raw = prev_hash.encode() + b"\x00" + text.encode("ascii")
+    return hashlib.sha256(_EVENT_DOMAIN + raw).hexdigest()
 
 
 def _finite(value: object) -> object:

@@ -1,8 +1,41 @@
 """Files that are whole after any crash, and that a full disk does not keep from changing."""
 
 import errno
+import fcntl
 import os
+import time
 from pathlib import Path
+
+# Who holds a lock for longer has been stopped in the middle of one line
+LOCK_SECONDS = 2.0
+_POLL_SECONDS = 0.01
+
+
+def lock(descriptor: int, seconds: float = LOCK_SECONDS) -> None:
+    """Lock a file for this process alone; raises BlockingIOError after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_SECONDS)
+        else:
+            return
+
+
+def append_whole(descriptor: int, raw: bytes) -> None:
+    """Append `raw` durably to a file opened for writing, or leave the file as it was; OSError."""
+    size = os.lseek(descriptor, 0, os.SEEK_END)
+    try:
+        # a full disk takes a part and says so only at the next write
+        if os.write(descriptor, raw) != len(raw):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, size)
+        raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ it is (`phases`). An append returns once the event is on disk; it is safe from s
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,11 +16,22 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from feed_migration import phases
-from feed_migration.chain import GENESIS_HASH, VerifyResult, canonical_json, link, verify_chain
+from feed_migration.audit_anchors import Hook
+from feed_migration.audit_keys import AuditPlace, Head, HeadSigner, load_trusted
+from feed_migration.chain import GENESIS_HASH, VerifyResult, canonical_json, link
 from feed_migration.errors import JournalUnavailable, MigrationActive
 from feed_migration.events import Event, EventKind
 from feed_migration.fence import read_epoch
-from feed_migration.journal_db import EVENTS, LOCK_WAIT_SECONDS, MEASUREMENTS, JournalDatabase
+from feed_migration.journal_db import LOCK_WAIT_SECONDS, JournalDatabase
+from feed_migration.journal_heads import HeadKeeper, heads_after
+from feed_migration.journal_rows import (
+    active_state,
+    highest_epoch,
+    migration_ids,
+    select_events,
+)
+from feed_migration.journal_tables import EVENTS, MEASUREMENTS
+from feed_migration.journal_verify import verify_journal
 from feed_migration.model import Measurement, Step
 from feed_migration.phases import MigrationState
 from feed_migration.spool import UNRESOLVED, Spool, SpooledEvent
@@ -29,7 +41,9 @@ class Journal:
     """The journal of one deployment, by SQLAlchemy URL or path of a SQLite file.
 
     Opening absorbs what a rollback spooled while the journal was down (`journal.spool.jsonl`
-    beside the file). Every method raises `JournalUnavailable` when the database does not answer.
+    beside the file), and anchors heads that a crash kept in the database. Heads are signed with the
+    key in `home` (`audit_keys.AuditPlace`), or by `signer`; `on_head` is told of each that is
+    anchored. Every method raises `JournalUnavailable` when the database does not answer.
     """
 
     def __init__(
@@ -39,6 +53,8 @@ class Journal:
         home: Path | None = None,
         clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
         lock_wait_seconds: float = LOCK_WAIT_SECONDS,
+        signer: HeadSigner | None = None,
+        on_head: Hook | None = None,
     ) -> None:
         url = str(url_or_path)
         if "://" not in url:
@@ -46,8 +62,13 @@ class Journal:
         self._clock = clock
         self._database = JournalDatabase(url, lock_wait_seconds=lock_wait_seconds)
         self._home = home or _directory_of(self._database.url)
+        self._place = AuditPlace.of(self._home) if self._home else None
+        self._heads = HeadKeeper(self._place, signer=signer, hook=on_head, clock=clock)
+        self._heads.catch_up(self._database)
         if self._home is not None:
-            self.absorb(Spool(self._home / "journal.spool.jsonl"))
+            spool = Spool(self._home / "journal.spool.jsonl")
+            self.absorb(spool)
+            spool.reserve()
 
     def hurried(self, lock_wait_seconds: float) -> Self:
         """Return the same journal for a caller that cannot wait long for a lock."""
@@ -68,13 +89,13 @@ class Journal:
     def append(self, kind: str, *, migration_id: str, actor: str, body: Mapping[str, Any]) -> Event:
         """Append one event (`events.EventKind`) and return it; it is on disk."""
         kind = EventKind(kind).value
-        with self._database.writing() as connection:
+        with self._appending(kind) as connection:
             return self._insert(connection, kind, migration_id, actor, body)
 
     def events(self, migration_id: str | None = None, kind: str | None = None) -> list[Event]:
         """Return events in order, of one migration or kind or of all."""
         with self._database.reading() as connection:
-            return list(_select(connection, migration_id, kind))
+            return list(select_events(connection, migration_id, kind))
 
     def begin_migration(
         self,
@@ -90,8 +111,8 @@ class Journal:
         Raises `MigrationActive` while another one is active. A repeat with the same `run_key`
         (a retried task) returns the migration that the first call began.
         """
-        with self._database.writing() as connection:
-            active = _active(connection)
+        with self._appending(EventKind.MIGRATION_STARTED) as connection:
+            active = active_state(connection)
             if active and run_key and active.run_key == run_key:
                 return active.migration_id
             if active:
@@ -99,7 +120,7 @@ class Journal:
                     f"migration {active.migration_id} is {active.status} at {active.step}",
                     "finish it, or take it back with `backpack-migrate rollback`",
                 )
-            epoch = 1 + max(_max_epoch(connection), self._fleet_epoch())
+            epoch = 1 + max(highest_epoch(connection), self._fleet_epoch())
             migration_id = f"mig-{epoch:04d}-{_stamp(self._clock())}"
             body = {
                 "plan": plan_name,
@@ -115,13 +136,13 @@ class Journal:
     def active_migration(self) -> str | None:
         """Return the id of the migration that holds the deployment, if one does."""
         with self._database.reading() as connection:
-            active = _active(connection)
+            active = active_state(connection)
             return active.migration_id if active else None
 
     def latest_migration(self) -> str | None:
         """Return the id of the newest migration, over or not."""
         with self._database.reading() as connection:
-            return next(iter(_migration_ids(connection)), None)
+            return next(iter(migration_ids(connection)), None)
 
     def state(self, migration_id: str) -> MigrationState:
         """Return where the migration is: the fold of its events."""
@@ -130,7 +151,7 @@ class Journal:
     def max_epoch(self) -> int:
         """Return the highest fencing epoch that any event carries."""
         with self._database.reading() as connection:
-            return _max_epoch(connection)
+            return highest_epoch(connection)
 
     def record(
         self,
@@ -177,10 +198,42 @@ class Journal:
         with self._database.reading() as connection:
             return [Measurement.from_row(json.loads(row.row)) for row in connection.execute(query)]
 
-    def verify(self, expect_head: str | None = None) -> VerifyResult:
-        """Check the whole chain; `expect_head` is a `seq:hash` noted earlier, kept elsewhere."""
-        with self._database.reading() as connection:
-            return verify_chain(_select(connection), expect_head)
+    def verify(
+        self,
+        expect_head: str | None = None,
+        *,
+        anchors: Path | None = None,
+        trusted: frozenset[str] | None = None,
+    ) -> VerifyResult:
+        """Check chain, signed heads and anchors; see `journal_verify.verify_journal`.
+
+        `expect_head` is a `seq:hash` noted earlier. `anchors` (a file) and `trusted` (public keys)
+        default to those of the state directory; a copy kept elsewhere proves more.
+        """
+        if self._place is not None:
+            anchors = anchors or self._place.anchors
+            trusted = load_trusted(self._place.trusted_keys) if trusted is None else trusted
+        return verify_journal(
+            self._database,
+            expect_head=expect_head,
+            anchors=anchors,
+            trusted=trusted or frozenset(),
+        )
+
+    def heads(self) -> list[Head]:
+        """Return the signed heads in the database, in order."""
+        return heads_after(self._database, 0)
+
+    def grant(self, role: str) -> None:
+        """Let a Postgres role read and append; see `JournalDatabase.grant`."""
+        self._database.grant(role)
+
+    @contextmanager
+    def _appending(self, kind: str) -> Iterator[sa.Connection]:
+        self._heads.require(kind, self._database)
+        with self._database.writing() as connection:
+            yield connection
+        self._heads.anchor(self._database)
 
     def _insert(
         self,
@@ -198,9 +251,9 @@ class Journal:
         fields: dict[str, Any] = {
             "seq": last.seq + 1 if last else 1,
             "at": float(self._clock() if at is None else at),
-            "migration_id": migration_id,
+            "migration_id": _printable(migration_id),
             "kind": kind,
-            "actor": actor,
+            "actor": _printable(actor),
             # what is hashed is what a reader will get back
             "body": json.loads(canonical_json(body)),
         }
@@ -209,14 +262,15 @@ class Journal:
         row = {**fields, "body": canonical_json(event.body)}
         row |= {"prev_hash": event.prev_hash, "hash": event.hash}
         connection.execute(sa.insert(EVENTS), row)
+        self._heads.keep(connection, event)
         return event
 
     def _absorb(self, spooled: SpooledEvent) -> None:
-        with self._database.writing() as connection:
+        with self._appending(spooled.kind) as connection:
             migration_id = spooled.migration_id
             if migration_id == UNRESOLVED:
-                migration_id = next(iter(_migration_ids(connection)), UNRESOLVED)
-            earlier = _select(connection, migration_id, spooled.kind)
+                migration_id = next(iter(migration_ids(connection)), UNRESOLVED)
+            earlier = select_events(connection, migration_id, spooled.kind)
             if any(event.body.get("spool_id") == spooled.id for event in earlier):
                 return
             body = {**spooled.body, "spool_id": spooled.id}
@@ -232,54 +286,9 @@ def _directory_of(url: sa.URL) -> Path | None:
     return None
 
 
-def _select(
-    connection: sa.Connection, migration_id: str | None = None, kind: str | None = None
-) -> Iterator[Event]:
-    query = sa.select(EVENTS).order_by(EVENTS.c.seq)
-    if migration_id is not None:
-        query = query.where(EVENTS.c.migration_id == migration_id)
-    if kind is not None:
-        query = query.where(EVENTS.c.kind == str(kind))
-    for row in connection.execute(query):
-        yield _event(row)
-
-
-def _event(row: sa.Row[Any]) -> Event:
-    fields = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
-    try:
-        body = json.loads(fields["body"])
-    except ValueError:
-        body = None
-    # anything but the one canonical text was not written by `append`, so the hash must fail
-    if not isinstance(body, dict) or canonical_json(body) != fields["body"]:
-        body = {"unreadable": str(fields["body"])}
-    return Event(**{**fields, "body": body})
-
-
-def _migration_ids(connection: sa.Connection) -> list[str]:
-    """Newest first."""
-    query = (
-        sa.select(EVENTS.c.migration_id)
-        .where(EVENTS.c.kind == EventKind.MIGRATION_STARTED.value)
-        .order_by(EVENTS.c.seq.desc())
-    )
-    return [str(row.migration_id) for row in connection.execute(query)]
-
-
-def _active(connection: sa.Connection) -> MigrationState | None:
-    for migration_id in _migration_ids(connection):
-        state = phases.fold(_select(connection, migration_id))
-        if state.status.active:
-            return state
-    return None
-
-
-def _max_epoch(connection: sa.Connection) -> int:
-    kinds = (EventKind.MIGRATION_STARTED, EventKind.ROLLBACK_STARTED)
-    epochs = (
-        event.body.get("epoch", 0) for kind in kinds for event in _select(connection, None, kind)
-    )
-    return max((epoch for epoch in epochs if isinstance(epoch, int)), default=0)
+def _printable(text: str) -> str:
+    """Return `text` as every database can hold it."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
 
 
 def _stamp(at: float) -> str:

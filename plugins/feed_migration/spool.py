@@ -1,9 +1,10 @@
 """Where a rollback writes what the journal cannot take: a JSON-lines file, and stderr.
 
-The next good start of the journal absorbs the file, in order and each line once.
+The next good start of the journal absorbs the file, in order and each line once. It also sets a
+reserve aside, which a full disk gives back for the events of one rollback.
 """
 
-import fcntl
+import errno
 import os
 import sys
 import uuid
@@ -16,9 +17,12 @@ from typing import IO, Any
 import msgspec
 
 from feed_migration.chain import canonical_json
+from feed_migration.durable import append_whole, lock
 
 # The journal that knows which migration was taken back did not answer; it fills this in later
 UNRESOLVED = "unresolved"
+# The events of a rollback of a hundred instances with their last log lines
+RESERVE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,18 +102,44 @@ class Spool:
             f"{len(lines)} unreadable lines of {self.path} are kept in {self.rejected_path}\n"
         )
 
+    def reserve(self, size: int = RESERVE_BYTES) -> None:
+        """Set room aside for the day the disk is full; none is set aside on a nearly full one."""
+        path = self.reserve_path
+        with suppress(OSError):
+            room = os.statvfs(path.parent)
+            if path.exists() or room.f_bavail * room.f_frsize < 4 * size:
+                return
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+            try:
+                os.posix_fallocate(descriptor, 0, size)
+            finally:
+                os.close(descriptor)
+
+    @property
+    def reserve_path(self) -> Path:
+        """The room set aside."""
+        return self.path.with_name(f"{self.path.name}.reserve")
+
     def _append(self, line: str) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._locked("ab") as stream:
-            # a torn line of an earlier crash must not swallow this one
-            stream.write(b"\n" + line.encode() + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+        # a torn line of an earlier crash must not swallow this one
+        raw = b"\n" + line.encode() + b"\n"
+        with self.path.open("ab", buffering=0) as stream:
+            # without the lock rather than not at all: its holder may have been stopped
+            with suppress(BlockingIOError):
+                lock(stream.fileno())
+            try:
+                append_whole(stream.fileno(), raw)
+            except OSError as error:
+                if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                    raise
+                self.reserve_path.unlink(missing_ok=True)
+                append_whole(stream.fileno(), raw)
 
     @contextmanager
     def _locked(self, mode: str) -> Iterator[IO[bytes]]:
         with self.path.open(mode) as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+            lock(stream.fileno())
             yield stream
 
 

@@ -1,0 +1,59 @@
+"""The journal's tables, and what keeps them append-only in SQLite and in Postgres."""
+
+import sqlalchemy as sa
+
+METADATA = sa.MetaData()
+
+EVENTS = sa.Table(
+    "events",
+    METADATA,
+    sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("migration_id", sa.Text, nullable=False, index=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("prev_hash", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False, unique=True),
+)
+
+MEASUREMENTS = sa.Table(
+    "measurements",
+    METADATA,
+    sa.Column("migration_id", sa.Text, primary_key=True),
+    sa.Column("step", sa.Text, primary_key=True),
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("criterion", sa.Text, primary_key=True),
+    sa.Column("tick_seconds", sa.Double, primary_key=True),
+    sa.Column("row", sa.Text, nullable=False),
+)
+
+# Heads as their signer said them; `audit_keys.Head`
+HEADS = sa.Table(
+    "heads",
+    METADATA,
+    sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("hash", sa.Text, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("signature", sa.Text, nullable=False),
+)
+
+# Honest code never rewrites history, so the database refuses it; the chain shows who went around
+SQLITE_INSERT_ONLY = tuple(
+    f"CREATE TRIGGER IF NOT EXISTS {table.name}_no_{verb.lower()} BEFORE {verb} ON {table.name} "
+    "BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END"
+    for table in METADATA.sorted_tables
+    for verb in ("UPDATE", "DELETE")
+)
+
+POSTGRES_INSERT_ONLY = (
+    "CREATE OR REPLACE FUNCTION journal_is_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN RAISE EXCEPTION 'the journal is append-only'; END $$",
+    *(
+        f"CREATE OR REPLACE TRIGGER {table.name}_append_only "
+        f"BEFORE UPDATE OR DELETE OR TRUNCATE ON {table.name} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION journal_is_append_only()"
+        for table in METADATA.sorted_tables
+    ),
+)

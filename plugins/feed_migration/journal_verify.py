@@ -1,0 +1,108 @@
+"""`audit verify`: the chain, the signed heads in the database and the heads anchored outside it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from feed_migration.audit_anchors import read_anchors
+from feed_migration.audit_keys import Head
+from feed_migration.chain import ChainWalk, Mark, Row, VerifyResult, expected, result_of
+from feed_migration.errors import UsageError
+from feed_migration.journal_db import JournalDatabase
+from feed_migration.journal_heads import is_due, select_heads
+from feed_migration.journal_tables import EVENTS
+
+type Flaw = tuple[int, str]
+
+
+def verify_journal(
+    database: JournalDatabase,
+    *,
+    expect_head: str | None = None,
+    anchors: Path | None = None,
+    trusted: frozenset[str] = frozenset(),
+) -> VerifyResult:
+    """Check everything that is known of the journal; the earliest flaw is the one that is told.
+
+    `anchors` is a file of heads kept outside, `trusted` the public keys (hex) that sign them.
+    Raises `UsageError` where `expect_head` is no `seq:hash`, or `anchors` cannot be read.
+    """
+    marks = list(_expected(expect_head))
+    anchored = read_anchors(anchors) if anchors else []
+    with database.streaming() as (connection, watchdog):
+        heads = select_heads(connection)
+        marks += _marks(heads, "the database's head")
+        marks += _marks((head for head in anchored if head), "the anchored head")
+        walk = ChainWalk(marks)
+
+        def rows() -> Iterator[Row]:
+            query = sa.select(EVENTS).order_by(EVENTS.c.seq)
+            for partition in connection.execute(query).partitions():
+                watchdog.pat()
+                yield from partition
+
+        lost = _walk(walk, rows(), heads)
+    unsigned = _unsigned(heads, trusted) or _unsigned([a for a in anchored if a], trusted)
+    flaws = (walk.flaw, lost, unsigned, _missed(heads, anchored, trusted))
+    walk.flaw = min((flaw for flaw in flaws if flaw), key=lambda flaw: flaw[0], default=None)
+    good = (head.seq for head in heads if head.seq <= walk.count and head.is_signed_by(trusted))
+    return result_of(walk, signed_seq=max(good, default=0))
+
+
+def _expected(head: str | None) -> Sequence[Mark]:
+    try:
+        return expected(head)
+    except ValueError:
+        raise UsageError(
+            f"--expect-head {head!r}: not a head", "give the `seq:hash` that audit verify printed"
+        ) from None
+
+
+def _marks(heads: Iterable[Head], source: str) -> Iterator[Mark]:
+    return (Mark(seq=head.seq, hash=head.hash, source=source) for head in heads)
+
+
+def _walk(walk: ChainWalk, rows: Iterable[Row], heads: Sequence[Head]) -> Flaw | None:
+    """Walk to the end; return the first event behind the first head that has lost its own."""
+    seqs = {head.seq for head in heads}
+    last_seq = min(seqs, default=None)
+    lost: Flaw | None = None
+    for row in walk.good(rows):
+        seq = row[0]
+        if seq in seqs:
+            last_seq = seq
+        elif lost is None and last_seq is not None and seq > last_seq:
+            if is_due(row[3], seq, last_seq):
+                lost = (seq, f"the head of event {seq} was removed from the database")
+    return lost
+
+
+def _unsigned(heads: Sequence[Head], trusted: frozenset[str]) -> Flaw | None:
+    """Return the first head behind the first signed one that no trusted key has signed."""
+    if not trusted:
+        return None
+    signed = False
+    for head in heads:
+        good = head.is_signed_by(trusted)
+        if not good and (signed or head.key or head.signature):
+            return head.seq, f"the head of event {head.seq} is not signed by a trusted key"
+        signed = signed or good
+    return None
+
+
+def _missed(
+    heads: Sequence[Head], anchored: Sequence[Head | None], trusted: frozenset[str]
+) -> Flaw | None:
+    """Return where anchors and database tell of different heads, or of none that is signed."""
+    known = {head.seq: head for head in heads}
+    last_seq = 0
+    for number, anchor in enumerate(anchored, start=1):
+        if anchor is None:
+            return last_seq + 1, f"line {number} of the anchors is no head"
+        if known.get(anchor.seq) != anchor:
+            return anchor.seq, f"the head of event {anchor.seq} is not the one that was anchored"
+        last_seq = anchor.seq
+    if trusted and not any(head.is_signed_by(trusted) for head in heads):
+        return 1, "no head is signed by a trusted key"
+    return None
