@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -12,6 +13,7 @@ from feed_migration.errors import UsageError
 from feed_migration.journal_db import JournalDatabase
 from feed_migration.journal_heads import is_due, select_heads
 from feed_migration.journal_tables import EVENTS
+from feed_migration.journal_watchdog import Watchdog
 
 type Flaw = tuple[int, str]
 
@@ -35,19 +37,19 @@ def verify_journal(
         marks += _marks(heads, "the database's head")
         marks += _marks((head for head in anchored if head), "the anchored head")
         walk = ChainWalk(marks)
-
-        def rows() -> Iterator[Row]:
-            query = sa.select(EVENTS).order_by(EVENTS.c.seq)
-            for partition in connection.execute(query).partitions():
-                watchdog.pat()
-                yield from partition
-
-        lost = _walk(walk, rows(), heads)
+        with connection.execute(sa.select(EVENTS).order_by(EVENTS.c.seq)) as result:
+            lost = _walk(walk, _rows(result, watchdog), heads)
     unsigned = _unsigned(heads, trusted) or _unsigned([a for a in anchored if a], trusted)
     flaws = (walk.flaw, lost, unsigned, _missed(heads, anchored, trusted))
     walk.flaw = min((flaw for flaw in flaws if flaw), key=lambda flaw: flaw[0], default=None)
     good = (head.seq for head in heads if head.seq <= walk.count and head.is_signed_by(trusted))
     return result_of(walk, signed_seq=max(good, default=0))
+
+
+def _rows(result: sa.Result[Any], watchdog: Watchdog) -> Iterator[Row]:
+    for partition in result.partitions():
+        watchdog.pat()
+        yield from partition
 
 
 def _expected(head: str | None) -> Sequence[Mark]:

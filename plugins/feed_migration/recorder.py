@@ -34,7 +34,8 @@ class Recorder:
         self._spool = spool
         self._who = {"migration_id": migration_id, "actor": actor}
         self._clock = clock
-        self._journal = self._ask(lambda patient: patient.hurried(LOCK_WAIT_SECONDS), None)
+        # before anything else: what is spooled must not wait for a lock with a journal's patience
+        self._journal = self._ask(lambda it: it.hurried(LOCK_WAIT_SECONDS), None, absorb=False)
 
     def write(self, kind: EventKind, body: Mapping[str, Any]) -> None:
         """Keep one event; never raises for want of a journal or a disk."""
@@ -53,10 +54,12 @@ class Recorder:
         journal.append(kind, body=body, **self._who)
         return True
 
-    def _ask[Answer](self, question: Callable[[Journal], Answer], default: Answer) -> Answer:
+    def _ask[Answer](
+        self, question: Callable[[Journal], Answer], default: Answer, *, absorb: bool = True
+    ) -> Answer:
         if self._journal is not None:
             try:
-                if not self._spool.is_empty():
+                if absorb and not self._spool.is_empty():
                     self._journal.absorb(self._spool)
                 return question(self._journal)
             except Exception:  # noqa: BLE001 - whatever is wrong with it, the fleet goes back

@@ -87,29 +87,31 @@ class PostgresServer:
         """Let it go on."""
         self._signal(signal.SIGCONT)
 
-    def url(self, database: str = "postgres", user: str = OWNER) -> str:
-        """The SQLAlchemy URL of a database."""
-        return f"postgresql+psycopg://{user}@127.0.0.1:{self.port}/{database}"
+    def url(self, schema: str = "public", user: str = OWNER) -> str:
+        """The SQLAlchemy URL of a schema."""
+        place = f"127.0.0.1:{self.port}/postgres?options=-csearch_path%3D{schema}"
+        return f"postgresql+psycopg://{user}@{place}"
 
-    def new_database(self) -> str:
-        """Make an empty database and return its name."""
+    def new_schema(self) -> str:
+        """Make an empty schema and return its name; a database each would be 8 MB."""
         name = f"journal_{next(self._names)}"
-        self.sql(f"CREATE DATABASE {name}")
+        self.sql(f"CREATE SCHEMA {name}")
         return name
 
-    def sql(self, *statements: str, database: str = "postgres", user: str = OWNER) -> None:
+    def sql(self, *statements: str, user: str = OWNER) -> None:
         """Run statements, each in a transaction of its own."""
-        with self.connect(database, user) as connection:
+        with self.connect(user=user) as connection:
             for statement in statements:
                 connection.execute(statement.encode())
 
-    def connect(self, database: str = "postgres", user: str = OWNER) -> psycopg.Connection:
+    def connect(self, schema: str = "public", user: str = OWNER) -> psycopg.Connection:
         """A connection of a neighbour that is no journal."""
         return psycopg.connect(
             host="127.0.0.1",
             port=self.port,
             user=user,
-            dbname=database,
+            dbname="postgres",
+            options=f"-csearch_path={schema}",
             autocommit=True,
             connect_timeout=10,
         )

@@ -3,6 +3,7 @@
 import io
 import json
 import sqlite3
+import time
 from contextlib import closing
 
 import pytest
@@ -268,9 +269,12 @@ def test_a_journal_that_comes_back_has_the_beginning_before_the_end(
 def test_what_cannot_be_absorbed_yet_keeps_the_proof_behind_it(tmp_path, journal, spool, exposed):
     """The journal stays locked for all of the rollback; the next start puts it in, in order."""
     fleet, migration_id = exposed
+    began = time.monotonic()
     with locked(tmp_path):
         result = revert(fleet, journal, migration_id, spool)
         verify(fleet, journal, migration_id, spool, breach_at=result.breach_at)
+    # a rollback waits a second for each of its two halves, not a journal's fifteen
+    assert time.monotonic() - began < 10
 
     state = Journal(tmp_path / "journal.db").state(migration_id)
     assert (state.status, state.ignored) == (Status.ROLLED_BACK, ())

@@ -3,7 +3,6 @@
 # ruff: noqa: S608 - the tests write the SQL, nobody else
 
 import random
-import shutil
 import sqlite3
 from contextlib import closing
 
@@ -27,18 +26,15 @@ def original(tmp_path_factory):
 
 
 @pytest.fixture
-def tampered(original, tmp_path):
-    """Return a function that runs SQL on a copy and verifies it."""
+def tampered(original, store):
+    """Return a function that gives a fresh journal the same past, runs SQL on it, and verifies."""
 
     def run(*statements, expect_head=None):
-        path = tmp_path / "journal.db"
-        shutil.copy(original, path)
-        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-            for verb in ("update", "delete"):
-                connection.execute(f"DROP TRIGGER events_no_{verb}")
-            for statement in statements:
-                connection.execute(*statement if isinstance(statement, tuple) else (statement,))
-        return Journal(path).verify(expect_head)
+        journal = store.open()
+        store.clear()
+        store.fill(original)
+        store.tamper(*statements)
+        return journal.verify(expect_head)
 
     return run
 
@@ -69,7 +65,6 @@ def test_a_body_of_the_same_meaning_in_other_words_is_found(tampered):
     assert not tampered("UPDATE events SET body = body || ' ' WHERE seq = 3").ok
     assert not tampered("UPDATE events SET body = replace(body, '2.5', '2.50') WHERE seq = 3").ok
     assert not tampered("UPDATE events SET body = 'null' WHERE seq = 3").ok
-    assert not tampered("UPDATE events SET body = x'00ff' WHERE seq = 3").ok
 
 
 @pytest.mark.parametrize("seq", [1, 5, COUNT - 1])

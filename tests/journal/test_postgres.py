@@ -1,0 +1,120 @@
+"""The journal on PostgreSQL: what a server can do to it, and what its role may do."""
+
+import time
+
+import psycopg
+import pytest
+
+from feed_migration.errors import JournalUnavailable
+from feed_migration.journal import Journal
+from tests.support.postgres_server import postgres_server
+
+
+@pytest.fixture
+def server():
+    """A server of this test's own, to be mistreated."""
+    with postgres_server() as server:
+        yield server
+
+
+def note(journal, number):
+    return journal.append("audit_note", migration_id="m", actor="ana", body={"number": number})
+
+
+def test_a_dead_server_is_an_error_at_once_and_loses_nothing(server):
+    """Killed in the middle of a log: what was confirmed is there when it comes back."""
+    journal = Journal(server.url(), lock_wait_seconds=1.0)
+    for number in range(5):
+        note(journal, number)
+    server.stop()
+    began = time.monotonic()
+    with pytest.raises(JournalUnavailable, match="start the server"):
+        note(journal, 5)
+    assert time.monotonic() - began < 5
+    server.start()
+    assert [event.body["number"] for event in journal.events()] == list(range(5))
+    assert note(journal, 6).seq == 6
+    assert journal.verify().ok
+
+
+def test_a_server_that_stopped_before_the_connection_is_an_error_in_time(server):
+    """It accepts, and says nothing: the connection attempt has an end."""
+    journal = Journal(server.url(), lock_wait_seconds=1.0)
+    server.freeze()
+    began = time.monotonic()
+    with pytest.raises(JournalUnavailable, match="timeout"):
+        note(journal, 1)
+    assert time.monotonic() - began < 10
+    server.thaw()
+    assert note(journal, 2).seq == 1
+
+
+def test_a_server_that_stops_in_the_middle_of_an_append_is_an_error_in_time(server, monkeypatch):
+    """No timeout of the server's can end this one; the commit that was never sent is not there."""
+    journal = Journal(server.url(), lock_wait_seconds=1.0)
+    real = journal._heads.keep
+
+    def freeze(connection, event):
+        server.freeze()
+        real(connection, event)
+
+    monkeypatch.setattr(journal._heads, "keep", freeze)
+    began = time.monotonic()
+    with pytest.raises(JournalUnavailable):
+        note(journal, 1)
+    assert time.monotonic() - began < 10
+    server.thaw()
+    monkeypatch.undo()
+    assert journal.events() == []
+    assert note(journal, 2).seq == 1
+
+
+def test_a_writer_that_was_stopped_gives_the_lock_up(server, monkeypatch):
+    """Or one frozen worker would keep all others from ever writing again."""
+    monkeypatch.setattr("feed_migration.journal_db.IDLE_SECONDS", 0.5)
+    stopped = Journal(server.url())
+    with pytest.raises(JournalUnavailable), stopped._database.writing() as connection:
+        assert note(Journal(server.url(), lock_wait_seconds=10.0), 1).seq == 1
+        connection.exec_driver_sql("SELECT 1")
+
+
+def test_the_writers_role_appends_and_can_do_nothing_else(server):
+    """What `journal init --writer` and deploy/postgres/roles.sql leave to it."""
+    owner = Journal(server.url())
+    server.sql("CREATE ROLE writer LOGIN")
+    owner.grant("writer")
+    journal = Journal(server.url(user="writer"))
+    journal.append("held", migration_id="m", actor="ana", body={"step": "shadow"})
+    for statement in (
+        "UPDATE events SET actor = 'eve'",
+        "DELETE FROM events",
+        "TRUNCATE events",
+        "DROP TABLE events",
+        "ALTER TABLE events DISABLE TRIGGER ALL",
+        "DELETE FROM heads",
+        "DELETE FROM measurements",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            server.sql(statement, user="writer")
+    assert len(journal.events()) == 1
+
+
+def test_even_the_owner_is_refused_a_rewrite(server):
+    """The trigger stands until somebody takes it away, which is an act of its own."""
+    owner = Journal(server.url())
+    note(owner, 1)
+    for statement in ("UPDATE events SET actor = 'eve'", "DELETE FROM events", "TRUNCATE events"):
+        with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
+            server.sql(statement)
+
+
+def test_a_role_that_may_not_make_the_tables_is_told_who_can(server):
+    """The first start by the writer, before anybody ran the command."""
+    server.sql("CREATE ROLE writer LOGIN")
+    with pytest.raises(JournalUnavailable, match="journal init"):
+        Journal(server.url(user="writer"))
+
+
+def test_a_plain_postgresql_url_means_the_driver_that_is_installed(server):
+    """`postgresql://` is what everybody writes."""
+    assert note(Journal(server.url().replace("+psycopg", "")), 1).seq == 1
