@@ -9,8 +9,6 @@ import getpass
 import json
 import sys
 from collections.abc import Sequence
-from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,8 +16,9 @@ from typer.exceptions import TyperException
 
 from feed_migration import rollback as way_back
 from feed_migration.airflow_api import MIGRATION_DAG, AirflowApi
-from feed_migration.audit import audit_json, audit_markdown, verdict_line
+from feed_migration.cli_audit import audit_app, journal_app
 from feed_migration.cli_gates import gate_app, plan_app
+from feed_migration.cli_parts import Output, deployment_here, open_journal, write
 from feed_migration.deployment import Deployment, home_directory, load_deployment
 from feed_migration.errors import (
     EnvironmentUnavailable,
@@ -29,7 +28,6 @@ from feed_migration.errors import (
 )
 from feed_migration.fleet.supervisor import SupervisorFleet
 from feed_migration.journal import Journal
-from feed_migration.journal_db import LOCK_WAIT_SECONDS
 from feed_migration.model import Measurement
 from feed_migration.phases import MigrationState
 from feed_migration.report import document_incident, migration_report, migration_summary
@@ -41,28 +39,20 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-audit_app = typer.Typer(help="Check and export the audit log.")
 app.add_typer(audit_app, name="audit")
+app.add_typer(journal_app, name="journal")
 app.add_typer(plan_app, name="plan")
 app.add_typer(gate_app, name="gate")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Output = Annotated[Path | None, typer.Option("--output", help="Write to this file.")]
 Which = Annotated[str | None, typer.Option("--migration", help="Default: the latest.")]
-
-
-class Format(StrEnum):
-    """Format of an export."""
-
-    JSON = "json"
-    MARKDOWN = "markdown"
 
 
 @app.command()
 def status(*, as_json: AsJson = False) -> None:
     """Show where the migration is: step, criteria with values, every instance."""
-    deployment = _deployment()
-    journal = _journal(deployment)
+    deployment = deployment_here()
+    journal = open_journal(deployment)
     latest = journal.latest_migration()
     state = journal.state(latest) if latest else MigrationState()
     measured: list[Measurement] = []
@@ -75,7 +65,7 @@ def status(*, as_json: AsJson = False) -> None:
 @app.command()
 def start(reason: Annotated[str, typer.Option(help="Kept in the audit log.")] = "") -> None:
     """Start a whole migration: a run of the DAG backpack_migration."""
-    with AirflowApi(_deployment().airflow) as airflow:
+    with AirflowApi(deployment_here().airflow) as airflow:
         run_id = airflow.trigger(MIGRATION_DAG, {"reason": reason} if reason else {})
     _say(f"{MIGRATION_DAG} started: {run_id}")
 
@@ -87,7 +77,7 @@ def approve(
     reject: Annotated[bool, typer.Option("--reject", help="Say no; the fleet goes back.")] = False,
 ) -> None:
     """Answer the approval that the migration waits for."""
-    with AirflowApi(_deployment().airflow) as airflow:
+    with AirflowApi(deployment_here().airflow) as airflow:
         waiting = [
             entry for entry in airflow.pending_approvals() if task in {None, entry["task_id"]}
         ]
@@ -136,8 +126,8 @@ def rollback(
 @app.command()
 def report(migration: Which = None, output: Output = None, *, as_json: AsJson = False) -> None:
     """Write the whole migration from the journal: steps, verdicts, approvals, timeline."""
-    deployment = _deployment()
-    journal = _journal(deployment)
+    deployment = deployment_here()
+    journal = open_journal(deployment)
     migration_id = migration or journal.latest_migration()
     events = journal.events(migration_id) if migration_id else []
     if not events:
@@ -147,32 +137,7 @@ def report(migration: Which = None, output: Output = None, *, as_json: AsJson = 
         text = json.dumps(migration_summary(events, now, journal.verify()), indent=2)
     else:
         text = migration_report(events, now, journal.verify())
-    _write(text, output)
-
-
-@audit_app.command("verify")
-def audit_verify(
-    expect_head: Annotated[
-        str | None, typer.Option(help="A `seq:hash` noted earlier: shows a cut or rewritten log.")
-    ] = None,
-) -> None:
-    """Check the hash chain; exit 1 and the first bad event on tampering."""
-    result = _journal(_deployment()).verify(expect_head)
-    _say(verdict_line(result))
-    if not result.ok:
-        raise typer.Exit(1)
-
-
-@audit_app.command("export")
-def audit_export(
-    output_format: Annotated[Format, typer.Option("--format")] = Format.JSON,
-    output: Output = None,
-) -> None:
-    """Write every event with its hashes."""
-    journal = _journal(_deployment())
-    events, result = journal.events(), journal.verify()
-    render = audit_json if output_format is Format.JSON else audit_markdown
-    _write(render(events, result), output)
+    write(text, output)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -197,20 +162,10 @@ def main() -> None:
     sys.exit(run())
 
 
-def _deployment() -> Deployment:
-    return load_deployment(home_directory())
-
-
-def _journal(deployment: Deployment, lock_wait_seconds: float = LOCK_WAIT_SECONDS) -> Journal:
-    return Journal(
-        deployment.journal_url, home=deployment.home, lock_wait_seconds=lock_wait_seconds
-    )
-
-
 def _journal_if_any(deployment: Deployment, migration: str | None) -> tuple[Journal | None, str]:
     """Return the journal, if it answers, and the migration to take back."""
     try:
-        journal = _journal(deployment, lock_wait_seconds=2.0)
+        journal = open_journal(deployment, lock_wait_seconds=2.0)
         known = migration or journal.active_migration() or journal.latest_migration()
     except JournalUnavailable as error:
         typer.echo(f"backpack-migrate: going on without the journal: {error}", err=True)
@@ -223,19 +178,6 @@ def _actor() -> str:
         return f"cli:{getpass.getuser()}"
     except (KeyError, OSError):
         return "cli:unknown"
-
-
-def _write(text: str, output: Path | None) -> None:
-    if output is None:
-        _say(text)
-        return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise EnvironmentUnavailable(
-            f"{output}: cannot be written ({error.strerror})", "choose another --output"
-        ) from error
-    _say(str(output))
 
 
 def _say(text: str) -> None:

@@ -29,9 +29,7 @@ def append_whole(descriptor: int, raw: bytes) -> None:
     """Append `raw` durably to a file opened for writing, or leave the file as it was; OSError."""
     size = os.lseek(descriptor, 0, os.SEEK_END)
     try:
-        # a full disk takes a part and says so only at the next write
-        if os.write(descriptor, raw) != len(raw):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        _write_whole(descriptor, raw)
         os.fsync(descriptor)
     except OSError:
         os.ftruncate(descriptor, size)
@@ -61,10 +59,14 @@ def _write(path: Path, text: str, flags: int) -> None:
     raw = text.encode()
     descriptor = os.open(path, flags, 0o644)
     try:
-        written = os.write(descriptor, raw)
-        if written != len(raw):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        _write_whole(descriptor, raw)
         os.ftruncate(descriptor, len(raw))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _write_whole(descriptor: int, raw: bytes) -> None:
+    # a full disk takes a part, and says so only at the next write
+    if os.write(descriptor, raw) != len(raw):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -92,6 +92,19 @@ class Journal:
         with self._appending(kind) as connection:
             return self._insert(connection, kind, migration_id, actor, body)
 
+    def note(self, migration_id: str, actor: str, body: Mapping[str, Any], *, once: str) -> bool:
+        """Append an audit note with a signed head, unless one has the same `body[once]`.
+
+        Returns whether it was new; of two processes that note the same at once, one does.
+        """
+        kind = EventKind.AUDIT_NOTE.value
+        with self._appending(kind) as connection:
+            earlier = select_events(connection, migration_id, kind)
+            if any(event.body.get(once) == body[once] for event in earlier):
+                return False
+            self._insert(connection, kind, migration_id, actor, body, sign=True)
+            return True
+
     def events(self, migration_id: str | None = None, kind: str | None = None) -> list[Event]:
         """Return events in order, of one migration or kind or of all."""
         with self._database.reading() as connection:
@@ -244,6 +257,7 @@ class Journal:
         body: Mapping[str, Any],
         *,
         at: float | None = None,
+        sign: bool = False,
     ) -> Event:
         last = connection.execute(
             sa.select(EVENTS.c.seq, EVENTS.c.hash).order_by(EVENTS.c.seq.desc()).limit(1)
@@ -262,7 +276,7 @@ class Journal:
         row = {**fields, "body": canonical_json(event.body)}
         row |= {"prev_hash": event.prev_hash, "hash": event.hash}
         connection.execute(sa.insert(EVENTS), row)
-        self._heads.keep(connection, event)
+        self._heads.keep(connection, event, always=sign)
         return event
 
     def _absorb(self, spooled: SpooledEvent) -> None:

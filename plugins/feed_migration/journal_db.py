@@ -94,10 +94,13 @@ class JournalDatabase:
 
     @contextmanager
     def _connected(self) -> Iterator[tuple[sa.Connection, Watchdog]]:
-        with self._guarded(), Watchdog(self._wait_seconds + _ANSWER_SECONDS) as watchdog:
-            with self._engine.connect() as connection:
-                watchdog.watch(connection)
-                yield connection, watchdog
+        with (
+            self._guarded(),
+            Watchdog(self._wait_seconds + _ANSWER_SECONDS) as watchdog,
+            self._engine.connect() as connection,
+        ):
+            watchdog.watch(connection)
+            yield connection, watchdog
 
     def _commit(self, transaction: sa.RootTransaction) -> None:
         try:

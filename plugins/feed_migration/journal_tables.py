@@ -47,9 +47,12 @@ SQLITE_INSERT_ONLY = tuple(
     for verb in ("UPDATE", "DELETE")
 )
 
-POSTGRES_INSERT_ONLY = (
+_REFUSE = (
     "CREATE OR REPLACE FUNCTION journal_is_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-    "$$ BEGIN RAISE EXCEPTION 'the journal is append-only'; END $$",
+    "$$ BEGIN RAISE EXCEPTION 'the journal is append-only'; END $$"
+)
+POSTGRES_INSERT_ONLY = (
+    _REFUSE,
     *(
         f"CREATE OR REPLACE TRIGGER {table.name}_append_only "
         f"BEFORE UPDATE OR DELETE OR TRUNCATE ON {table.name} "

@@ -74,10 +74,13 @@ def _walk(walk: ChainWalk, rows: Iterable[Row], heads: Sequence[Head]) -> Flaw |
         seq = row[0]
         if seq in seqs:
             last_seq = seq
-        elif lost is None and last_seq is not None and seq > last_seq:
-            if is_due(row[3], seq, last_seq):
-                lost = (seq, f"the head of event {seq} was removed from the database")
+        elif lost is None and last_seq is not None and _lacks_head(row, last_seq):
+            lost = (seq, f"the head of event {seq} was removed from the database")
     return lost
+
+
+def _lacks_head(row: Row, last_seq: int) -> bool:
+    return row[0] > last_seq and is_due(row[3], row[0], last_seq)
 
 
 def _unsigned(heads: Sequence[Head], trusted: frozenset[str]) -> Flaw | None:

@@ -1,7 +1,5 @@
 """Signed heads, anchored outside the database: what the chain alone cannot show, they do."""
 
-# ruff: noqa: S608 - the tests write the SQL, nobody else
-
 import json
 import logging
 import stat
@@ -63,7 +61,11 @@ def test_boundaries_and_every_so_many_events_have_a_signed_head(store, place, ke
     heads = journal.heads()
     assert [head.seq for head in heads] == [1, 5, 5 + SIGN_EVERY]
     assert {head.key for head in heads} == {key}
-    assert [json.loads(line)["seq"] for line in place.anchors.read_text().splitlines()] == [1, 5, 69]
+    assert [json.loads(line)["seq"] for line in place.anchors.read_text().splitlines()] == [
+        1,
+        5,
+        69,
+    ]
     result = journal.verify()
     assert (result.ok, result.signed_seq, result.marks) == (True, 69, 6)
 
@@ -211,7 +213,7 @@ def test_a_key_that_is_none_stops_the_append_and_is_not_shown(store, place, text
     journal = store.open()
     place.signing_key.parent.mkdir(exist_ok=True)
     place.signing_key.write_text(text)
-    with pytest.raises(JournalUnavailable, match="signing.key") as refusal:
+    with pytest.raises(JournalUnavailable, match=r"signing\.key") as refusal:
         journal.append("held", migration_id="m", actor="ana", body={})
     assert not text or text not in str(refusal.value)
     assert journal.events() == []
@@ -224,7 +226,9 @@ def test_a_missing_key_stops_the_append_where_there_was_one(store, place, key):
         store.open().append("held", migration_id="m", actor="ana", body={})
 
 
-@pytest.mark.parametrize("head", ["", "12", "12:", ":ab", "-1:" + "0" * 64, "1:" + "g" * 64, "²:" + "0" * 64])
+@pytest.mark.parametrize(
+    "head", ["", "12", "12:", ":ab", "-1:" + "0" * 64, "1:" + "g" * 64, "²:" + "0" * 64]
+)
 def test_an_expected_head_that_is_none_is_a_mistake_of_the_caller(store, head):
     """A typing error is not reported as tampering."""
     with pytest.raises(UsageError, match="not a head"):

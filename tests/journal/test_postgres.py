@@ -54,9 +54,9 @@ def test_a_server_that_stops_in_the_middle_of_an_append_is_an_error_in_time(serv
     journal = Journal(server.url(), lock_wait_seconds=1.0)
     real = journal._heads.keep
 
-    def freeze(connection, event):
+    def freeze(connection, event, **more):
         server.freeze()
-        real(connection, event)
+        real(connection, event, **more)
 
     monkeypatch.setattr(journal._heads, "keep", freeze)
     began = time.monotonic()
@@ -73,9 +73,17 @@ def test_a_writer_that_was_stopped_gives_the_lock_up(server, monkeypatch):
     """Or one frozen worker would keep all others from ever writing again."""
     monkeypatch.setattr("feed_migration.journal_db.IDLE_SECONDS", 0.5)
     stopped = Journal(server.url())
-    with pytest.raises(JournalUnavailable), stopped._database.writing() as connection:
-        assert note(Journal(server.url(), lock_wait_seconds=10.0), 1).seq == 1
-        connection.exec_driver_sql("SELECT 1")
+    real, others = stopped._heads.keep, Journal(server.url(), lock_wait_seconds=10.0)
+
+    def stop(connection, event, **more):
+        # what this one holds is the lock of all writers
+        assert note(others, 1).seq == 1
+        real(connection, event, **more)
+
+    monkeypatch.setattr(stopped._heads, "keep", stop)
+    with pytest.raises(JournalUnavailable):
+        note(stopped, 2)
+    assert [event.body["number"] for event in others.events()] == [1]
 
 
 def test_the_writers_role_appends_and_can_do_nothing_else(server):

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -137,7 +137,9 @@ class PostgresServer:
             check=False,
         )
         for pid in [self._process.pid, *map(int, children.stdout.split())]:
-            os.kill(pid, number)
+            # a backend may end while it is looked for
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
 
 @contextmanager
