@@ -1,8 +1,8 @@
 # Everything a newcomer types. `make demo FAULT=gap` shows an automatic rollback.
-.PHONY: setup demo test chaos fuzz bench bench-sandbox lint format lock clean
+.PHONY: setup demo test chaos fuzz bench bench-sandbox bench-journal lint format lock clean
 .DEFAULT_GOAL := help
 
-setup:  ## Python 3.13, .venv with every pinned package, Prometheus
+setup:  ## Python 3.13, .venv with every pinned package, Prometheus, PostgreSQL
 	@tools/setup.sh
 
 demo: setup  ## a whole migration; FAULT=auth_failure|gap|stale|disconnect|schema_drift; PORT_BASE=18600
@@ -16,6 +16,9 @@ bench: setup  ## CPU and latency of the feeds; ARGS="--only native,floor --round
 
 bench-sandbox: setup  ## frames/s of the sandbox to 1 and 20 clients; ARGS="--only prepared --seconds 2"
 	@.venv/bin/python -m benchmarks.sandbox $(ARGS)
+
+bench-journal: setup  ## verify, append, 10,000 audit mutations; ARGS="--only mutations --seed 7"
+	@PYTHONPATH=plugins:. .venv/bin/python -m benchmarks.journal $(ARGS)
 
 chaos: setup  ## feeds under random faults and kill -9, against the truth; SEEDS=100 SEED=1
 	@PYTHONPATH=plugins:. .venv/bin/python -m tests.chaos $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS))

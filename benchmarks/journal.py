@@ -160,7 +160,7 @@ _MEASURES: dict[str, Callable[[Path, argparse.Namespace], Figures]] = {
 def _goal_missed(figures: Figures) -> bool:
     slow = figures.get("verify_events_per_second", 1e9) < GOALS["verify_events_per_second"]
     times = [figures.get(f"append_{name}_p99_ms", 0.0) for name in ("sqlite", "postgres")]
-    return slow or max(times) > GOALS["append_p99_ms"]
+    return bool(slow or max(times) > GOALS["append_p99_ms"])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv with every pinned package, and sees to Prometheus and to the clients for Node. Safe to
-# run again: it does only what is missing. Writes inside the checkout, but for Prometheus' package.
+# Makes .venv with every pinned package, and sees to Prometheus, PostgreSQL and the clients for Node.
+# Safe to run again: it does only what is missing. Writes inside the checkout, but for Debian's packages.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -45,21 +45,31 @@ install_packages() {
     echo "$wanted" > .venv/installed
 }
 
-install_prometheus() {
-    command -v prometheus >/dev/null && return
-    local remedy="run 'apt-get install prometheus' as root, or put the binary on PATH"
-    command -v apt-get >/dev/null || die "Prometheus is missing: $remedy"
+# install_debian PACKAGE NAME: with apt-get, as root or by sudo
+install_debian() {
+    local remedy="run 'apt-get install $1' as root, or put its programs on PATH"
+    command -v apt-get >/dev/null || die "$2 is missing: $remedy"
     local as_root=()
     if [ "$(id -u)" != 0 ]; then
-        sudo -n true 2>/dev/null || die "Prometheus is missing: $remedy"
+        sudo -n true 2>/dev/null || die "$2 is missing: $remedy"
         as_root=(sudo -n)
     fi
-    echo "setup: installing Prometheus with apt-get"
+    echo "setup: installing $2 with apt-get"
     local quiet=(-qq -y --no-install-recommends -o Dpkg::Use-Pty=0)
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install "${quiet[@]}" prometheus >/dev/null 2>&1 \
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install "${quiet[@]}" "$1" >/dev/null 2>&1 \
         || { "${as_root[@]}" apt-get update -qq >/dev/null 2>&1 \
-             && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install "${quiet[@]}" prometheus >/dev/null; } \
-        || die "apt-get could not install Prometheus: $remedy"
+             && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install "${quiet[@]}" "$1" >/dev/null; } \
+        || die "apt-get could not install $2: $remedy"
+}
+
+install_prometheus() {
+    command -v prometheus >/dev/null || install_debian prometheus Prometheus
+}
+
+# Debian keeps the server's programs of each version out of PATH; the tests look there too
+install_postgres() {
+    command -v postgres >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null \
+        || install_debian postgresql PostgreSQL
 }
 
 # .venv/bin comes first: Node from the wheel, where the machine's own is too old
@@ -94,5 +104,6 @@ install_node_clients() {
 
 install_packages
 install_prometheus
+install_postgres
 install_node
 install_node_clients

@@ -1,6 +1,7 @@
 """`audit verify`: the chain, the signed heads in the database and the heads anchored outside it."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,15 @@ def verify_journal(
         walk = ChainWalk(marks)
         with connection.execute(sa.select(EVENTS).order_by(EVENTS.c.seq)) as result:
             lost = _walk(walk, _rows(result, watchdog), heads)
-    unsigned = _unsigned(heads, trusted) or _unsigned([a for a in anchored if a], trusted)
-    flaws = (walk.flaw, lost, unsigned, _missed(heads, anchored, trusted))
+    anchors_read = [head for head in anchored if head]
+    # a signature takes as long as ten events, and the same head is in both places
+    signed = {head for head in {*heads, *anchors_read} if head.is_signed_by(trusted)}
+    flaws = [walk.flaw, lost, _missed(heads, anchored)]
+    if trusted:
+        flaws += [_unsigned(heads, signed), _unsigned(anchors_read, signed)]
+        flaws += [(1, "no head is signed by a trusted key")] * signed.isdisjoint(heads)
     walk.flaw = min((flaw for flaw in flaws if flaw), key=lambda flaw: flaw[0], default=None)
-    good = (head.seq for head in heads if head.seq <= walk.count and head.is_signed_by(trusted))
+    good = (head.seq for head in heads if head.seq <= walk.count and head in signed)
     return result_of(walk, signed_seq=max(good, default=0))
 
 
@@ -83,23 +89,18 @@ def _lacks_head(row: Row, last_seq: int) -> bool:
     return row[0] > last_seq and is_due(row[3], row[0], last_seq)
 
 
-def _unsigned(heads: Sequence[Head], trusted: frozenset[str]) -> Flaw | None:
-    """Return the first head behind the first signed one that no trusted key has signed."""
-    if not trusted:
-        return None
-    signed = False
+def _unsigned(heads: Sequence[Head], signed: AbstractSet[Head]) -> Flaw | None:
+    """Return the first head that no trusted key has signed; those before the first key may be."""
+    begun = False
     for head in heads:
-        good = head.is_signed_by(trusted)
-        if not good and (signed or head.key or head.signature):
+        if head not in signed and (begun or head.key or head.signature):
             return head.seq, f"the head of event {head.seq} is not signed by a trusted key"
-        signed = signed or good
+        begun = begun or head in signed
     return None
 
 
-def _missed(
-    heads: Sequence[Head], anchored: Sequence[Head | None], trusted: frozenset[str]
-) -> Flaw | None:
-    """Return where anchors and database tell of different heads, or of none that is signed."""
+def _missed(heads: Sequence[Head], anchored: Sequence[Head | None]) -> Flaw | None:
+    """Return where anchors and database tell of different heads."""
     known = {head.seq: head for head in heads}
     last_seq = 0
     for number, anchor in enumerate(anchored, start=1):
@@ -108,6 +109,4 @@ def _missed(
         if known.get(anchor.seq) != anchor:
             return anchor.seq, f"the head of event {anchor.seq} is not the one that was anchored"
         last_seq = anchor.seq
-    if trusted and not any(head.is_signed_by(trusted) for head in heads):
-        return 1, "no head is signed by a trusted key"
     return None

@@ -1,6 +1,7 @@
 """The journal on PostgreSQL: what a server can do to it, and what its role may do."""
 
 import time
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from feed_migration.errors import JournalUnavailable
 from feed_migration.journal import Journal
 from tests.support.postgres_server import postgres_server
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -105,6 +108,19 @@ def test_the_writers_role_appends_and_can_do_nothing_else(server):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             server.sql(statement, user="writer")
     assert len(journal.events()) == 1
+
+
+def test_the_roles_of_the_deployment_fit_the_journal(server):
+    """deploy/postgres/roles.sql, run twice as the superuser, then init and an append."""
+    script = (REPOSITORY / "deploy" / "postgres" / "roles.sql").read_text()
+    server.sql(script, script)
+    plain = f"postgresql://{{}}@127.0.0.1:{server.port}/postgres"
+    Journal(plain.format("backpack_journal_owner")).grant("backpack_journal")
+    journal = Journal(plain.format("backpack_journal"))
+    assert note(journal, 1).seq == 1
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        server.sql("DELETE FROM backpack.events", user="backpack_journal")
+    assert journal.verify().ok
 
 
 def test_even_the_owner_is_refused_a_rewrite(server):
