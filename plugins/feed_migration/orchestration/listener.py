@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
 
+from feed_migration.orchestration.audit_key import signer_of_connection
 from feed_migration.orchestration.place import current_place
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def _reconcile(row: Any) -> None:
                 deployment.journal_url,
                 home=deployment.home,
                 lock_wait_seconds=LOCK_WAIT_SECONDS,
+                signer=signer_of_connection(),
             )
             note_acts(journal, acts)
     except Exception:

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from feed_migration.model import Plan, Step
+from feed_migration.orchestration.audit_key import signer_of_connection
 from feed_migration.orchestration.place import PROJECT_ROOT, Place
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ def open_runtime(place: Place) -> Runtime:
     return Runtime(
         place=place,
         deployment=deployment,
-        journal=Journal(deployment.journal_url, home=deployment.home),
+        journal=Journal(
+            deployment.journal_url, home=deployment.home, signer=signer_of_connection()
+        ),
     )
 
 
@@ -80,6 +83,7 @@ def journal_for_rollback(place: Place) -> "Journal | None":
             deployment.journal_url,
             home=deployment.home,
             lock_wait_seconds=ROLLBACK_LOCK_WAIT_SECONDS,
+            signer=signer_of_connection(),
         )
     except Exception:
         # whatever it is, it must not keep the fleet where it is
