@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import batched
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +22,8 @@ from feed_migration.errors import UsageError
 
 LOG = logging.getLogger(__name__)
 _TAIL_BYTES = 4096
+# Heads per fsync while the file catches up
+_BATCH = 256
 
 type Hook = Callable[[Head], None]
 
@@ -39,10 +42,13 @@ class AnchorFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._locked() as stream:
             last = self._repair(stream)
-            for head in heads_after(last.seq if last else 0):
-                append_whole(stream.fileno(), canonical_json(asdict(head)).encode() + b"\n")
-                LOG.info("journal head %d:%s signed by %s", head.seq, head.hash, head.key or "-")
-                self._tell(head)
+            for heads in batched(heads_after(last.seq if last else 0), _BATCH, strict=False):
+                append_whole(stream.fileno(), b"".join(map(_line, heads)))
+                for head in heads:
+                    LOG.info(
+                        "journal head %d:%s signed by %s", head.seq, head.hash, head.key or "-"
+                    )
+                    self._tell(head)
 
     def _repair(self, stream: IO[bytes]) -> Head | None:
         """Return the last head, behind which the file now ends."""
@@ -89,6 +95,10 @@ def read_anchors(path: Path) -> list[Head | None]:
             f"{path}: cannot be read ({error.strerror})", "name the file of anchored heads"
         ) from error
     return [_head(line) for line in whole.split(b"\n") if line.strip()]
+
+
+def _line(head: Head) -> bytes:
+    return canonical_json(asdict(head)).encode() + b"\n"
 
 
 def _head(line: bytes) -> Head | None:
