@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-import yaml
 
+from feed_migration.document import PlanError, read_document
 from feed_migration.errors import DeploymentError
 
 FILE_NAME = "deployment.yaml"
@@ -199,10 +199,12 @@ def _parse(path: Path) -> _File:
             f"{path}: larger than {MAX_BYTES} bytes", "this is no deployment file"
         )
     try:
-        return msgspec.convert(yaml.safe_load(raw), _File)
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-        raise DeploymentError(f"{path}: not YAML ({problem})", "correct the file") from error
+        document = read_document(path, max_bytes=MAX_BYTES)
+        document.check()
+        return msgspec.convert(document.data, _File)
+    except PlanError as error:
+        # one line: of several mistakes the first one in the file
+        raise DeploymentError(f"{path}:{error.problems[0]}", "correct the file") from error
     except msgspec.ValidationError as error:
         raise DeploymentError(f"{path}: {error}", "correct the key") from error
 

@@ -13,8 +13,7 @@ from typing import Any, Final
 import yaml
 
 from feed_migration.errors import UsageError
-
-type Place = tuple[str | int, ...]
+from feed_migration.json_lines import Place, json_lines
 
 PLAN_BYTES = 262_144
 PLAN_NODES = 50_000
@@ -113,20 +112,14 @@ def _text(path: Path, max_bytes: int) -> str:
 
 
 def _read_json(document: Document, text: str) -> None:
-    def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        result = dict(pairs)
-        if len(result) < len(pairs):
-            names = [name for name, _ in pairs]
-            doubled = sorted({name for name in names if names.count(name) > 1})
-            document.complain((), f"doubled keys: {', '.join(doubled)}")
-        return result
-
     try:
-        document.data = json.loads(text, object_pairs_hook=mapping)
+        document.data = json.loads(text)
     except json.JSONDecodeError as error:
         raise PlanError(document.path, [Problem(error.lineno, "", error.msg)]) from error
     except (RecursionError, ValueError) as error:
         raise PlanError(document.path, [Problem(1, "", f"unreadable JSON: {error}")]) from error
+    document.lines, doubled = json_lines(text)
+    document.problems += [Problem(line, dotted(place), "doubled key") for place, line in doubled]
 
 
 def _read_yaml(document: Document, text: str, max_nodes: int) -> None:

@@ -11,7 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from feed_migration.document import Document, Place, PlanError, Problem, read_document
+from feed_migration.document import Document, PlanError, Problem, read_document
+from feed_migration.json_lines import Place
 from feed_migration.model import PHASES, Criterion, Gate, PhaseName, Plan, Step
 from feed_migration.plan_schema import (
     CriterionSpec,
@@ -20,7 +21,7 @@ from feed_migration.plan_schema import (
     ThresholdSpec,
     check_bands,
 )
-from feed_migration.validation import meant, validated
+from feed_migration.validation import meant, nearest, validated
 
 __all__ = ["GateReader", "PlanError", "Problem", "load_plan"]
 
@@ -38,7 +39,7 @@ def load_plan(path: Path | str) -> Plan:
     phases = data.get("phases")
     _check_order(document, phases)
     defaults = data.get("defaults")
-    reader = GateReader(document, defaults if isinstance(defaults, dict) else {})
+    reader = GateReader(document, defaults if isinstance(defaults, dict) else _unreadable(defaults))
     reader.read_library(data.get("criteria"))
     gates = {place: reader.gate(gate, place) for place, gate in _gate_places(phases)}
     document.check()
@@ -57,9 +58,12 @@ class GateReader:
     def __post_init__(self) -> None:
         self._library: dict[str, CriterionSpec | None] = {}
         allowed = set(GateSpec.model_fields) - {"criteria", "thresholds"}
-        for key in self.defaults:
-            if key not in allowed:
-                self.document.complain(("defaults", key), f"unknown key{meant(key, allowed)}")
+        self._defaults = {key: self.defaults[key] for key in self.defaults if key in allowed}
+        for key in [key for key in self.defaults if key not in allowed]:
+            self.document.complain(("defaults", key), f"unknown key{meant(key, allowed)}")
+            # a misspelt default stands for what it meant, or every gate would miss that key
+            if (close := nearest(key, allowed)) is not None:
+                self._defaults.setdefault(close, self.defaults[key])
 
     def read_library(self, data: Any) -> None:
         """Take the criteria that gates may name."""
@@ -77,7 +81,7 @@ class GateReader:
         if not isinstance(data, dict):
             self.document.complain(place, "a gate is a mapping with interval, criteria and so on")
             return None
-        known = {key: value for key, value in self.defaults.items() if key in GateSpec.model_fields}
+        known = dict(self._defaults)
         if place[:2] == ("phases", "shadow") and "on_blind" not in data:
             known["on_blind"] = "hold"
         spec = validated(self.document, GateSpec, known | data, place, inherited=("defaults",))
@@ -133,6 +137,11 @@ class GateReader:
             check_bands(spec)
         except ValueError as error:
             self.document.complain(place, str(error))
+
+
+def _unreadable(defaults: Any) -> Mapping[str, Any]:
+    """Stand-ins for `defaults` that are no mapping: that is one mistake, not one per gate."""
+    return {} if defaults is None else {"interval": "1s", "min_duration": "1s"}
 
 
 def _gate_places(phases: Any) -> Iterator[tuple[Place, Any]]:

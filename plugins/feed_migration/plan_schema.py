@@ -26,6 +26,7 @@ from feed_migration.model import (
     Reducer,
     Severity,
 )
+from feed_migration.promql import checked_query
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(s|m|h)")
 _UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -46,6 +47,13 @@ def _positive(seconds: float) -> float:
     return seconds
 
 
+def _promql(text: str) -> str:
+    try:
+        return checked_query(text)
+    except ValueError as error:
+        raise ValueError(f"no query: {' '.join(str(error).split())}") from error
+
+
 def _series_count(value: object) -> int | Literal["fleet"]:
     if value == "fleet":
         return "fleet"
@@ -58,7 +66,7 @@ Duration = Annotated[float, BeforeValidator(seconds_of)]
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
-Query = Annotated[str, Field(min_length=1, max_length=10_000)]
+Query = Annotated[str, Field(min_length=1, max_length=10_000), AfterValidator(_promql)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 
 

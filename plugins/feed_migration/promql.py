@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping
 
+import promql_parser
+
 from feed_migration.errors import UsageError
 from feed_migration.model import Criterion
 
@@ -26,6 +28,46 @@ def selector(metric: str, labels: Mapping[str, str]) -> str:
             raise UsageError(f"{name!r} is no label name", "letters, digits and _ only")
     matchers = ",".join(f"{name}={quote(value)}" for name, value in sorted(labels.items()))
     return f"{metric}{{{matchers}}}"
+
+
+def checked_query(text: str) -> str:
+    """`text`, if Prometheus can parse it to a value per series; raises ValueError saying why not.
+
+    Selectors with their label values, functions and types of arguments are all looked at.
+    """
+    tree = promql_parser.parse(text)
+    if isinstance(tree, promql_parser.MatrixSelector | promql_parser.SubqueryExpr):
+        raise ValueError("gives a range of samples; put rate(…), max_over_time(…) or so around it")  # noqa: TRY004
+    if isinstance(tree, promql_parser.StringLiteral):
+        raise ValueError("gives a text, not a value per series")  # noqa: TRY004
+    if any(selector.matchers.or_matchers for selector in _selectors(tree)):
+        raise ValueError("Prometheus has no `or` between label matchers")
+    return text
+
+
+def range_seconds(query: str) -> float:
+    """The longest range of samples that `query` reads: 60 for `rate(x[1m])`, 0 for `x`."""
+    ranges: list[float] = []
+
+    def visit(node: object) -> bool:
+        if isinstance(node, promql_parser.MatrixSelector | promql_parser.SubqueryExpr):
+            ranges.append(node.range.total_seconds() if node.range else 0.0)
+        return True
+
+    promql_parser.walk(promql_parser.parse(query), visit)
+    return max(ranges, default=0.0)
+
+
+def _selectors(tree: promql_parser.Expr) -> list[promql_parser.VectorSelector]:
+    found: list[promql_parser.VectorSelector] = []
+
+    def visit(node: object) -> bool:
+        if isinstance(node, promql_parser.VectorSelector):
+            found.append(node)
+        return True
+
+    promql_parser.walk(tree, visit)
+    return found
 
 
 def variant_of(query: str) -> str:

@@ -7,9 +7,12 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from feed_migration.document import Document, Place, Problem, dotted
+from feed_migration.document import Document, Problem, dotted
+from feed_migration.json_lines import Place
 
 _TEXT_LIMIT = 60
+RULE_KEYS = ("max_duration", "min_duration")
+"""The keys of a gate that one rule binds together; the first is the one to name."""
 
 
 def validated[M: BaseModel](
@@ -25,8 +28,8 @@ def validated[M: BaseModel](
         for detail in error.errors(include_url=False):
             inner = _plain(detail["loc"])
             where = (*place, *inner)
-            if inner and inherited is not None and (*place, inner[0]) not in document.lines:
-                where = (*inherited, *inner)
+            if inherited is not None and (found := _inherited(document, model, place, inner)):
+                where = (*inherited, *found)
             if detail["type"] == "missing":
                 document.problems.append(_missing(document, place, inner))
             else:
@@ -36,8 +39,23 @@ def validated[M: BaseModel](
 
 def meant(word: str, known: Iterable[str]) -> str:
     """` (did you mean …?)`, or nothing where no known word is near."""
-    close = get_close_matches(word, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    close = nearest(word, known)
+    return "" if close is None else f" (did you mean {close!r}?)"
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that `word` is or was meant to be, or None."""
+    return next(iter(get_close_matches(word, sorted(known), n=1)), None)
+
+
+def _inherited(document: Document, model: type[BaseModel], place: Place, inner: Place) -> Place:
+    """Where in the defaults the culprit is, or () if the mapping itself has it."""
+    if inner:
+        return inner if (*place, inner[0]) not in document.lines else ()
+    # a rule over several keys: the defaults are at fault where the mapping says nothing of them
+    keys = [key for key in RULE_KEYS if key in model.model_fields]
+    own = any((*place, key) in document.lines for key in keys)
+    return () if own else tuple(keys[:1])
 
 
 def _plain(location: tuple[int | str, ...]) -> Place:

@@ -167,7 +167,8 @@ def test_every_error_is_one_line_with_its_remedy_and_code(capsys, home, argument
     ("text", "message"),
     [
         (None, "deployment.yaml: cannot be read (No such file or directory): set BACKPACK_HOME"),
-        ("a: [", "deployment.yaml: not YAML"),
+        ("a: [", "deployment.yaml:2: no YAML"),
+        ("a: 1\na: 2", "deployment.yaml:2: a: doubled key"),
         ("prometheus_url: http://x\nsurprise: 1\n", "unknown field `surprise`"),
         ("prometheus_url: 5\ninstances: []\n", "Expected `str`, got `int` - at `$.prometheus_url`"),
         ("prometheus_url: http://x\ninstances: []\n", "length >= 1 - at `$.instances`"),

@@ -1,6 +1,8 @@
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from feed_migration.cli_gates import plan_app
@@ -176,6 +178,92 @@ def test_production_keeps_the_runbooks_numbers():
 def test_mistake_is_reported_with_line_and_key(problems, old, new, expected):
     """Every message names the line, the key and what to write instead."""
     assert expected in problems(old, new)
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("max(age", "unclosed left parenthesis"),
+        ("age[5m]", "gives a range of samples; put rate(…), max_over_time(…) or so around it"),
+        ("age[5m:10s]", "gives a range of samples; put rate(…), max_over_time(…) or so around it"),
+        ("'\"text\"'", "gives a text, not a value per series"),
+        ("rate(age)", "expected type matrix in call to function 'rate', got vector"),
+        ("'age{symbol=~\"(\"}'", "illegal regex for ("),
+        ("'age{symbol=\"\\q\"}'", "unknown escape sequence 'q'"),
+        ('\'age{a="1" or a="2"}\'', "Prometheus has no `or` between label matchers"),
+        ("summ(age)", "unknown function with name 'summ'"),
+    ],
+)
+@pytest.mark.parametrize("key", ["query", "baseline_query", "freshness_query"])
+def test_broken_query_is_refused_with_line_and_key(problems, query, problem, key):
+    """A query that Prometheus would refuse at every tick never gets as far as a gate."""
+    if key == "query":
+        found, line = problems("max(age)", query), 5
+    else:
+        found, line = problems("max(age)", f"max(age)\n  max_age: 5s\n  {key}: {query}"), 7
+    assert found == [f"{line}: criteria[0].{key}: no query: {problem}"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "{interval: 5s",
+            "{intervall: 5s",
+            "2: defaults.intervall: unknown key (did you mean 'interval'?)",
+        ),
+        (
+            "{interval: 5s, min_duration: 1m}",
+            "[5s]",
+            "2: defaults: should be a valid dictionary, was \"['5s']\"",
+        ),
+        (
+            "min_duration: 1m}",
+            "min_duration: 1m, max_duration: 10s}",
+            "2: defaults.max_duration: max_duration is shorter than min_duration: it can never promote",
+        ),
+        (
+            "{interval: 5s",
+            "{interval: 5",
+            "2: defaults.interval: was 5, a duration is written 15s, 30m or 24h",
+        ),
+    ],
+)
+def test_one_wrong_default_is_one_problem(problems, old, new, expected):
+    """No gate complains again of what the defaults did wrong."""
+    assert problems(old, new) == [expected]
+
+
+@pytest.mark.parametrize("indent", [None, 1, 4])
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ('"max(age)"', '"max("', "criteria[0].query: no query: "),
+        ('"percent": 50', '"percent": "50"', "phases.cutover.steps[0].percent: "),
+        ('"approval": true', '"approvall": true', "phases.cutover.steps[0].approvall: unknown"),
+        ('"small"', '"sm\\u00e4ll, \\"{[:"', "name: "),
+        ('"percent": 50', '"percent": 50, "percent": 40', "steps[0].percent: doubled key"),
+    ],
+)
+def test_json_plan_names_the_line_of_the_key(tmp_path, indent, old, new, text):
+    """The same plan as JSON, laid out in any way."""
+    written = json.dumps(yaml.safe_load(PLAN), indent=indent)
+    assert old in written
+    path = tmp_path / "plan.json"
+    path.write_text(written.replace(old, new, 1))
+    line = written[: written.index(old)].count("\n") + 1
+    with pytest.raises(PlanError) as caught:
+        load_plan(path)
+    (problem,) = caught.value.problems
+    assert problem.line == line
+    assert text in str(problem)
+
+
+def test_json_means_what_yaml_means(load, tmp_path):
+    """The fingerprint is of the meaning."""
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(yaml.safe_load(PLAN)))
+    assert load_plan(path).sha256 == load(PLAN).sha256
 
 
 def test_lone_info_criteria_are_refused(problems):

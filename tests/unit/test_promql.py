@@ -1,7 +1,16 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from feed_migration.errors import UsageError
-from feed_migration.promql import freshness_query, quote, selector, variant_of
+from feed_migration.promql import (
+    checked_query,
+    freshness_query,
+    quote,
+    range_seconds,
+    selector,
+    variant_of,
+)
 from tests.support.gate_traces import criterion
 
 
@@ -33,3 +42,25 @@ def test_freshness_follows_the_variant_of_the_query():
     )
     assert 'variant="native"' in freshness_query(criterion(query="x"))
     assert freshness_query(criterion(freshness_query="vector(1)")) == "vector(1)"
+
+
+@pytest.mark.parametrize(
+    ("query", "seconds"),
+    [
+        ("up", 0),
+        ("rate(up[1m])", 60),
+        ("sum(rate(up[5m])) / sum(increase(up[90s]))", 300),
+        ("max_over_time(rate(up[1m])[10m:30s])", 600),
+        ("up offset 1h", 0),
+    ],
+)
+def test_range_is_the_longest_that_the_query_reads(query, seconds):
+    """Ticks nearer to each other than that share samples."""
+    assert range_seconds(query) == seconds
+
+
+@given(st.text(), st.text())
+def test_quoted_label_values_always_parse(one, two):
+    """No label value makes a selector unparsable, or longer than it was."""
+    query = checked_query(selector("up", {"a": one, "b": two}))
+    assert range_seconds(query) == 0
