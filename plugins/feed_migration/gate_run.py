@@ -4,7 +4,7 @@ All state is the journal's measurements: a new GateRun with the same arguments g
 killed one stopped. What fails is written only with its second sample, so a row is always final.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Protocol
@@ -15,6 +15,8 @@ from feed_migration.tracking import slot_of
 
 # Criteria are asked side by side, so that a Prometheus that hangs costs one timeout, not twenty.
 PARALLEL_QUERIES = 8
+# Missed ticks per range query: an hour of them at 15 s; Prometheus allows 11,000.
+HISTORY_TICKS = 240
 
 
 class Source(Protocol):
@@ -22,6 +24,11 @@ class Source(Protocol):
 
     def answer(self, criterion: Criterion, at_unix: float) -> Answer:
         """The answer at `at_unix`, problems in `Answer.error`; called from several threads."""
+
+    def history(
+        self, criterion: Criterion, first_unix: float, step_seconds: float, count: int
+    ) -> Sequence[Answer]:
+        """The answers at `count` past times, or one with an error that stands for all."""
 
 
 class MeasurementLog(Protocol):
@@ -75,6 +82,7 @@ class GateRun:
         self._verdict: Verdict | None = None
         self._newest_asked = -1
         self._reachable = False
+        self._history: dict[tuple[int, str], Answer] = {}
         for measurement in journal.measurements(migration_id, step_name, run):
             self._remember(measurement)
 
@@ -99,6 +107,7 @@ class GateRun:
             verdict = self._judged(slot - 1)
             if verdict.final:
                 break
+            self._fetch_history(slot, newest)
             away = not self._ask(slot, now_seconds, late=slot < newest)
             verdict = self._judged(slot)
             if verdict.final:
@@ -150,7 +159,7 @@ class GateRun:
         """Ask what the tick lacks; False if it stays open because Prometheus is away."""
         tick_seconds = self._tick_seconds(slot)
         criteria = self._unasked(slot)
-        answers = self._answers([(criterion, tick_seconds) for criterion in criteria])
+        answers = self._answers_at(slot, criteria)
         silent = bool(answers) and all(answer.error for answer in answers)
         if late and silent and not self._reachable:
             # An error now is no evidence about then: history may still have this tick.
@@ -170,6 +179,32 @@ class GateRun:
         self._confirm_due(now_seconds)
         return True
 
+    def _fetch_history(self, slot: int, newest: int) -> None:
+        """Ask for this missed tick and those after it at once; what fails is asked one by one."""
+        missed = min(newest - slot, HISTORY_TICKS)
+        if missed <= 1 or any(key[0] == slot for key in self._history):
+            return
+        first_unix = self._query_unix(self._tick_seconds(slot))
+        step_seconds = self._gate.interval_seconds
+
+        def ask(criterion: Criterion) -> Sequence[Answer]:
+            return self._source.history(criterion, first_unix, step_seconds, missed)
+
+        criteria = self._unasked(slot)
+        self._history = {
+            (slot + index, criterion.name): answer
+            for criterion, answers in zip(criteria, _at_once(ask, criteria), strict=True)
+            if len(answers) == missed and not any(_broken(answer) for answer in answers)
+            for index, answer in enumerate(answers)
+        }
+
+    def _answers_at(self, slot: int, criteria: Sequence[Criterion]) -> list[Answer]:
+        known = {one.name: self._history.pop((slot, one.name), None) for one in criteria}
+        rest = [one for one in criteria if known[one.name] is None]
+        asked = self._answers([(one, self._tick_seconds(slot)) for one in rest])
+        fresh = dict(zip((one.name for one in rest), asked, strict=True))
+        return [known[one.name] or fresh[one.name] for one in criteria]
+
     def _confirm_due(self, now_seconds: float) -> None:
         """Take the second samples whose time has come, each as of its own time."""
         due = [key for key in self._pending if self._confirm_seconds(*key) <= now_seconds]
@@ -183,13 +218,13 @@ class GateRun:
             del self._pending[key]
 
     def _answers(self, asked: Sequence[tuple[Criterion, float]]) -> list[Answer]:
-        if not asked:
-            return []
-        base_unix = self._started_unix - self._gate.evaluation_delay_seconds
-        with ThreadPoolExecutor(max_workers=min(PARALLEL_QUERIES, len(asked))) as pool:
-            return list(
-                pool.map(lambda ask: self._source.answer(ask[0], base_unix + ask[1]), asked)
-            )
+        def ask(one: tuple[Criterion, float]) -> Answer:
+            return self._source.answer(one[0], self._query_unix(one[1]))
+
+        return _at_once(ask, asked)
+
+    def _query_unix(self, seconds: float) -> float:
+        return self._started_unix - self._gate.evaluation_delay_seconds + seconds
 
     def _keep(self, fresh: Sequence[Measurement]) -> None:
         if fresh:
@@ -229,3 +264,15 @@ class GateRun:
 
     def _confirm_seconds(self, slot: int, name: str) -> float:
         return self._tick_seconds(slot) + self._criterion(name).confirm_interval_seconds
+
+
+def _at_once[Q, A](ask: Callable[[Q], A], questions: Sequence[Q]) -> list[A]:
+    """The answers to all questions, asked side by side."""
+    if not questions:
+        return []
+    with ThreadPoolExecutor(max_workers=min(PARALLEL_QUERIES, len(questions))) as pool:
+        return list(pool.map(ask, questions))
+
+
+def _broken(answer: Answer) -> bool:
+    return answer.error is not None or answer.baseline_error is not None

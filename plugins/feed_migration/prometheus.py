@@ -1,11 +1,14 @@
 """Prometheus as a source of answers; what it does wrong is an answer with an error, never raised.
 
-One answer is one to three instant queries at the same evaluation time: value, baseline, freshness.
+One answer is one to five queries at the same evaluation time: value, freshness, baseline, and the
+exposures of both. What was missed comes as range queries, evaluated at the very times of the ticks.
 """
 
 import re
-from collections.abc import Mapping
-from math import isnan
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import repeat
+from math import fsum, isnan
 from typing import Any
 
 import requests
@@ -18,6 +21,9 @@ from feed_migration.promql import freshness_query
 _NO_RETRY = Retry(total=0)
 _CREDENTIALS = re.compile(r"//[^/@\s]*@")
 _TEXT_LIMIT = 300
+_INSTANT, _RANGE = frozenset({"vector", "scalar"}), frozenset({"matrix"})
+
+type Vector = tuple[Series, ...]
 
 
 class UnusableReply(requests.RequestException):
@@ -45,22 +51,81 @@ class PrometheusSource:
                 session=session,
                 timeout=self._timeout_seconds,
             )
-            try:
-                series = _vector(client, criterion.query, at_unix)
-                age_seconds = _age_seconds(client, criterion, at_unix)
-            except _PROBLEMS as problem:
-                return Answer(error=_one_line(problem))
-            try:
-                baseline = (
-                    _vector(client, criterion.baseline_query, at_unix)
-                    if criterion.baseline_query is not None
-                    else None
+            return _answers(criterion, lambda query: [_vector(client, query, at_unix)])[0]
+
+    def history(
+        self, criterion: Criterion, first_unix: float, step_seconds: float, count: int
+    ) -> list[Answer]:
+        """Ask `criterion` as of `count` past times, `step_seconds` apart, with one query each.
+
+        A problem is in the error of the one answer that stands for all of them then.
+        """
+        with _StrictSession() as session:
+
+            def fetch(query: str) -> list[Vector]:
+                last_unix = first_unix + step_seconds * (count - 1)
+                reply = session.get(
+                    f"{self._url}/api/v1/query_range",
+                    params={
+                        "query": query,
+                        "start": f"{first_unix:.3f}",
+                        "end": f"{last_unix + 0.001:.3f}",
+                        "step": f"{step_seconds:.3f}",
+                    },
+                    timeout=self._timeout_seconds,
                 )
-            except _PROBLEMS as problem:
-                return Answer(
-                    series=series, age_seconds=age_seconds, baseline_error=_one_line(problem)
-                )
-        return Answer(series=series, baseline=baseline, age_seconds=age_seconds)
+                reply.raise_for_status()
+                return _vectors(reply.json()["data"]["result"], first_unix, step_seconds, count)
+
+            return _answers(criterion, fetch)
+
+
+def _answers(criterion: Criterion, fetch: Callable[[str], list[Vector]]) -> list[Answer]:
+    """An answer for each time that `fetch` asks; a single one if it cannot be had."""
+    try:
+        series = fetch(criterion.query)
+        ages = _ages(criterion, fetch)
+    except _PROBLEMS as problem:
+        return [Answer(error=_one_line(problem))]
+    known = [
+        Answer(series=one, age_seconds=age)
+        for one, age in zip(series, ages or repeat(None))  # noqa: B905
+    ]
+    if criterion.baseline_query is None:
+        return known
+    try:
+        return _beside_baseline(criterion, criterion.baseline_query, known, fetch)
+    except _PROBLEMS as problem:
+        return [replace(one, baseline_error=_one_line(problem)) for one in known]
+
+
+def _ages(criterion: Criterion, fetch: Callable[[str], list[Vector]]) -> list[float | None]:
+    if criterion.max_age_seconds is None:
+        return []
+    return [_oldest(vector) for vector in fetch(freshness_query(criterion))]
+
+
+def _beside_baseline(
+    criterion: Criterion, query: str, known: list[Answer], fetch: Callable[[str], list[Vector]]
+) -> list[Answer]:
+    baselines = fetch(query)
+    found = [
+        replace(one, baseline=baseline) for one, baseline in zip(known, baselines, strict=True)
+    ]
+    comparison = criterion.comparison
+    if comparison is None or comparison.exposure_query is None:
+        return found
+    exposures = fetch(comparison.exposure_query)
+    others = fetch(comparison.baseline_exposure_query or comparison.exposure_query)
+    return [
+        replace(one, exposure=_total(mine), baseline_exposure=_total(theirs))
+        for one, mine, theirs in zip(found, exposures, others, strict=True)
+    ]
+
+
+def _total(vector: Vector) -> float | None:
+    """The sum of all series, which is NaN if one of them is; None without any."""
+    return fsum(value for _, value in vector) if vector else None
 
 
 class _StrictSession(requests.Session):
@@ -70,11 +135,11 @@ class _StrictSession(requests.Session):
         options["allow_redirects"] = False
         response = super().request(*arguments, **options)
         if response.status_code == requests.codes.ok:
-            _check(response.json())
+            _check(response.json(), _RANGE if "/query_range" in response.url else _INSTANT)
         return response
 
 
-def _check(reply: Any) -> None:
+def _check(reply: Any, kinds: frozenset[str]) -> None:
     """Raise UnusableReply unless the reply says success, without warnings, in a known type."""
     if not isinstance(reply, dict) or reply.get("status") != "success":
         raise UnusableReply(f"no success: {str(reply)[:_TEXT_LIMIT]}")
@@ -83,8 +148,8 @@ def _check(reply: Any) -> None:
     data = reply.get("data")
     if not isinstance(data, dict) or not isinstance(data.get("result"), list):
         raise UnusableReply("no result in the reply")
-    if data.get("resultType", "vector") not in {"vector", "scalar"}:
-        raise UnusableReply(f"a {data['resultType']} is no instant vector")
+    if data.get("resultType", min(kinds)) not in kinds:
+        raise UnusableReply(f"a {data['resultType']} is none of {', '.join(sorted(kinds))}")
 
 
 # RecursionError: a reply of a hundred thousand brackets; the rest: whatever forged JSON can hold
@@ -117,10 +182,21 @@ def _number(text: object) -> float:
     return float(text)
 
 
-def _age_seconds(client: PrometheusConnect, criterion: Criterion, at_unix: float) -> float | None:
-    if criterion.max_age_seconds is None:
-        return None
-    ages = [value for _, value in _vector(client, freshness_query(criterion), at_unix)]
+def _vectors(result: Any, first_unix: float, step_seconds: float, count: int) -> list[Vector]:
+    """A matrix, turned: the vector of each time; raises what unusable JSON raises."""
+    times: list[list[Series]] = [[] for _ in range(count)]
+    for series in result:
+        labels = _labels(series["metric"])
+        for at_unix, text in series["values"]:
+            slot = round((at_unix - first_unix) / step_seconds)
+            if not 0 <= slot < count:
+                raise UnusableReply(f"a sample at {at_unix}, which was not asked for")
+            times[slot].append((labels, _number(text)))
+    return [tuple(vector) for vector in times]
+
+
+def _oldest(vector: Vector) -> float | None:
+    ages = [value for _, value in vector]
     # no comparison with NaN is true, so max would pass one over
     return next((age for age in ages if isnan(age)), max(ages, default=None))
 

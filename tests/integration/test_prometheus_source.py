@@ -3,13 +3,15 @@ import math
 import signal
 import threading
 import time
+from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from feed_migration.gate_run import GateRun
 from feed_migration.gates import measure
-from feed_migration.model import Band, Criterion, Decision, Gate, Outcome
+from feed_migration.model import Band, Comparison, Criterion, Decision, Gate, Outcome
 from feed_migration.prometheus import PrometheusSource
 from feed_migration.promql import selector
 from tests.support.conditions import eventually_sync
@@ -87,6 +89,66 @@ def test_history_answers_as_of_the_time_asked(prometheus, target):
     assert ask(prometheus, criterion(), then).series[0][1] == 0.4
     assert ask(prometheus, criterion()).series[0][1] == 50
     assert ask(prometheus, criterion(), then - 3600).series == ()
+
+
+def test_range_query_answers_as_the_instant_queries_would(prometheus, target):
+    """A matrix, turned, is the vectors of its times: value, baseline, age, gaps and NaN."""
+    first = time.time()
+    for value, seen in ((50.0, "== 50"), (math.nan, "!= {0}"), (3.0, "== 3")):
+        target.age.labels(**NATIVE).set(value)
+        query = f"{selector(AGE, NATIVE)} {seen.format(selector(AGE, NATIVE))}"
+        eventually_sync(partial(prometheus.query, query))
+    target.age.remove(*NATIVE.values())
+    eventually_sync(lambda: not prometheus.query(selector(AGE, NATIVE)))
+    one = criterion(baseline_query=f'{AGE}{{variant="ccxt"}}', max_age_seconds=45)
+    count = int((time.time() - first) / 0.05)
+    ranged = PrometheusSource(prometheus.url).history(one, first, 0.05, count)
+    single = [ask(prometheus, one, first + index * 0.05) for index in range(count)]
+    assert [repr(answer) for answer in ranged] == [repr(answer) for answer in single]
+    seen = [value for answer in ranged for _, value in answer.series]
+    assert {50.0, 3.0} <= set(seen)
+    assert any(not answer.series for answer in ranged)
+
+
+def test_exposures_come_with_a_rate(prometheus):
+    """Counts and what they happened in, each side by its own query."""
+    comparison = Comparison(
+        method="rate_ratio",
+        max_increase=1.0,
+        min_samples=2,
+        exposure_query=f"{AGE} * 10",
+        baseline_exposure_query="vector(7)",
+    )
+    one = criterion(baseline_query="vector(2)", comparison=comparison)
+    answer = ask(prometheus, one)
+    assert (answer.exposure, answer.baseline_exposure) == (8.0, 7.0)
+    empty = replace(comparison, exposure_query="nothing")
+    assert ask(prometheus, replace(one, comparison=empty)).exposure is None
+    broken = replace(comparison, exposure_query="sum(")
+    assert ask(prometheus, replace(one, comparison=broken)).baseline_error
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        None,
+        [{}],
+        [{"metric": {}, "values": [[5.0, "1"]]}],
+        [{"metric": {}, "values": [[-5.0, "1"]]}],
+        [{"metric": {}, "values": [[0.0, 1]]}],
+        [{"metric": {}, "values": [[0.0]]}],
+    ],
+)
+def test_broken_range_is_one_error(scripted, result):
+    """A sample at a time that nobody asked for, or no sample at all."""
+    url, script = scripted
+    data = {"resultType": "matrix", "result": result}
+    script["reply"] = (200, {}, json.dumps({"status": "success", "data": data}).encode())
+    (answer,) = PrometheusSource(url, 2.0).history(criterion(), 0.0, 1.0, 3)
+    assert answer.error
+    script["reply"] = (200, {}, json.dumps(vector("0.3")).encode())
+    (answer,) = PrometheusSource(url, 2.0).history(criterion(), 0.0, 1.0, 3)
+    assert "vector" in answer.error
 
 
 def test_silent_feed_is_stale_although_its_samples_are_fresh(prometheus, target):

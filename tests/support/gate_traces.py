@@ -90,7 +90,8 @@ def decided(kinds: Sequence[str], one: Criterion | None = None, **changes: objec
 class Recording:
     """A Prometheus that is a list of answers, one per tick of 15 s; later ones repeat the last.
 
-    `confirms` are answers at other times. `asked` notes every question.
+    `confirms` are answers at other times. `asked` notes every question, `ranges`
+    those that came at once.
     """
 
     answers: Sequence[Mapping[str, Answer]]
@@ -100,6 +101,7 @@ class Recording:
     confirms: Mapping[tuple[str, float], Answer] = field(default_factory=dict)
     away: bool = False
     asked: list[tuple[str, float]] = field(default_factory=list)
+    ranges: list[tuple[str, float, int]] = field(default_factory=list)
 
     def answer(self, one: Criterion, at_unix: float) -> Answer:
         """What was recorded for the tick whose query time this is."""
@@ -112,6 +114,14 @@ class Recording:
         if rest:
             return self.confirms.get((one.name, seconds), answers[one.name])
         return answers[one.name]
+
+    def history(
+        self, one: Criterion, first_unix: float, step_seconds: float, count: int
+    ) -> list[Answer]:
+        """The same answers, in one go."""
+        seconds = round(first_unix - self.started_unix + self.delay_seconds, 3)
+        self.ranges.append((one.name, seconds, count))
+        return [self.answer(one, first_unix + index * step_seconds) for index in range(count)]
 
 
 @dataclass

@@ -121,7 +121,26 @@ def test_rollback_found_in_a_missed_tick_is_a_rollback_now():
     recording = Recording(ticks(GOOD, BAD, GOOD), confirms={("stale", 20.0): answer(BAD)})
     verdict = start(recording).tick(START + 60)
     assert (verdict.decision, verdict.at_seconds) == (ROLLBACK, 15)
-    assert [seconds for _, seconds in recording.asked] == [0, 15, 20]
+    assert 60 not in [seconds for _, seconds in recording.asked]
+
+
+def test_missed_ticks_are_one_range_query_per_criterion():
+    """240 missed ticks are asked at once, as of their own times, and none of them twice."""
+    recording = Recording(ticks(GOOD))
+    run = start(recording, watched=gate(min_duration_seconds=9000.0, max_duration_seconds=9999.0))
+    run.tick(START + 15 * 300)
+    assert recording.ranges == [("stale", 0.0, 240), ("stale", 3600.0, 60)]
+    assert len(recording.asked) == 301
+    assert len(run.measurements()) == 301
+
+
+def test_range_query_that_fails_is_asked_tick_by_tick():
+    """A range that Prometheus refuses, because of one of its times, hides no other tick."""
+    recording = Recording(ticks(GOOD, REFUSED, GOOD))
+    run = start(recording)
+    verdict = run.tick(START + 75)
+    assert outcomes(run.measurements())[:3] == [Outcome.SUCCESS, Outcome.ERROR, Outcome.SUCCESS]
+    assert verdict.decision is RUNNING
 
 
 def test_missed_ticks_wait_for_a_prometheus_that_is_away():
