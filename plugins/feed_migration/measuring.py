@@ -40,6 +40,8 @@ def measure(
         value=value,
         series=labels,
         baseline_value=_baseline_value(criterion, answer),
+        exposure=answer.exposure,
+        baseline_exposure=answer.baseline_exposure,
     )
     if missing := _missing_series(criterion, answer, fleet_size):
         # one series that fails is proof whatever the missing ones would say
@@ -170,4 +172,12 @@ def _paired(criterion: Criterion, answer: Answer, measured: Measurement) -> Meas
     if measured.baseline_value is None or not isfinite(measured.baseline_value):
         unsure = Outcome.INCONCLUSIVE
         return replace(measured, outcome=unsure, counts_as=unsure, detail="no baseline to compare")
+    if criterion.comparison.method == "rate_ratio" and not _exposed(answer):
+        unsure, text = Outcome.INCONCLUSIVE, "nothing happened in which an event could have"
+        return replace(measured, outcome=unsure, counts_as=unsure, detail=text)
     return measured
+
+
+def _exposed(answer: Answer) -> bool:
+    both = (answer.exposure, answer.baseline_exposure)
+    return all(one is not None and isfinite(one) and one > 0 for one in both)

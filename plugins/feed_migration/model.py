@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from feed_migration.errors import UsageError
+from feed_migration.numbers_json import number_from_json, number_to_json
 
 type Labels = tuple[tuple[str, str], ...]
 type Series = tuple[Labels, float]
@@ -13,14 +14,7 @@ type PhaseName = Literal[
     "preflight", "dry_run", "shadow", "cutover", "stabilisation", "post_migration"
 ]
 
-PHASES: tuple[PhaseName, ...] = (
-    "preflight",
-    "dry_run",
-    "shadow",
-    "cutover",
-    "stabilisation",
-    "post_migration",
-)
+PHASES: tuple[PhaseName, ...] = get_args(PhaseName.__value__)
 
 
 class Outcome(StrEnum):
@@ -98,11 +92,19 @@ class FailureWindow:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Ratio of the value to the baseline's, pair by pair: at most `max_increase`, surely."""
+    """The value is at most `max_increase` times the baseline's, by one of three tests.
+
+    `window_seconds` is the longest range of the queries: ticks nearer than that are no independent
+    samples. The exposure queries say in how many messages (or seconds) the events of a
+    `rate_ratio` happened; they are None for the other methods.
+    """
 
     max_increase: float
     min_samples: int
-    method: Literal["paired_ratio"] = "paired_ratio"
+    method: Literal["paired_ratio", "rate_ratio", "rank"] = "paired_ratio"
+    window_seconds: float = 0.0
+    exposure_query: str | None = None
+    baseline_exposure_query: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +207,8 @@ class Plan:
 class Answer:
     """What Prometheus said to a criterion: `baseline` None is no baseline query, () an empty one.
 
+    The exposures are what the counts of a `rate_ratio` happened in; None where nothing answered.
+
     `age_seconds` is how old the newest message behind the series is, by application time.
     """
 
@@ -214,6 +218,8 @@ class Answer:
     warnings: tuple[str, ...] = ()
     error: str | None = None
     baseline_error: str | None = None
+    exposure: float | None = None
+    baseline_exposure: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,6 +242,8 @@ class Measurement:
     confirmed: bool = True
     backfilled: bool = False
     detail: str = ""
+    exposure: float | None = None
+    baseline_exposure: float | None = None
 
     def to_row(self) -> dict[str, Any]:
         """Plain JSON values (NaN and infinities as Prometheus's strings); `from_row` reads them."""
@@ -252,6 +260,8 @@ class Measurement:
             "confirmed": self.confirmed,
             "backfilled": self.backfilled,
             "detail": self.detail,
+            "exposure": number_to_json(self.exposure),
+            "baseline_exposure": number_to_json(self.baseline_exposure),
         }
 
     @classmethod
@@ -263,6 +273,9 @@ class Measurement:
         values["series"] = tuple(sorted(dict(row["series"]).items()))
         values["value"] = number_from_json(row["value"])
         values["baseline_value"] = number_from_json(row["baseline_value"])
+        # rows of older journals have none
+        values["exposure"] = number_from_json(row.get("exposure"))
+        values["baseline_exposure"] = number_from_json(row.get("baseline_exposure"))
         return cls(**values)
 
     def refuted(self, detail: str) -> Self:
@@ -313,15 +326,3 @@ class Verdict:
             "at_seconds": self.at_seconds,
             "reasons": [reason.to_json() for reason in self.reasons],
         }
-
-
-def number_to_json(value: float | None) -> float | str | None:
-    """Strict JSON has no NaN and no infinity, so these become Prometheus's strings."""
-    if value is None or abs(value) < float("inf"):
-        return value
-    return "NaN" if value != value else f"{value:+}".replace("inf", "Inf")  # noqa: PLR0124
-
-
-def number_from_json(value: float | str | None) -> float | None:
-    """The inverse of `number_to_json`; raises ValueError on other strings."""
-    return None if value is None else float(value)

@@ -1,19 +1,10 @@
 """The keys of a plan: pydantic models, one per mapping, that refuse what they do not know."""
 
-import re
 from itertools import pairwise
 from sys import float_info
 from typing import Annotated, Any, Literal, Protocol, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    model_validator,
-)
+from pydantic import Field, PlainValidator, model_validator
 
 from feed_migration.model import (
     Band,
@@ -26,54 +17,19 @@ from feed_migration.model import (
     Reducer,
     Severity,
 )
-from feed_migration.promql import checked_query
+from feed_migration.plan_types import (
+    Count,
+    Duration,
+    Name,
+    Number,
+    PositiveDuration,
+    Query,
+    Spec,
+    series_count,
+)
+from feed_migration.promql import range_seconds
 
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(s|m|h)")
-_UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _DEFAULT_MAX_DURATION_SECONDS = 6 * 3600.0
-
-
-def seconds_of(text: object) -> float:
-    """Seconds of a duration such as `15s`, `30m`, `24h`; raises ValueError on anything else."""
-    found = _DURATION.fullmatch(text) if isinstance(text, str) else None
-    if not found:
-        raise ValueError(f"was {text!r}, a duration is written 15s, 30m or 24h")
-    return float(found[1]) * _UNIT_SECONDS[found[2]]
-
-
-def _positive(seconds: float) -> float:
-    if seconds <= 0:
-        raise ValueError("must be longer than 0s")
-    return seconds
-
-
-def _promql(text: str) -> str:
-    try:
-        return checked_query(text)
-    except ValueError as error:
-        raise ValueError(f"no query: {' '.join(str(error).split())}") from error
-
-
-def _series_count(value: object) -> int | Literal["fleet"]:
-    if value == "fleet":
-        return "fleet"
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
-        return value
-    raise ValueError(f"was {value!r}, it is a number of series from 1, or fleet")
-
-
-Duration = Annotated[float, BeforeValidator(seconds_of)]
-PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
-Query = Annotated[str, Field(min_length=1, max_length=10_000), AfterValidator(_promql)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
-
-
-class Spec(BaseModel):
-    """A mapping of the file: unknown keys and convenient conversions are refused."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class BandSpec(Spec):
@@ -114,13 +70,31 @@ class FailureWindowSpec(Spec):
 class ComparisonSpec(Spec):
     """`{method: paired_ratio, max_increase: 1.2, min_samples: 50}`."""
 
-    method: Literal["paired_ratio"]
+    method: Literal["paired_ratio", "rate_ratio", "rank"]
     max_increase: Annotated[Number, Field(ge=1)]
     min_samples: Annotated[int, Field(ge=2)]
+    exposure_query: Query | None = None
+    baseline_exposure_query: Query | None = None
 
-    def value(self) -> Comparison:
-        """The value it stands for."""
-        return Comparison(max_increase=self.max_increase, min_samples=self.min_samples)
+    @model_validator(mode="after")
+    def _exposures(self) -> Self:
+        given = [self.exposure_query is not None, self.baseline_exposure_query is not None]
+        if self.method == "rate_ratio" and not all(given):
+            raise ValueError("a rate_ratio needs exposure_query and baseline_exposure_query")
+        if self.method != "rate_ratio" and any(given):
+            raise ValueError(f"{self.method} compares values, only a rate_ratio has exposures")
+        return self
+
+    def comparison(self, *queries: str) -> Comparison:
+        """The value it stands for, for a criterion with these queries."""
+        return Comparison(
+            method=self.method,
+            max_increase=self.max_increase,
+            min_samples=self.min_samples,
+            exposure_query=self.exposure_query,
+            baseline_exposure_query=self.baseline_exposure_query,
+            window_seconds=max(range_seconds(query) for query in queries),
+        )
 
 
 class ObjectiveSpec(Spec):
@@ -143,7 +117,7 @@ class CriterionSpec(Spec):
     success: BandSpec | None = None
     failure: BandSpec | None = None
     reducer: Literal["all", "any", "max", "min", "sum", "avg"] = "all"
-    expect_series: Annotated[Any, PlainValidator(_series_count)] = None
+    expect_series: Annotated[Any, PlainValidator(series_count)] = None
     max_age: PositiveDuration | None = None
     freshness_query: Query | None = None
     severity: Literal["hard", "soft", "info"] = "hard"
@@ -182,9 +156,14 @@ class CriterionSpec(Spec):
             consecutive_failure_limit=self.consecutive_failure_limit,
             failure_window=_value(self.failure_window),
             consecutive_error_limit=self.consecutive_error_limit,
-            comparison=_value(self.comparison),
+            comparison=self._comparison(),
             objective=_value(self.objective),
         )
+
+    def _comparison(self) -> Comparison | None:
+        if self.comparison is None or self.baseline_query is None:
+            return None
+        return self.comparison.comparison(self.query, self.baseline_query)
 
 
 class GateSpec(Spec):

@@ -14,12 +14,12 @@ from pydantic import Field
 from feed_migration.document import Document, read_document
 from feed_migration.model import Answer, Gate, Series
 from feed_migration.plan import GateReader
-from feed_migration.plan_schema import Number, Spec
+from feed_migration.plan_types import Number, Spec
 from feed_migration.validation import meant, validated
 
 TRACE_BYTES = 64 * 1024 * 1024
 TRACE_NODES = 5_000_000
-_ANSWER_KEYS = ("series", "baseline", "age", "warnings", "error")
+_ANSWER_KEYS = ("series", "baseline", "age", "warnings", "error", "exposure", "baseline_exposure")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,9 @@ def answer_of(data: Any) -> Answer:
         return Answer(
             series=_series(data["series"]),
             baseline=_series(data["baseline"]) if data.get("baseline") is not None else None,
-            age_seconds=_number(data["age"]) if data.get("age") is not None else None,
+            age_seconds=_number_or_none(data.get("age")),
+            exposure=_number_or_none(data.get("exposure")),
+            baseline_exposure=_number_or_none(data.get("baseline_exposure")),
             warnings=_warnings(data.get("warnings")),
         )
     except (ValueError, TypeError, LookupError, AttributeError) as error:
@@ -132,6 +134,10 @@ def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise TypeError(f"not a number: {value!r}")
     return float(value)
+
+
+def _number_or_none(value: Any) -> float | None:
+    return None if value is None else _number(value)
 
 
 def _warnings(data: Any) -> tuple[str, ...]:

@@ -5,11 +5,10 @@ A `Track` takes measurements in tick order. Limits mean "more than N".
 
 from collections import deque
 from dataclasses import dataclass, field, replace
-from math import exp, isfinite, log, sqrt
 from typing import Self
 
+from feed_migration.comparing import Evidence, evidence_for
 from feed_migration.model import (
-    Comparison,
     Criterion,
     Gate,
     Measurement,
@@ -18,10 +17,6 @@ from feed_migration.model import (
     Severity,
 )
 
-# Ratios are cut here, so that one division by nearly nothing cannot outweigh an hour of pairs.
-MAX_RATIO = 10.0
-# Standard errors below the mean ratio: one-sided 2e-4 on independent pairs of an A/A run.
-CONFIDENCE_Z = 3.5
 # An error budget spent this many times too fast over both windows pages; the Google SRE figure.
 BURN_RATE = 14.4
 BURN_WINDOWS_SECONDS = (300.0, 3600.0)
@@ -31,46 +26,6 @@ def slot_of(gate: Gate, seconds: float) -> int:
     """The number of the tick that is due at or before `seconds`; the first one is 0."""
     # the margin absorbs 0.3 / 0.1 == 2.9999…
     return int(seconds / gate.interval_seconds + 1e-6)
-
-
-@dataclass
-class PairedRatio:
-    """Running mean and variance of the log ratio of value to baseline."""
-
-    samples: int = 0
-    total: float = 0.0
-    total_squared: float = 0.0
-
-    def add(self, value: float, baseline: float) -> None:
-        """Take one pair; a pair of two zeros is equal, a zero baseline alone is `MAX_RATIO`."""
-        if not (isfinite(value) and isfinite(baseline)):
-            return
-        if baseline == 0:
-            ratio = MAX_RATIO if value > 0 else 1.0
-        else:
-            ratio = min(max(value / baseline, 1 / MAX_RATIO), MAX_RATIO)
-        self.samples += 1
-        self.total += log(ratio)
-        self.total_squared += log(ratio) ** 2
-
-    @property
-    def mean(self) -> float:
-        """Geometric mean ratio; 1.0 without samples."""
-        return exp(self.total / self.samples) if self.samples else 1.0
-
-    @property
-    def at_least(self) -> float:
-        """The ratio that the true one exceeds almost surely; 0.0 below two samples."""
-        if self.samples <= 1:
-            return 0.0
-        mean = self.total / self.samples
-        variance = max(self.total_squared / self.samples - mean**2, 0.0)
-        spread = sqrt(variance / (self.samples - 1))
-        return exp(mean - CONFIDENCE_Z * spread)
-
-    def enough(self, comparison: Comparison) -> bool:
-        """Whether there are pairs enough to say anything."""
-        return self.samples >= comparison.min_samples
 
 
 @dataclass
@@ -89,7 +44,11 @@ class Track:
     conclusive_slots: int = 0
     failure_ticks: deque[float] = field(default_factory=deque)
     budget_ticks: deque[float] = field(default_factory=deque)
-    pairs: PairedRatio = field(default_factory=PairedRatio)
+    evidence: Evidence | None = None
+
+    def __post_init__(self) -> None:
+        if self.evidence is None and self.criterion.comparison is not None:
+            self.evidence = evidence_for(self.criterion.comparison, self.gate.interval_seconds)
 
     def add(self, measurement: Measurement) -> None:
         """Take the measurement of the next tick."""
@@ -104,8 +63,8 @@ class Track:
             self.consecutive_failures = 0
         self.good += measurement.outcome is Outcome.SUCCESS
         self._cover(measurement)
-        if self.criterion.comparison and None not in (pair := _pair(measurement)):
-            self.pairs.add(*pair)  # type: ignore[arg-type]  # None was excluded above
+        if self.evidence is not None:
+            self.evidence.add(measurement)
 
     def _add_error(self, measurement: Measurement) -> None:
         if not measurement.confirmed:
@@ -143,7 +102,7 @@ class Track:
             self,
             failure_ticks=self.failure_ticks.copy(),
             budget_ticks=self.budget_ticks.copy(),
-            pairs=replace(self.pairs),
+            evidence=None if self.evidence is None else self.evidence.fork(),
         )
 
     def coverage(self, expected_ticks: int) -> float:
@@ -181,13 +140,11 @@ class Track:
         comparison, objective = self.criterion.comparison, self.criterion.objective
         if (
             comparison is not None
-            and self.pairs.enough(comparison)
-            and self.pairs.at_least > comparison.max_increase
+            and self.evidence is not None
+            and self.evidence.samples >= comparison.min_samples
+            and (worse := self.evidence.worse())
         ):
-            return (
-                f"surely {self.pairs.at_least:.3g} times the baseline after"
-                f" {self.pairs.samples} pairs, limit {comparison.max_increase:g}"
-            )
+            return worse
         return "" if objective is None else self._objective_breach(objective)
 
     def _objective_breach(self, objective: Objective) -> str:
@@ -238,19 +195,17 @@ class Track:
 
     def _statistical_doubt(self) -> str:
         comparison, objective = self.criterion.comparison, self.criterion.objective
-        if comparison is not None and not self.pairs.enough(comparison):
-            return f"{self.pairs.samples} pairs, at least {comparison.min_samples} are needed"
-        if comparison is not None and self.pairs.mean > comparison.max_increase:
-            return f"{self.pairs.mean:.3g} times the baseline, limit {comparison.max_increase:g}"
+        if comparison is not None and self.evidence is not None:
+            samples = self.evidence.samples
+            if samples < comparison.min_samples:
+                return f"{samples} pairs, at least {comparison.min_samples} are needed"
+            if unproven := self.evidence.unproven():
+                return unproven
         if objective is not None:
             share = self.good / (self.good + self.failures)
             if share < objective.target:
                 return f"{share:.4%} good, objective {objective.target:.4%}"
         return ""
-
-
-def _pair(measurement: Measurement) -> tuple[float | None, float | None]:
-    return measurement.value, measurement.baseline_value
 
 
 def _more(count: int, limit: int | None) -> bool:

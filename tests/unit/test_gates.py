@@ -3,9 +3,17 @@ import time
 
 import pytest
 
+from feed_migration.comparing import PairedRatio
 from feed_migration.gates import end, judge
-from feed_migration.model import Comparison, Decision, FailureWindow, Objective, Outcome, Severity
-from feed_migration.tracking import PairedRatio
+from feed_migration.model import (
+    Comparison,
+    Decision,
+    FailureWindow,
+    Measurement,
+    Objective,
+    Outcome,
+    Severity,
+)
 from tests.support.gate_traces import KINDS, answer, criterion, decided, gate, judged, measured
 
 G, B, U, N, E = "good", "bad", "bad?", "nan", "error"
@@ -239,12 +247,24 @@ def test_comparison_rolls_back_less_than_once_in_a_thousand_a_a_runs():
     chance = random.Random(7)
     false_alarms = 0
     for _ in range(1000):
-        pairs, alarmed = PairedRatio(), False
+        pairs, alarmed = PairedRatio(1.2), False
         for sample in range(240):
-            pairs.add(chance.lognormvariate(0, 0.5), chance.lognormvariate(0, 0.5))
-            alarmed |= sample >= 49 and pairs.at_least > 1.2
+            pairs.add(pair(chance.lognormvariate(0, 0.5), chance.lognormvariate(0, 0.5)))
+            alarmed |= sample >= 49 and bool(pairs.worse())
         false_alarms += alarmed
     assert false_alarms <= 1
+
+
+def pair(value, baseline, **changes):
+    return Measurement(
+        criterion="c",
+        tick_seconds=0.0,
+        outcome=Outcome.SUCCESS,
+        counts_as=Outcome.SUCCESS,
+        value=value,
+        baseline_value=baseline,
+        **changes,
+    )
 
 
 def objective(kinds, **changes):

@@ -10,7 +10,7 @@ from feed_migration.document import PLAN_BYTES, PlanError
 from feed_migration.errors import UsageError
 from feed_migration.model import Band, Decision, Severity
 from feed_migration.plan import load_plan
-from feed_migration.plan_schema import seconds_of
+from feed_migration.plan_types import seconds_of
 
 PLANS = Path(__file__).parents[2] / "plans"
 

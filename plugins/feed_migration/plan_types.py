@@ -1,0 +1,55 @@
+"""The types of a plan's values: durations, queries, counts, names; each says what it wants."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from feed_migration.promql import checked_query
+
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(s|m|h)")
+_UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds_of(text: object) -> float:
+    """Seconds of a duration such as `15s`, `30m`, `24h`; raises ValueError on anything else."""
+    found = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if not found:
+        raise ValueError(f"was {text!r}, a duration is written 15s, 30m or 24h")
+    return float(found[1]) * _UNIT_SECONDS[found[2]]
+
+
+def _positive(seconds: float) -> float:
+    if seconds <= 0:
+        raise ValueError("must be longer than 0s")
+    return seconds
+
+
+def _promql(text: str) -> str:
+    try:
+        return checked_query(text)
+    except ValueError as error:
+        raise ValueError(f"no query: {' '.join(str(error).split())}") from error
+
+
+def series_count(value: object) -> int | Literal["fleet"]:
+    """A number of series from 1, or `fleet`; raises ValueError on anything else."""
+    if value == "fleet":
+        return "fleet"
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise ValueError(f"was {value!r}, it is a number of series from 1, or fleet")
+
+
+Duration = Annotated[float, BeforeValidator(seconds_of)]
+PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+Query = Annotated[str, Field(min_length=1, max_length=10_000), AfterValidator(_promql)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+
+
+class Spec(BaseModel):
+    """A mapping of the file: unknown keys and convenient conversions are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
