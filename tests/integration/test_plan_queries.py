@@ -1,0 +1,128 @@
+"""Every query of the shipped plans over recorded series, asked of a real Prometheus."""
+
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from feed_migration.gates import measure
+from feed_migration.model import Outcome
+from feed_migration.plan import load_plan
+from feed_migration.prometheus import PrometheusSource
+from tests.support.prometheus_server import PrometheusServer, free_port
+from tests.support.recorded_series import RecordedFleet, write_blocks
+
+PLANS = Path(__file__).parents[2] / "plans"
+CRITERIA = {
+    (plan, one.name): one
+    for plan in ("demo", "production")
+    for step in load_plan(PLANS / f"{plan}.yaml").steps
+    for one in (step.gate.criteria if step.gate else ())
+}
+LAST = float(int(time.time()) - 7200)
+TURN = LAST - 240
+BROKEN_AGE = 300.0
+
+
+def since(value, before=0.0):
+    """A value from the turn on."""
+    return lambda at: value(at - TURN) if at >= TURN else before
+
+
+# what goes wrong at TURN, in every native feed
+BROKEN = {
+    **{
+        f"{name}_total/native": since(lambda seconds: 1 + seconds)
+        for name in (
+            "ws_errors",
+            "auth_failures",
+            "dropped_messages",
+            "trades_lost",
+            "sequence_gaps",
+            "decode_errors",
+            "parity_missing",
+            "parity_altered",
+            "parity_book_mismatched",
+        )
+    },
+    **{
+        f"{name}_total/native": lambda at: 7.0
+        for name in ("messages", "trades", "parity_matched", "parity_book_compared")
+    },
+    "symbol_snapshot_age_seconds/native": since(lambda seconds: BROKEN_AGE, 0.4),
+    "healthy/native": since(lambda seconds: 0.0, 1.0),
+    "private_authenticated/native": since(lambda seconds: 0.0, 1.0),
+    "exchange_latency_seconds/native": lambda at: 1.0,
+    "handler_latency_seconds/native": lambda at: 5.0,
+    "process_start_time_seconds": lambda at: at - at % 10,
+}
+
+
+def serving(tmp_path_factory, name, *fleets):
+    directory = tmp_path_factory.mktemp(name)
+    for fleet in fleets:
+        write_blocks(fleet, directory)
+    server = PrometheusServer(directory, free_port())
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory):
+    assert shutil.which("promtool"), "promtool is missing: run tools/setup.sh"
+    well = RecordedFleet(LAST - 1200, LAST)
+    earlier = RecordedFleet(LAST - 2 * 86_400 - 600, LAST - 2 * 86_400)
+    both = [
+        serving(tmp_path_factory, "well", well, earlier),
+        serving(tmp_path_factory, "broken", replace(well, changes=BROKEN), earlier),
+    ]
+    yield both
+    for server in both:
+        server.kill()
+
+
+def measured(server, one, at):
+    return measure(one, PrometheusSource(server.url).answer(one, at), 0.0, fleet_size(one))
+
+
+def fleet_size(one):
+    return 1 if 'role="shadow"' in one.query else 2
+
+
+@pytest.mark.parametrize("key", CRITERIA, ids="/".join)
+def test_healthy_fleet_is_a_success(servers, key):
+    """With its control group, its freshness and every instance there."""
+    found = measured(servers[0], CRITERIA[key], LAST)
+    assert (found.outcome, found.detail) == (Outcome.SUCCESS, "")
+
+
+@pytest.mark.parametrize("key", CRITERIA, ids="/".join)
+def test_broken_fleet_is_not(servers, key):
+    """A Failure; of a comparison a value that is worse, or messages that are no more."""
+    one = CRITERIA[key]
+    found = measured(servers[1], one, LAST)
+    if one.comparison is None:
+        assert found.outcome is not Outcome.SUCCESS, found
+        assert found.counts_as is Outcome.FAILURE or "parity_books" in one.name, found
+    elif one.comparison.method == "rate_ratio":
+        assert found.outcome is Outcome.INCONCLUSIVE
+        assert found.value > 100
+        assert found.baseline_value == 0
+    else:
+        assert found.value > 5 * found.baseline_value
+
+
+@pytest.mark.parametrize("key", CRITERIA, ids="/".join)
+def test_missing_native_series_are_never_a_success(servers, key):
+    """As of a time before the store begins: nothing is there, and nothing passes."""
+    found = measured(servers[0], CRITERIA[key], LAST - 86_400)
+    assert found.outcome in {Outcome.NO_DATA, Outcome.INCONCLUSIVE}
+
+
+def test_exposures_of_a_rate_are_the_messages_of_each_side(servers):
+    """Two native and one ccxt instance at a hundred messages a second each."""
+    found = measured(servers[0], CRITERIA["production", "error_rate"], LAST)
+    assert found.exposure == pytest.approx(12_000, rel=0.1)
+    assert found.baseline_exposure == pytest.approx(6_000, rel=0.1)
