@@ -57,6 +57,12 @@ class PrometheusServer:
             )
         eventually_sync(self._ready, 30)
 
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process
+        return self._process.pid
+
     def send(self, signal_number: signal.Signals) -> None:
         """Send a signal to the process."""
         assert self._process

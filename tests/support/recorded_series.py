@@ -25,6 +25,7 @@ class RecordedFleet:
     shadows: int = 1
     symbols: int = 2
     step_seconds: float = 5.0
+    without: frozenset[str] = frozenset()
     # value of a metric at a time, by metric or metric/variant; others are as of a healthy feed
     changes: Mapping[str, Callable[[float], float]] = field(default_factory=dict)
 
@@ -36,6 +37,8 @@ class RecordedFleet:
     def text(self) -> Iterator[str]:
         """OpenMetrics, one family after the other."""
         for name, kind in _families():
+            if name.removeprefix(PREFIX) in self.without:
+                continue
             yield f"# TYPE {name.removesuffix('_total') if kind == 'counter' else name} {kind}\n"
             yield from self._family(name)
         yield "# EOF\n"

@@ -1,0 +1,113 @@
+"""kill -9 at every tick: a gate over the real journal, killed and resumed, ends as if it never was.
+
+Each tick is judged by a process of its own that is killed with SIGKILL, at some moment of its work
+and at the latest when it is done. A wall clock that nobody waits for is the argument of `tick`.
+"""
+
+import os
+import random
+import signal
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from feed_migration.gate_run import GateRun
+from feed_migration.journal import Journal
+from feed_migration.model import Decision, FailureWindow, Severity, Verdict
+from tests.support.gate_traces import KINDS, Recording, criterion, gate
+
+START = 1_000_000.0
+TICKS = 40
+# the longest that a tick is let live, in seconds: some die at work, most when done
+LIFE_SECONDS = 0.05
+
+
+def restarts(traces: int, seed: int) -> dict[str, Any]:
+    """So many random traces; each is judged uninterrupted, and killed at every tick."""
+    chance = random.Random(seed)
+    killed_ticks, differ, decisions = 0, [], dict.fromkeys(Decision, 0)
+    for number in range(traces):
+        recording = _trace(chance)
+        with tempfile.TemporaryDirectory() as directory:
+            plain = _uninterrupted(recording, Path(directory))
+            kills, killed = _killed(recording, Path(directory), chance)
+        killed_ticks += kills
+        decisions[plain.decision] += 1
+        if killed.to_json() != plain.to_json():
+            differ.append({"trace": number, "plain": plain.to_json(), "killed": killed.to_json()})
+    return {
+        "kill_traces": traces,
+        "kills": killed_ticks,
+        "kill_other_verdicts": len(differ),
+        "differ": differ[:5],
+        "decisions": {decision.value: count for decision, count in decisions.items()},
+        "seed": seed,
+    }
+
+
+def _trace(chance: random.Random) -> Recording:
+    weights = {"good": 24, "bad": 3}
+    kinds = chance.choices(
+        [*KINDS, "bad?"], [weights.get(kind, 2) for kind in [*KINDS, "bad?"]], k=TICKS
+    )
+    answers, confirms = [], {}
+    for index, kind in enumerate(kinds):
+        answers.append({"stale": KINDS[kind.removesuffix("?")]})
+        second = KINDS["good"] if kind.endswith("?") else answers[-1]["stale"]
+        confirms["stale", index * 15.0 + 5] = second
+    return Recording(answers, confirms=confirms)
+
+
+def _run(recording: Recording, journal: Journal) -> GateRun:
+    one = criterion(
+        severity=Severity.SOFT,
+        consecutive_failure_limit=2,
+        failure_limit=5,
+        failure_window=FailureWindow(limit=3, window_seconds=120.0),
+    )
+    watched = gate(one, min_duration_seconds=300.0, max_duration_seconds=585.0, min_coverage=0.7)
+    return GateRun(
+        gate=watched,
+        step_name="cutover-10",
+        migration_id="mig",
+        started_unix=START,
+        fleet_size=1,
+        source=recording,
+        journal=journal,
+    )
+
+
+def _uninterrupted(recording: Recording, directory: Path) -> Verdict:
+    run = _run(recording, Journal(directory / "plain.db"))
+    verdict = run.tick(START)
+    while not verdict.final:
+        verdict = run.tick(run.next_due_unix())
+    return verdict
+
+
+def _killed(recording: Recording, directory: Path, chance: random.Random) -> tuple[int, Verdict]:
+    """Kill a judge at every tick and every second sample; the verdict of the last one."""
+    path = directory / "killed.db"
+    Journal(path)
+    kills = 0
+    for half in range(2 * TICKS + 2):
+        # 5 s after a tick its second sample is due; the child asks what is due by then
+        now = START + (half // 2) * 15.0 + (half % 2) * 5.0
+        child = os.fork()
+        if child == 0:
+            _judge_until_killed(recording, path, now)
+        time.sleep(chance.random() * LIFE_SECONDS)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        kills += 1
+    verdict = _run(recording, Journal(path)).tick(START + TICKS * 15.0)
+    return kills, verdict
+
+
+def _judge_until_killed(recording: Recording, path: Path, now: float) -> None:
+    try:
+        _run(recording, Journal(path)).tick(now)
+        signal.pause()
+    finally:
+        os._exit(1)
