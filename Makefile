@@ -1,5 +1,5 @@
 # Everything a newcomer types. `make demo FAULT=gap` shows an automatic rollback.
-.PHONY: setup demo test chaos fuzz bench bench-sandbox bench-journal lint format lock clean
+.PHONY: setup demo test chaos fuzz judge mutation bench bench-sandbox bench-journal lint format lock clean
 .DEFAULT_GOAL := help
 
 setup:  ## Python 3.13, .venv with every pinned package, Prometheus, PostgreSQL
@@ -25,6 +25,12 @@ chaos: setup  ## feeds under random faults and kill -9, against the truth; SEEDS
 
 fuzz: setup  ## a million mutated frames through the native feed; FRAMES=1000000 SEED=1
 	@PYTHONPATH=plugins:. .venv/bin/python -m tests.fuzz $(if $(FRAMES),--frames $(FRAMES)) $(if $(SEED),--seed $(SEED))
+
+judge: setup  ## the promises of the gates; SHOW=forged|aa|restarts|scale ARGS="--count 1000 --seed 1"
+	@PYTHONPATH=plugins:. .venv/bin/python -m tests.judge $(or $(SHOW),forged) $(ARGS)
+
+mutation: setup  ## wrong judges that the tests notice; ARGS="--sample 100 --jobs 4"
+	@PYTHONPATH=plugins:. .venv/bin/python -m tests.mutation $(ARGS)
 
 lint: setup  ## ruff, mypy, import contracts
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
