@@ -103,7 +103,10 @@ def _all_killed(work: Sequence[tuple[str, Mutant]], jobs: int) -> list[bool]:
 
 def _reap(running: dict[int, int], killed: list[bool]) -> None:
     child, status = os.wait()
-    killed[running.pop(child)] = status != 0
+    index = running.pop(child)
+    killed[index] = status != 0
+    if index % 50 == 49:
+        print(f"{index + 1} of {len(killed)}", file=sys.stderr)  # noqa: T201
 
 
 def _judge(module: str, mutant: Mutant) -> None:

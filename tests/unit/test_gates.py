@@ -307,3 +307,17 @@ def test_unknown_criteria_of_older_rows_are_ignored():
     rows = measured([G] * 5, criterion()) + measured([B] * 5, criterion("gone"))
     assert judge(gate(), rows, 60).decision is PROMOTE
     assert [row.outcome for row in rows[-1:]] == [Outcome.FAILURE]
+
+
+def test_ticks_after_the_time_asked_for_are_not_judged():
+    """What the gate said at a moment does not know what came later."""
+    known = measured([G, G, B], criterion())
+    assert judge(gate(), known, 29).decision is RUNNING
+    assert judge(gate(), known, 30).decision is ROLLBACK
+
+
+def test_reason_without_thresholds_has_no_empty_brackets():
+    """Nothing that is not there is put in brackets."""
+    one = criterion(success=None, failure=None, severity=Severity.SOFT, consecutive_error_limit=0)
+    verdict = judge(gate(one), measured([E], one), 0)
+    assert verdict.reasons[0].text.startswith("stale Error: blind: 1 consecutive errors, limit 0 [")
