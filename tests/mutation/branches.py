@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 MODULE = Path(__file__).parents[2] / "plugins" / "feed_migration" / "gates.py"
-TESTS = [f"tests/unit/test_{name}.py" for name in ("gates", "gate_replay", "comparing")]
+TESTS = [f"tests/unit/test_{name}.py" for name in ("gates", "gate_replay", "gate_run")]
 type Branch = tuple[str, int, int]
 
 
