@@ -248,7 +248,8 @@ def _await_flow(
 def _flows(before: InstanceStatus | None, now: InstanceStatus | None) -> bool:
     if now is None or now.variant != "ccxt" or not now.ready:
         return False
-    same_life = before is not None and before.pid == now.pid
+    # in a container every life has the pid 1
+    same_life = before is not None and (before.pid, before.started_at) == (now.pid, now.started_at)
     earlier = before.messages + before.trades if before is not None and same_life else 0
     return now.messages + now.trades > earlier
 

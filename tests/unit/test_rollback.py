@@ -5,6 +5,7 @@ import json
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -227,6 +228,26 @@ def test_a_rollback_takes_the_fleet_from_a_stopped_rollback(journal, spool, expo
     result = revert(fleet, journal, migration_id, spool)
     assert result.epoch == journal.state(migration_id).rollback_epoch + 1
     assert fleet.native == []
+
+
+def test_a_new_life_with_the_same_pid_is_a_new_life(journal, spool, exposed):
+    """In a container every process is 1: fewer messages than before are data that flows."""
+    fleet, migration_id = exposed
+    revert(fleet, journal, migration_id, spool)
+    lives = iter([(100.0, 5000), (200.0, 7)])
+    instances = fleet.instances
+
+    def restarted():
+        started_at, messages = next(lives, (200.0, 7))
+        return tuple(
+            replace(status, pid=1, started_at=started_at, messages=messages)
+            for status in instances()
+        )
+
+    original, asked = instances, iter([True])
+    fleet.instances = lambda: original() if next(asked, False) else restarted()
+    proof = verify(fleet, journal, migration_id, spool, deadline_seconds=1)
+    assert set(proof.instances.values()) == {"ccxt"}
 
 
 @pytest.mark.parametrize("fault", ["never_ready", "dry"])
