@@ -26,7 +26,7 @@ from feed_migration.errors import (
     MigrationError,
     Refused,
 )
-from feed_migration.fleet.supervisor import SupervisorFleet
+from feed_migration.fleet.choice import open_fleet
 from feed_migration.journal import Journal
 from feed_migration.model import Measurement
 from feed_migration.phases import MigrationState
@@ -58,7 +58,7 @@ def status(*, as_json: AsJson = False) -> None:
     measured: list[Measurement] = []
     if latest and state.step:
         measured = journal.measurements(latest, state.step, state.run)
-    report = status_of(state, SupervisorFleet(deployment).instances(), measured)
+    report = status_of(state, open_fleet(deployment).instances(), measured)
     _say(json.dumps(report, indent=2) if as_json else render_status(report))
 
 
@@ -102,7 +102,7 @@ def rollback(
     """Put every instance back on ccxt and verify it. Needs neither Airflow nor the database."""
     # without the environment: a wrong PROMETHEUS_URL there must not stop the way back
     deployment, actor = load_deployment(home_directory(), {}), _actor()
-    fleet, spool = SupervisorFleet(deployment), Spool(deployment.spool_file)
+    fleet, spool = open_fleet(deployment), Spool(deployment.spool_file)
     journal, migration_id = _journal_if_any(deployment, migration)
     result = way_back.revert(fleet, journal, migration_id, actor, reason, spool=spool)
     proof = way_back.verify(
@@ -132,7 +132,7 @@ def report(migration: Which = None, output: Output = None, *, as_json: AsJson = 
     events = journal.events(migration_id) if migration_id else []
     if not events:
         raise Refused(f"the journal has no migration {migration or ''}".rstrip(), "start one")
-    now = {status.id: status.variant for status in SupervisorFleet(deployment).instances()}
+    now = {status.id: status.variant for status in open_fleet(deployment).instances()}
     if as_json:
         text = json.dumps(migration_summary(events, now, journal.verify()), indent=2)
     else:

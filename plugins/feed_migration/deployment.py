@@ -5,6 +5,7 @@ prometheus_url: http://127.0.0.1:9690      # env PROMETHEUS_URL wins
 journal_url: sqlite:///…/journal.db        # optional, default journal.db in the state directory
 fleet: {kind: supervisor, socket: supervisor.sock, include_dir: fleet.d,
         ready_deadline_seconds: 60, max_unavailable: 5, command: [/opt/bin/backpack-feed, run]}
+# or fleet: {kind: kubernetes, kubernetes: {namespace: backpack, stateful_set: backpack-feed}}
 instances:
 - {id: feed-00, url: "http://127.0.0.1:9601", config: fleet/feed-00.yaml}
 shadow_instances: []
@@ -19,7 +20,7 @@ Passwords are never read here: a deployment names the file, its client reads it 
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -33,6 +34,7 @@ FILE_NAME = "deployment.yaml"
 MAX_BYTES = 1_048_576
 
 _Identifier = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
+_Label = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$")]
 _Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s@]+$")]
 _Positive = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -47,15 +49,37 @@ class Instance:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FleetSettings:
-    """How the fleet is driven. `command` is the argv before `--config FILE`."""
+class KubernetesSettings:
+    """Which StatefulSets are the fleet, and who is asked.
 
-    kind: str
+    `kubeconfig` None: the service account of the pod that this process runs in. `request_seconds`
+    bounds one request, `patience_seconds` the retries of one that is refused for now.
+    """
+
+    namespace: str
+    stateful_set: str
+    shadow_stateful_set: str
+    container: str
+    kubeconfig: Path | None
+    context: str | None
+    request_seconds: float
+    patience_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetSettings:
+    """How the fleet is driven. `command` is the argv before `--config FILE`.
+
+    `socket`, `include_dir` and `command` are the supervisor's, `kubernetes` is for that kind.
+    """
+
+    kind: Literal["supervisor", "kubernetes"]
     socket: Path
     include_dir: Path
     ready_deadline_seconds: float
     max_unavailable: int
     command: tuple[str, ...]
+    kubernetes: KubernetesSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,16 +141,28 @@ class Deployment:
 class _Instance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: _Identifier
     url: _Url
-    config: str
+    config: str = ""  # default fleet/<id>.yaml; in Kubernetes the pod brings its own
+
+
+class _Kubernetes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    namespace: _Label = "backpack"
+    stateful_set: _Label = "backpack-feed"
+    shadow_stateful_set: _Label = "backpack-feed-shadow"
+    container: _Label = "feed"
+    kubeconfig: str | None = None
+    context: str | None = None
+    request_seconds: _Positive = 5.0
+    patience_seconds: _Positive = 10.0
 
 
 class _Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    kind: Literal["supervisor"] = "supervisor"
+    kind: Literal["supervisor", "kubernetes"] = "supervisor"
     socket: str = "supervisor.sock"
     include_dir: str = "fleet.d"
     ready_deadline_seconds: _Positive = 60.0
     max_unavailable: Annotated[int, msgspec.Meta(ge=1)] = 5
     command: tuple[str, ...] = ()
+    kubernetes: _Kubernetes = _Kubernetes()
 
 
 class _Venue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -163,6 +199,10 @@ def load_deployment(home: Path, environ: Mapping[str, str] = os.environ) -> Depl
     path = home / FILE_NAME
     file = _parse(path)
     _require_unique(path, file)
+    if file.fleet.kind == "kubernetes":
+        settings = file.fleet.kubernetes
+        _require_pods(path, file.instances, settings.stateful_set)
+        _require_pods(path, file.shadow_instances, settings.shadow_stateful_set)
     return Deployment(
         home=home,
         prometheus_url=_url(environ, "PROMETHEUS_URL") or file.prometheus_url,
@@ -230,6 +270,18 @@ def _require_unique(path: Path, file: _File) -> None:
         seen.add(entry.id)
 
 
+def _require_pods(path: Path, entries: Sequence[_Instance], stateful_set: str) -> None:
+    """Instances are pods: they must be all of their StatefulSet, which counts from 0."""
+    wanted = {f"{stateful_set}-{ordinal}" for ordinal in range(len(entries))}
+    for entry in entries:
+        if entry.id not in wanted:
+            raise DeploymentError(
+                f"{path}: instance {entry.id!r} is no pod of a StatefulSet {stateful_set!r} with"
+                f" {len(entries)} replicas",
+                f"name them {stateful_set}-0 to {stateful_set}-{len(entries) - 1}",
+            )
+
+
 def _fleet(home: Path, settings: _Fleet) -> FleetSettings:
     default = (str(Path(sys.executable).parent / "backpack-feed"), "run")
     return FleetSettings(
@@ -239,11 +291,25 @@ def _fleet(home: Path, settings: _Fleet) -> FleetSettings:
         ready_deadline_seconds=settings.ready_deadline_seconds,
         max_unavailable=settings.max_unavailable,
         command=settings.command or default,
+        kubernetes=KubernetesSettings(
+            namespace=settings.kubernetes.namespace,
+            stateful_set=settings.kubernetes.stateful_set,
+            shadow_stateful_set=settings.kubernetes.shadow_stateful_set,
+            container=settings.kubernetes.container,
+            kubeconfig=_optional(home, settings.kubernetes.kubeconfig),
+            context=settings.kubernetes.context,
+            request_seconds=settings.kubernetes.request_seconds,
+            patience_seconds=settings.kubernetes.patience_seconds,
+        ),
     )
 
 
 def _instance(home: Path, entry: _Instance) -> Instance:
-    return Instance(id=entry.id, url=entry.url.rstrip("/"), config=home / entry.config)
+    return Instance(
+        id=entry.id,
+        url=entry.url.rstrip("/"),
+        config=home / (entry.config or f"fleet/{entry.id}.yaml"),
+    )
 
 
 def _journal_url(home: Path, text: str) -> str:

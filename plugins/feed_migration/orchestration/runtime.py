@@ -93,9 +93,9 @@ def journal_for_rollback(place: Place) -> "Journal | None":
 
 def open_fleet(deployment: "Deployment") -> "Fleet":
     """Return the driver of the fleet that the deployment names."""
-    from feed_migration.fleet.supervisor import SupervisorFleet
+    from feed_migration.fleet.choice import open_fleet
 
-    return SupervisorFleet(deployment)
+    return open_fleet(deployment)
 
 
 def open_source(deployment: "Deployment") -> "PrometheusSource":
