@@ -107,7 +107,7 @@ def test_a_wrong_setting_is_one_line_with_a_remedy(running, settings, words):
 
 def test_outside_a_cluster_a_missing_kubeconfig_is_said(running):
     """Without one the service account of a pod is looked for."""
-    with pytest.raises(FleetUnavailable, match="service account.*set fleet.kubernetes.kubeconfig"):
+    with pytest.raises(FleetUnavailable, match=r"service account.*set fleet.kubernetes.kubeconfig"):
         hurried(running, kubeconfig=None).epoch()
 
 

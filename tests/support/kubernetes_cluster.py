@@ -150,6 +150,10 @@ class Cluster:
         with self.lock:
             return {name: pod["metadata"]["uid"] for name, pod in self.pods.items()}
 
+    def versions(self) -> dict[str, str]:
+        """The resourceVersion of every StatefulSet."""
+        return {name: found["metadata"]["resourceVersion"] for name, found in self.sets.items()}
+
     def kill(self, name: str) -> None:
         """The node of a pod is gone, and with it the pod."""
         with self.lock:
@@ -158,9 +162,11 @@ class Cluster:
     # -- controller and kubelet
 
     def _control(self, document: Document) -> None:
-        before = copy.deepcopy(document)
         spec, status, name = document["spec"], document["status"], document["metadata"]["name"]
-        update = self._revision(name, spec["template"])
+        before = dict(status)
+        update = status.get("updateRevision")
+        if status.get("observedGeneration") != document["metadata"]["generation"]:
+            update = self._revision(name, spec["template"])
         status["updateRevision"] = update
         status.setdefault("currentRevision", update)
         status["observedGeneration"] = document["metadata"]["generation"]
@@ -173,7 +179,7 @@ class Cluster:
                 self._end(pod_name)
         self._roll(document, update)
         self._count(document, update)
-        if document != before:
+        if status != before:
             self._store(document)
 
     def _roll(self, document: Document, update: str) -> None:

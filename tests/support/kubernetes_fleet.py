@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ class ClusterFleet:
     fleet: KubernetesFleet
     cluster: Cluster
     server: RunningServer
-    _clock: threading.Event = field(default_factory=threading.Event)
 
     @property
     def ids(self) -> list[str]:
@@ -44,8 +43,10 @@ class ClusterFleet:
         return {name for name, variant in self.cluster.variants().items() if variant == "native"}
 
     def settle(self) -> None:
-        """Let the controller finish what it can."""
-        self.cluster.pass_time(30)
+        """Let the controller finish what it can: until nothing changed for a while."""
+        before = None
+        while before != (before := (self.cluster.uids(), self.cluster.versions())):
+            self.cluster.pass_time(3)
 
     @contextmanager
     def clock(self, speed: float = 10.0) -> Iterator[None]:
