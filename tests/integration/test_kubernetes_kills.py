@@ -69,6 +69,8 @@ def kill_everywhere(running, act, check):
 @pytest.fixture
 def running(tmp_path):
     with cluster_fleet(tmp_path, max_unavailable=4) as fleet:
+        # few polls, so few points to die at that differ
+        fleet.cluster.start_seconds = fleet.cluster.stop_seconds = 0.2
         yield fleet
 
 
