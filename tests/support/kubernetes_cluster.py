@@ -251,7 +251,7 @@ class Cluster:
 
     def _probe(self, pod: Document) -> None:
         crashed = self._fails(pod, self.crashing)
-        ready = not crashed and not self._fails(pod, self.never_ready)
+        ready = not crashed and self._serves(pod)
         started = {"startedAt": "2026-01-01T00:00:00Z"}
         state = {"waiting": {"reason": "CrashLoopBackOff"}} if crashed else {"running": started}
         container: Document = {
@@ -270,6 +270,10 @@ class Cluster:
             "conditions": [{"type": "Ready", "status": ready_word}],
             "containerStatuses": [container],
         }
+
+    def _serves(self, pod: Document) -> bool:
+        """What the readiness probe finds."""
+        return not self._fails(pod, self.never_ready)
 
     def _fails(self, pod: Document, table: Mapping[str, str]) -> bool:
         return table.get(pod["metadata"]["name"]) in {flag_of(pod), "any"}

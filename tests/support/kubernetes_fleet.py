@@ -69,10 +69,10 @@ class ClusterFleet:
 
 @contextmanager
 def cluster_fleet(
-    home: Path, size: int = 4, shadows: int = 1, **fleet: Any
+    home: Path, size: int = 4, shadows: int = 1, cluster: Cluster | None = None, **fleet: Any
 ) -> Iterator[ClusterFleet]:
     """Yield a running fleet on ccxt, all ready."""
-    cluster = Cluster()
+    cluster = cluster or Cluster()
     cluster.create(stateful_set("statefulset.yaml", size))
     cluster.create(stateful_set("statefulset-shadow.yaml", 0))
     server = RunningServer(cluster)
