@@ -95,6 +95,7 @@ def test_defaults_are_the_venue_itself_and_no_sinks(write):
         ("instance_id: a\nsymbols: []\n", ": symbols: "),
         ("instance_id: a\nsymbols: [A, A]\n", ": symbols: A is listed twice"),
         (MINIMAL + "role: shadow\nsinks: [{directory: t}]\n", ": sinks: a shadow is read only"),
+        (MINIMAL + "parity_file: p.json\n", ": parity_file: only a shadow compares feeds"),
         (MINIMAL + "sinks: [{directory: t}, {directory: u}]\n", ": sinks: one tape"),
         (
             MINIMAL + "sinks: [{kind: cryptofeed, channel: trades, backend: a.B}]\n",

@@ -1,11 +1,14 @@
 """The Prometheus side of metrics_snapshot()."""
 
+from decimal import Decimal
+
 from prometheus_client import generate_latest
 
 from backpack_feed.counters import FeedCounters
 from backpack_feed.incumbent.defects import KINDS
 from backpack_feed.process.metrics import COUNTERS, FeedCollector, Reading, build_registry
-from backpack_feed.process.parity import Parity
+from backpack_feed.process.parity import CCXT, NATIVE, Parity, SeenTrade
+from backpack_feed.process.parity.values import KINDS as KINDS_OF_PARITY
 
 SYMBOL_LABELS = '{instance_id="feed-00",symbol="A",variant="ccxt"}'
 LABELS = '{instance_id="feed-00",variant="ccxt"}'
@@ -27,8 +30,16 @@ def test_every_counter_exists_at_zero_from_the_start():
     text = exposition(fresh(), parity=Parity())
     for key in COUNTERS:
         assert f"backpack_feed_{key}_total{LABELS} 0.0" in text
-    assert 'parity_missing_total{instance_id="feed-00",variant="native"} 0.0' in text
-    assert 'parity_matched_total{instance_id="feed-00"} 0.0' in text
+    for kind in KINDS_OF_PARITY:
+        for blamed in ("native", "ccxt", "venue", "nobody"):
+            labels = f'blamed="{blamed}",instance_id="feed-00",kind="{kind}"'
+            assert f"backpack_feed_parity_disagreements_total{{{labels}}} 0.0" in text
+    for name in ("compared", "agreed"):
+        for kind in ("trade", "book"):
+            labels = f'instance_id="feed-00",kind="{kind}"'
+            assert f"backpack_feed_parity_{name}_total{{{labels}}} 0.0" in text
+    assert 'backpack_feed_parity_unsettled_total{instance_id="feed-00"} 0.0' in text
+    assert 'backpack_feed_parity_oldest_pending_seconds{instance_id="feed-00"} 0.0' in text
     assert "process_start_time_seconds" in text
 
 
@@ -71,3 +82,34 @@ def test_kinds_are_a_fixed_set_at_zero_from_the_start():
     assert f"backpack_feed_decode_errors_total{LABELS} 2.0" in text
     for kind in KINDS:
         assert f"backpack_feed_ccxt_defects_total{{{labels.format(kind)}}} 0.0" in text
+
+
+def test_parity_tells_both_latencies_over_the_same_trades():
+    """From the venue's time of the trade, which ccxt does not know; lead above 0: native first."""
+    parity = Parity()
+    for trade_id in range(1, 101):
+        for variant, at, stamp, latency in (
+            (NATIVE, 0.25, 1000.0, 0.25),
+            (CCXT, 1.0, 1000.5, 0.5),
+        ):
+            seen = SeenTrade("buy", Decimal(1), Decimal(1), at, stamp, latency)
+            parity.trade(variant, "A", trade_id, seen)
+    text = exposition(fresh(), parity=parity)
+    for line in (
+        'parity_latency_seconds{instance_id="feed-00",quantile="0.5",variant="native"} 0.25',
+        'parity_latency_seconds{instance_id="feed-00",quantile="0.99",variant="ccxt"} 1.0',
+        'parity_lead_seconds{instance_id="feed-00",quantile="0.9"} 0.75',
+        'parity_agreed_total{instance_id="feed-00",kind="trade"} 100.0',
+    ):
+        assert f"backpack_feed_{line}" in text
+
+
+def test_parity_tells_what_waits():
+    """A trade that only one feed has delivered so far."""
+    parity = Parity()
+    for variant in (NATIVE, CCXT):
+        parity.trade(variant, "A", 1, SeenTrade("buy", Decimal(1), Decimal(1)))
+    parity.trade(NATIVE, "A", 2, SeenTrade("buy", Decimal(1), Decimal(1)))
+    text = exposition(fresh(), parity=parity)
+    assert 'backpack_feed_parity_pending{instance_id="feed-00",kind="trade"} 1.0' in text
+    assert 'backpack_feed_parity_pending{instance_id="feed-00",kind="dispute"} 0.0' in text

@@ -91,7 +91,8 @@ class HandlerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """One FeedHandler process.
 
     `candle_interval` is the length of the candles (1m when left out); with `depth_window` the venue
-    aggregates the changes of a book.
+    aggregates the changes of a book. A shadow keeps samples of what its feeds disagree on in
+    `parity_file`.
     """
 
     instance_id: Annotated[str, msgspec.Meta(pattern=_INSTANCE_ID)]
@@ -104,6 +105,7 @@ class HandlerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     metrics: MetricsConfig = msgspec.field(default_factory=MetricsConfig)
     sinks: tuple[TapeSink | CryptofeedSink, ...] = ()
     checkpoint_directory: Path | None = None
+    parity_file: Path | None = None
     role: Literal["handler", "shadow"] = "handler"
     max_snapshot_age_seconds: Positive = 30.0
 
@@ -206,6 +208,8 @@ def _sink_complaints(config: HandlerConfig) -> Iterator[str]:
         yield "sinks: one tape is enough: remove the others"
     if config.role == "shadow" and config.sinks:
         yield "sinks: a shadow is read only: remove them or set role: handler"
+    if config.role != "shadow" and config.parity_file is not None:
+        yield "parity_file: only a shadow compares feeds: remove it or set role: shadow"
     if _needs_checkpoint(config):
         yield (
             "checkpoint_directory: needed without a tape, or a restart loses or repeats trades:"
@@ -228,6 +232,8 @@ def _check_files(path: Path, config: HandlerConfig) -> None:
     check_authority(f"{path}: venue.ca_file", config.venue.ca_file)
     check_key_file(f"{path}: credentials_file", config.credentials_file)
     check_folder(f"{path}: checkpoint_directory", config.checkpoint_directory)
+    if config.parity_file is not None:
+        check_folder(f"{path}: parity_file", config.parity_file.parent)
     for number, sink in enumerate(config.sinks):
         if isinstance(sink, TapeSink):
             check_folder(f"{path}: sinks[{number}].directory", sink.directory)
@@ -248,5 +254,6 @@ def _beside(folder: Path, config: HandlerConfig) -> HandlerConfig:
         venue=msgspec.structs.replace(config.venue, ca_file=absolute(config.venue.ca_file)),
         credentials_file=absolute(config.credentials_file),
         checkpoint_directory=absolute(config.checkpoint_directory),
+        parity_file=absolute(config.parity_file),
         sinks=sinks,
     )

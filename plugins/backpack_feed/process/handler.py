@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +21,7 @@ from backpack_feed.process.endpoints import build_app, listening
 from backpack_feed.process.latency import LatencyObserver
 from backpack_feed.process.metrics import FeedCollector, build_registry
 from backpack_feed.process.parity import Parity
-from backpack_feed.process.shadow import Witness, expire_for_ever
+from backpack_feed.process.shadow import ShadowWatch, Witness
 from backpack_feed.process.sinks import Sinks, open_sinks
 from backpack_feed.process.status import FeedStatus, ProcessStatus
 from backpack_feed.refusal import ConfigError, Refusal
@@ -180,10 +180,15 @@ class HandlerProcess:
 
     async def _upkeep(self) -> None:
         if self.parity is not None:
-            await expire_for_ever(self.parity)
+            await ShadowWatch(self.parity, self.config, self._venue_symbols).run()
         while True:
             await asyncio.sleep(FLUSH_INTERVAL_SECONDS)
             self._sinks.flush()
+
+    def _venue_symbols(self) -> Mapping[str, str]:
+        """Return what the native feed of a shadow has learned: symbol → the venue's."""
+        symbols: Mapping[str, str] = self._status.feeds[-1].feed.table.to_venue
+        return symbols
 
     def _fail(self, refusal: Refusal) -> None:
         """A sink broke: stop, and say why once everything is closed."""

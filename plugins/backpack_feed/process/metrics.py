@@ -4,6 +4,7 @@ Every `_total` exists at zero from the first scrape, so that a rate is never mis
 has gone wrong yet.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from backpack_feed.process.parity import CCXT, NATIVE, Parity
+from backpack_feed.process.parity import Parity
+from backpack_feed.process.parity_metrics import parity_families
 
 PREFIX = "backpack_feed_"
 COUNTERS = {
@@ -69,10 +71,12 @@ class FeedCollector(Collector):
         read: Callable[[], Sequence[Reading]],
         *,
         parity: Parity | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._instance_id = instance_id
         self._read = read
         self._parity = parity
+        self._monotonic = monotonic
 
     def describe(self) -> Iterable[Metric]:
         """Tell the registry nothing in advance: asking a feed needs a running loop."""
@@ -85,7 +89,7 @@ class FeedCollector(Collector):
         yield from self._traffic(readings)
         yield from self._gauges(readings)
         if self._parity is not None:
-            yield from _parity_families(self._instance_id, self._parity)
+            yield from parity_families(self._instance_id, self._parity, self._monotonic())
 
     def _counters(self, readings: Sequence[Reading]) -> Iterator[Metric]:
         for key, text in COUNTERS.items():
@@ -137,27 +141,6 @@ class FeedCollector(Collector):
             seconds = reading.snapshot["socket_down_seconds"]
             family.add_metric([self._instance_id, reading.variant], seconds)
         return family
-
-
-def _parity_families(instance_id: str, parity: Parity) -> Iterator[Metric]:
-    plain = {
-        "parity_matched": ("Trades equal on both sides", parity.trades_matched),
-        "parity_book_compared": ("Books compared at the same sequence", parity.books_compared),
-        "parity_book_mismatched": ("Books that differed", parity.books_mismatched),
-    }
-    for name, (text, value) in plain.items():
-        family = CounterMetricFamily(PREFIX + name, text, labels=["instance_id"])
-        family.add_metric([instance_id], value)
-        yield family
-    sided = {
-        "parity_missing": ("Trades that only the other feed delivered", parity.trades_missing),
-        "parity_altered": ("Trades with another side, price or amount", parity.trades_altered),
-    }
-    for name, (text, counts) in sided.items():
-        family = CounterMetricFamily(PREFIX + name, text, labels=["instance_id", "variant"])
-        for variant in (CCXT, NATIVE):
-            family.add_metric([instance_id, variant], counts[variant])
-        yield family
 
 
 def build_registry() -> CollectorRegistry:

@@ -1,0 +1,208 @@
+"""Parity: what both feeds of one shadow process deliver, compared; and what came of each dispute.
+
+Pure: times are given, and the venue is asked by `referee.py`. Every number and every list here is
+bounded, so a dead feed or a dead venue costs accuracy (`nobody` is blamed) and never memory.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final
+
+from backpack_feed.process.parity.books import BookMatcher, Change
+from backpack_feed.process.parity.latency import LatencyComparison
+from backpack_feed.process.parity.samples import Samples
+from backpack_feed.process.parity.trades import LATENESS_SECONDS, MAX_PENDING, TradeMatcher
+from backpack_feed.process.parity.values import (
+    BLAMED,
+    BOOK,
+    KINDS,
+    MISSING,
+    NATIVE,
+    NOBODY,
+    OWN_BOOK,
+    REPEATED,
+    TRADE,
+    BookDispute,
+    Finding,
+    SeenTrade,
+    Top,
+    TradeDispute,
+)
+
+MAX_DISPUTES: Final = 2_000
+SETTLE_SECONDS: Final = 60.0
+"""So long the venue may take to say something about a dispute."""
+
+
+class Parity:
+    """Counters, open disputes and samples; `clock` (unix seconds) only stamps the samples."""
+
+    def __init__(
+        self,
+        *,
+        lateness_seconds: float = LATENESS_SECONDS,
+        settle_seconds: float = SETTLE_SECONDS,
+        max_pending: int = MAX_PENDING,
+        max_disputes: int = MAX_DISPUTES,
+        clock: Callable[[], float] = time.time,  # noqa: TID251 - an argument
+    ) -> None:
+        self.settle_seconds = settle_seconds
+        self.max_disputes = max_disputes
+        self.findings: Counter[Finding] = Counter()
+        self.samples = Samples()
+        self.latency = LatencyComparison()
+        self.trade_disputes: dict[tuple[str, int], TradeDispute] = {}
+        self.book_disputes: dict[tuple[str, int], BookDispute] = {}
+        self._clock = clock
+        self.trades = TradeMatcher(
+            dispute=self._dispute_trade,
+            matched=self.latency.take,
+            repeated=self._repeated,
+            overflown=self._overflown,
+            lateness_seconds=lateness_seconds,
+            max_pending=max_pending,
+        )
+        self.books = BookMatcher(
+            dispute=self._dispute_book,
+            own_book_differs=lambda said: self._found((OWN_BOOK, NATIVE), said),
+        )
+
+    # ---- what the feeds say ----------------------------------------------------------------------
+
+    def trade(self, variant: str, symbol: str, trade_id: int, seen: SeenTrade) -> None:
+        """Take one trade of one feed."""
+        self.trades.trade(variant, symbol, trade_id, seen)
+
+    def native_book(self, symbol: str, change: Change, now: float) -> None:
+        """Take what native published of a book; `now` is monotonic seconds."""
+        self.books.native(symbol, change, now)
+
+    def ccxt_book(self, symbol: str, sequence: int, top: Top, now: float) -> None:
+        """Take a book of ccxt."""
+        self.books.ccxt(symbol, sequence, top, now)
+
+    def expire(self, now: float) -> None:
+        """Give up on late partners, and on disputes that the venue says nothing about."""
+        self.trades.expire(now)
+        disputes: list[TradeDispute | BookDispute] = []
+        disputes += self.trade_disputes.values()
+        disputes += self.book_disputes.values()
+        for dispute in disputes:
+            if now - dispute.opened_at > self.settle_seconds:
+                self.unsettled(dispute)
+
+    # ---- what becomes of a dispute ---------------------------------------------------------------
+
+    def settle_trade(
+        self,
+        dispute: TradeDispute,
+        findings: tuple[Finding, ...],
+        listed: SeenTrade | None,
+    ) -> None:
+        """Close a dispute with what the venue's answer says; `listed` is that answer."""
+        self.trade_disputes.pop((dispute.symbol, dispute.trade_id), None)
+        for finding in findings:
+            self._found(finding, dispute.sample(listed, answered=True))
+
+    def settle_book(
+        self, dispute: BookDispute, findings: tuple[Finding, ...], truth: Top | None
+    ) -> None:
+        """Close a dispute; `truth` is the venue's book at that sequence number."""
+        self.book_disputes.pop((dispute.symbol, dispute.sequence), None)
+        for finding in findings:
+            self._found(finding, dispute.sample(truth))
+
+    def unsettled(self, dispute: TradeDispute | BookDispute) -> None:
+        """Close a dispute and blame nobody: the venue could not be asked."""
+        if isinstance(dispute, TradeDispute):
+            self.trade_disputes.pop((dispute.symbol, dispute.trade_id), None)
+            self._found((dispute.kind, NOBODY), dispute.sample(None, answered=False))
+        else:
+            self.book_disputes.pop((dispute.symbol, dispute.sequence), None)
+            self._found((BOOK, NOBODY), dispute.sample(None))
+
+    # ---- what is told ----------------------------------------------------------------------------
+
+    @property
+    def agreed(self) -> dict[str, int]:
+        """Trades and books that both feeds published alike."""
+        return {TRADE: self.trades.agreed, BOOK: self.books.agreed}
+
+    @property
+    def compared(self) -> dict[str, int]:
+        """Trades and books that were compared: those alike, and those not."""
+        return {
+            TRADE: self.trades.agreed + self.trades.disagreed,
+            BOOK: self.books.agreed + self.books.disagreed,
+        }
+
+    @property
+    def disagreements(self) -> dict[Finding, int]:
+        """Every finding with its count, also at zero."""
+        return {(kind, blamed): self.findings[kind, blamed] for kind in KINDS for blamed in BLAMED}
+
+    @property
+    def unsettled_count(self) -> int:
+        """Disputes that ended with nobody to blame."""
+        return sum(count for (_, blamed), count in self.findings.items() if blamed == NOBODY)
+
+    @property
+    def pending(self) -> dict[str, int]:
+        """What waits: for the other feed (trade, book), and for the venue (dispute)."""
+        return {
+            TRADE: self.trades.pending,
+            BOOK: self.books.pending,
+            "dispute": len(self.trade_disputes) + len(self.book_disputes),
+        }
+
+    def oldest_pending_seconds(self, now: float) -> float:
+        """Return the age of the oldest trade or dispute that waits, 0 when none does."""
+        times = [d.opened_at for d in list(self.trade_disputes.values())[:1]]
+        times += [d.opened_at for d in list(self.book_disputes.values())[:1]]
+        oldest_trade = self.trades.oldest_at()
+        if oldest_trade is not None:
+            times.append(oldest_trade)
+        return max(0.0, now - min(times)) if times else 0.0
+
+    def summary(self) -> dict[str, Any]:
+        """Return every counter and sample as JSON values."""
+        found = {f"{kind}/{blamed}": n for (kind, blamed), n in sorted(self.findings.items()) if n}
+        return {
+            "compared": self.compared,
+            "agreed": self.agreed,
+            "disagreements": found,
+            "unsettled": self.unsettled_count,
+            "pending": self.pending,
+            "books_skipped": self.books.skipped,
+            "renumberings": self.trades.renumberings,
+            "latency_seconds": {
+                name: {str(q): round(value, 6) for q, value in quantiles.items()}
+                for name, quantiles in self.latency.quantiles().items()
+            },
+            "samples": self.samples.all(),
+        }
+
+    # ---- inside ----------------------------------------------------------------------------------
+
+    def _dispute_trade(self, dispute: TradeDispute) -> None:
+        self.trade_disputes[dispute.symbol, dispute.trade_id] = dispute
+        if len(self.trade_disputes) > self.max_disputes:
+            self.unsettled(next(iter(self.trade_disputes.values())))
+
+    def _dispute_book(self, dispute: BookDispute) -> None:
+        self.book_disputes[dispute.symbol, dispute.sequence] = dispute
+        if len(self.book_disputes) > self.max_disputes:
+            self.unsettled(next(iter(self.book_disputes.values())))
+
+    def _repeated(self, variant: str, symbol: str, trade_id: int) -> None:
+        self._found((REPEATED, variant), {"symbol": symbol, "id": trade_id})
+
+    def _overflown(self, symbol: str, count: int) -> None:
+        self.findings[MISSING, NOBODY] += count
+        evidence = {"symbol": symbol, "why": "more trades waited than memory has room for"}
+        self.samples.keep((MISSING, NOBODY), self._clock(), evidence)
+
+    def _found(self, finding: Finding, evidence: dict[str, Any]) -> None:
+        self.findings[finding] += 1
+        self.samples.keep(finding, self._clock(), evidence)

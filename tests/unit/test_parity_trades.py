@@ -1,0 +1,171 @@
+"""Trades of both feeds, matched by id."""
+
+from decimal import Decimal
+
+import pytest
+
+from backpack_feed.process.parity import CCXT, NATIVE, Parity, SeenTrade
+from backpack_feed.process.parity.trades import START_SECONDS
+
+D = Decimal
+S = "SOL-USDC"
+
+
+@pytest.fixture
+def parity():
+    """Parity with a lateness bound of ten seconds."""
+    return Parity(lateness_seconds=10, clock=lambda: 0.0)
+
+
+def seen(at=0.0, side="buy", price="98.4", amount="1", venue=0.0):
+    return SeenTrade(side, D(price), D(amount), at, venue)
+
+
+def both(parity, trade_id, at=0.0, venue=0.0):
+    parity.trade(CCXT, S, trade_id, seen(at, venue=venue))
+    parity.trade(NATIVE, S, trade_id, seen(at, venue=venue))
+
+
+def disputed(parity):
+    return [(d.trade_id, d.kind) for d in parity.trade_disputes.values()]
+
+
+def test_equal_trades_match_by_value_not_by_text(parity):
+    """REST and socket pad decimals differently."""
+    parity.trade(CCXT, S, 5, seen(price="98.4", amount="1"))
+    parity.trade(NATIVE, S, 5, seen(price="98.40", amount="1.00"))
+    assert parity.agreed["trade"] == 1
+    assert disputed(parity) == []
+
+
+def test_nothing_before_the_first_common_id_counts(parity):
+    """A feed that started earlier is not ahead of anything."""
+    for trade_id in (1, 2, 3):
+        parity.trade(CCXT, S, trade_id, seen())
+    parity.trade(NATIVE, S, 3, seen())
+    parity.expire(20.0)
+    assert parity.compared["trade"] == 1
+    assert disputed(parity) == []
+
+
+def test_a_trade_of_one_side_is_disputed_after_the_bound_and_not_before(parity):
+    """Lateness is the only clock."""
+    both(parity, 1)
+    parity.trade(CCXT, S, 2, seen(at=1.0))
+    parity.trade(NATIVE, S, 3, seen(at=2.0))
+    parity.expire(11.0)
+    assert disputed(parity) == []
+    parity.expire(11.5)
+    assert disputed(parity) == [(2, "missing")]
+    parity.expire(13.0)
+    parity.expire(30.0)
+    assert disputed(parity) == [(2, "missing"), (3, "missing")]
+
+
+def test_a_trade_that_comes_too_late_is_not_judged_twice(parity):
+    """Its dispute is open already."""
+    both(parity, 1)
+    parity.trade(CCXT, S, 2, seen(at=1.0))
+    parity.expire(12.0)
+    parity.trade(NATIVE, S, 2, seen(at=12.5))
+    parity.expire(40.0)
+    assert disputed(parity) == [(2, "missing")]
+    assert parity.pending["trade"] == 0
+
+
+def test_an_id_of_neither_feed_is_a_hole(parity):
+    """Ids have no holes, so what both skip is missing on both, or the venue's own."""
+    both(parity, 1)
+    both(parity, 3, at=1.0)
+    parity.expire(10.5)
+    assert disputed(parity) == []
+    parity.expire(11.5)
+    assert disputed(parity) == [(2, "hole")]
+
+
+def test_a_trade_within_a_hole_is_late_and_not_lost(parity):
+    """One feed may fill from REST what the other has skipped for good."""
+    both(parity, 1)
+    parity.trade(NATIVE, S, 3, seen())
+    parity.trade(CCXT, S, 2, seen(at=5.0))
+    parity.trade(CCXT, S, 3, seen(at=5.0))
+    parity.expire(14.0)
+    assert disputed(parity) == []
+    parity.expire(16.0)
+    assert disputed(parity) == [(2, "missing")]
+
+
+def test_altered_trades_are_disputed_at_once(parity):
+    """Nothing that comes later changes what was said."""
+    parity.trade(CCXT, S, 1, seen(price="98.4"))
+    parity.trade(NATIVE, S, 1, seen(price="98.5"))
+    assert disputed(parity) == [(1, "altered")]
+    assert parity.compared["trade"] == 1
+    assert parity.agreed["trade"] == 0
+
+
+def test_a_repeat_is_the_fault_of_who_repeats(parity):
+    """Exactly once is a promise of each feed: nobody has to be asked."""
+    both(parity, 1)
+    parity.trade(NATIVE, S, 1, seen())
+    assert parity.disagreements["repeated", NATIVE] == 1
+    assert parity.summary()["samples"] == [
+        {"at": 0.0, "kind": "repeated", "blamed": "native", "symbol": S, "id": 1}
+    ]
+
+
+def test_a_new_numbering_starts_the_comparison_anew(parity):
+    """Lower ids of later trades are no repeats."""
+    for trade_id in range(100, 105):
+        both(parity, trade_id, venue=float(trade_id))
+    for trade_id in range(1, 4):
+        both(parity, trade_id, venue=200.0 + trade_id)
+    both(parity, 4, venue=210.0)
+    assert parity.disagreements["repeated", NATIVE] == 0
+    assert parity.disagreements["repeated", CCXT] == 0
+    assert parity.trades.renumberings == 1
+    assert parity.agreed["trade"] >= 7
+    parity.expire(50.0)
+    assert disputed(parity) == []
+
+
+def test_a_feed_that_is_dead_from_the_start_does_not_stay_unnoticed(parity):
+    """After a minute without a common id, new trades must come from both."""
+    parity.trade(CCXT, S, 1, seen(at=0.0))
+    parity.expire(START_SECONDS + 1)
+    parity.trade(CCXT, S, 2, seen(at=START_SECONDS + 2))
+    parity.expire(START_SECONDS + 13)
+    assert disputed(parity) == [(2, "missing")]
+
+
+def test_a_dead_side_cannot_fill_the_memory():
+    """What does not fit is counted, and nobody is blamed for what is not late yet."""
+    parity = Parity(max_pending=10, max_disputes=5)
+    both(parity, 1)
+    for trade_id in range(2, 102):
+        parity.trade(CCXT, S, trade_id, seen())
+    assert parity.pending["trade"] == 10
+    assert parity.disagreements["missing", "nobody"] == 90
+    assert parity.compared["trade"] == 91
+    parity.expire(1000.0)
+    assert parity.pending == {"trade": 0, "book": 0, "dispute": 5}
+    assert parity.compared["trade"] == 101
+    assert len(parity.samples) == 20
+
+
+def test_a_jump_of_a_million_ids_does_not_fill_the_memory():
+    """The ids in between are of nobody; only the newest of them wait for somebody."""
+    parity = Parity(max_pending=10)
+    both(parity, 1)
+    both(parity, 1_000_001)
+    assert parity.pending["trade"] <= 10
+    assert parity.compared["trade"] + parity.pending["trade"] == 1_000_001
+
+
+def test_the_oldest_pending_trade_is_told():
+    """Seconds since it was first named; 0 when nothing waits."""
+    parity = Parity()
+    both(parity, 1)
+    assert parity.oldest_pending_seconds(5.0) == 0.0
+    parity.trade(CCXT, S, 2, seen(at=1.0))
+    assert parity.oldest_pending_seconds(5.0) == 4.0
