@@ -133,6 +133,11 @@ class Deployment:
         """The runbook page that incidents are appended to."""
         return self.home / "docs" / "migrations" / "backpack_ccxt.md"
 
+    @property
+    def parity_folder(self) -> Path:
+        """What the shadow processes disagreed on: a JSON file of each."""
+        return self.home / "parity"
+
     def log_file(self, program: str) -> Path:
         """Log of a supervised program."""
         return self.logs / f"{program}.log"

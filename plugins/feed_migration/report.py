@@ -22,6 +22,7 @@ from feed_migration.incident import (
 )
 from feed_migration.journal import Journal
 from feed_migration.markdown import cell, table, utc
+from feed_migration.parity_evidence import ShardParity, parity_section
 from feed_migration.phases import MigrationState, fold
 from feed_migration.recorder import Recorder
 from feed_migration.rollback import RollbackResult, RollbackVerified
@@ -92,9 +93,12 @@ def migration_summary(
 
 
 def migration_report(
-    events: Sequence[Event], instances: Mapping[str, str], audit: VerifyResult
+    events: Sequence[Event],
+    instances: Mapping[str, str],
+    audit: VerifyResult,
+    parity: Sequence[ShardParity] = (),
 ) -> str:
-    """Return the whole migration as Markdown: outcome, steps, verdicts, approvals, timeline."""
+    """Return the whole migration as Markdown: outcome, steps, verdicts, parity, timeline."""
     state = fold(events)
     incident = incident_from(events)
     parts = [
@@ -104,6 +108,8 @@ def migration_report(
         _steps(state, events),
         "## Verdicts",
         *(_verdicts(events) or ["No gate gave a verdict."]),
+        "## Parity",
+        parity_section(parity),
         "## Approvals",
         _approvals(events) or "Nobody was asked.",
         "## Timeline",

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feed_migration.events import EventKind
+from feed_migration.parity_evidence import read_parity
 from feed_migration.phases import Status
 from feed_migration.report import migration_report
 
@@ -28,10 +29,12 @@ def close_promoted(
     instances: Mapping[str, str],
     page: Path,
     root: Path,
+    parity: Path,
 ) -> Path:
     """Write the report to `page` and finish the migration; told twice, it finishes once.
 
-    `instances` is id → variant now; `root` is the checkout in which redundant files are looked for.
+    `instances` is id → variant now; `root` is the checkout in which redundant files are looked for;
+    `parity` is the folder with the evidence of the shadow phase.
     """
     if journal.state(migration_id).status is Status.RUNNING:
         journal.append(
@@ -40,7 +43,9 @@ def close_promoted(
             actor=actor,
             body={"outcome": str(Status.PROMOTED)},
         )
-    report = migration_report(journal.events(migration_id), instances, journal.verify())
+    report = migration_report(
+        journal.events(migration_id), instances, journal.verify(), read_parity(parity)
+    )
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(f"{report}\n{clean_up_list(root)}", encoding="utf-8")
     return page

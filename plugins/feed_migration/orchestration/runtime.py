@@ -225,5 +225,6 @@ def close_promoted(runtime: Runtime, migration_id: str, actor: str) -> str:
         instances={status.id: status.variant for status in fleet.instances()},
         page=page,
         root=PROJECT_ROOT,
+        parity=runtime.deployment.parity_folder,
     )
     return str(page)
