@@ -29,6 +29,7 @@ from feed_migration.errors import (
 from feed_migration.fleet.choice import open_fleet
 from feed_migration.journal import Journal
 from feed_migration.model import Measurement
+from feed_migration.parity_evidence import read_parity
 from feed_migration.phases import MigrationState
 from feed_migration.report import document_incident, migration_report, migration_summary
 from feed_migration.spool import UNRESOLVED, Spool
@@ -136,7 +137,9 @@ def report(migration: Which = None, output: Output = None, *, as_json: AsJson = 
     if as_json:
         text = json.dumps(migration_summary(events, now, journal.verify()), indent=2)
     else:
-        text = migration_report(events, now, journal.verify())
+        text = migration_report(
+            events, now, journal.verify(), read_parity(deployment.parity_folder)
+        )
     write(text, output)
 
 
