@@ -121,7 +121,8 @@ def feed(layout: Layout, instance_id: str, port: int, symbols: Sequence[str]) ->
 def shadow(layout: Layout, instance_id: str, port: int, symbols: Sequence[str]) -> dict[str, Any]:
     """Return the configuration of a shadow process: both feeds, read only."""
     handler = feed(layout, instance_id, port, symbols)
-    return {**handler, "role": "shadow", "sinks": []}
+    evidence = str(layout.home / "parity" / f"{instance_id}.json")
+    return {**handler, "role": "shadow", "sinks": [], "parity_file": evidence}
 
 
 def shards(symbols: Sequence[str], count: int) -> list[list[str]]:

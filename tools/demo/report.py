@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 from feed_migration.journal import Journal
 from feed_migration.markdown import cell, table
+from feed_migration.parity_evidence import read_parity
 from feed_migration.report import migration_report
 from tools.demo.outcome import Outcome
 from tools.demo.stack import Stack
@@ -20,7 +21,8 @@ def write_reports(
     home = stack.layout.home
     (home / "report.json").write_text(json.dumps(asdict(outcome), indent=2) + "\n")
     instances = {status.id: status.variant for status in stack.fleet.instances()}
-    text = migration_report(journal.events(migration_id), instances, journal.verify())
+    events, parity = journal.events(migration_id), read_parity(home / "parity")
+    text = migration_report(events, instances, journal.verify(), parity)
     (home / "report.md").write_text("\n\n".join([text.rstrip(), *_demo(stack, outcome, trades)]))
 
 
