@@ -138,11 +138,9 @@ def test_selectors_choose_the_pods_they_mean():
 
     budget = one("PodDisruptionBudget", "backpack-feed")["spec"]["selector"]["matchLabels"]
     policy = one("NetworkPolicy", "backpack-feed")["spec"]["podSelector"]["matchLabels"]
-    migrate = one("NetworkPolicy", "backpack-migrate")["spec"]["podSelector"]["matchLabels"]
     feeds = {"backpack-feed", "backpack-feed-shadow"}
     assert chosen(budget) == {"backpack-feed"}
     assert chosen(policy) == chosen(one("Service", "backpack-feed")["spec"]["selector"]) == feeds
-    assert chosen(migrate) == {"backpack-guard"}
 
 
 def test_deployment_and_feed_configurations_load(tmp_path):
