@@ -12,6 +12,14 @@ from backpack_feed.process.metrics import COUNTERS, PREFIX
 
 BUCKETS = ("0.005", "0.01", "0.05", "0.1", "0.5", "1", "5", "+Inf")
 FAST = 0.05
+PARITY_LABELS = {
+    "parity_compared_total": ['kind="trade"', 'kind="book"'],
+    "parity_disagreements_total": [
+        f'kind="{kind}",blamed="{blamed}"'
+        for kind in ("missing", "altered", "book")
+        for blamed in ("native", "venue")
+    ],
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,9 @@ class RecordedFleet:
             if name in {"up", "process_start_time_seconds"}:
                 labels = [process]
             elif name.startswith(PREFIX + "parity"):
-                labels = [feed] if role == "shadow" else []
+                inner = PARITY_LABELS.get(name.removeprefix(PREFIX), [""])
+                labels = [f"{feed},{more}" if more else feed for more in inner]
+                labels = labels if role == "shadow" else []
             else:
                 labels = [f"{feed},{more}" if more else feed for more in self._inner(name)]
             for one in labels:
@@ -112,8 +122,7 @@ def write_blocks(fleet: RecordedFleet, directory: Path) -> None:
 
 def _families() -> Iterator[tuple[str, str]]:
     counters = [*COUNTERS, "messages", "trades"]
-    counters += ["parity_matched", "parity_book_compared", "parity_book_mismatched"]
-    counters += ["parity_missing", "parity_altered"]
+    counters += ["parity_compared", "parity_disagreements"]
     for name in counters:
         yield f"{PREFIX}{name}_total", "counter"
     for name in ("exchange_latency_seconds", "handler_latency_seconds"):
@@ -123,6 +132,7 @@ def _families() -> Iterator[tuple[str, str]]:
         "last_message_timestamp_seconds",
         "healthy",
         "private_authenticated",
+        "parity_oldest_pending_seconds",
     ):
         yield PREFIX + name, "gauge"
     yield from (("up", "gauge"), ("process_start_time_seconds", "gauge"))
@@ -132,8 +142,7 @@ def _healthy(key: str, at: float, seconds: float) -> float:
     values = {
         "messages_total": seconds * 100,
         "trades_total": seconds * 5,
-        "parity_matched_total": seconds * 5,
-        "parity_book_compared_total": seconds,
+        "parity_compared_total": seconds * 5,
         "symbol_snapshot_age_seconds": 0.4,
         "last_message_timestamp_seconds": at - 0.3,
         "healthy": 1,
