@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -51,6 +52,8 @@ class SupervisedFleet:
             self.break_in(name, None)
         for path in (self.deployment.fence_file, *self.home.glob("journal.*")):
             path.unlink(missing_ok=True)
+        # a new journal is not the one that was anchored
+        shutil.rmtree(self.home / "audit", ignore_errors=True)
         self.fleet.set_variant(names, "ccxt", epoch=0, max_unavailable=len(names))
         self.fleet.wait_ready(names, "ccxt", 20)
 
