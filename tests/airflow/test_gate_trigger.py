@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import pytest
 
-from feed_migration.orchestration.gate_record import GateStart, join_gate
+from feed_migration.gate_record import GateStart, join_gate
 from feed_migration.orchestration.place import Place, current_place
 from feed_migration.plan import load_plan
 from tests.airflow.conftest import Stage, steady
@@ -170,8 +170,8 @@ async def _driven(trigger, clock: Clock):
 
 def test_the_breach_is_dated_to_the_tick_that_failed(stage: Stage, start: GateStart):
     """Time to rollback counts from the failing tick, not from its confirmation or its record."""
+    from feed_migration.gate_record import record_verdict
     from feed_migration.model import Decision, Verdict
-    from feed_migration.orchestration.gate_record import record_verdict
 
     record_verdict(stage.journal, start, Verdict(decision=Decision.ROLLBACK, at_seconds=10.0))
     assert stage.journal.state(start.migration_id).breach_at == start.started_unix + 10.0

@@ -7,8 +7,8 @@ from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeo
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from feed_migration.gate_record import explain
 from feed_migration.orchestration.act_operators import migration_of
-from feed_migration.orchestration.gate_record import explain
 from feed_migration.orchestration.place import Place
 from feed_migration.orchestration.runtime import open_runtime
 

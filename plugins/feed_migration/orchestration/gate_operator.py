@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
-from feed_migration.model import Decision, Gate
-from feed_migration.orchestration import runtime as runtimes
-from feed_migration.orchestration.act_operators import ActOperator, migration_of
-from feed_migration.orchestration.actor import actor_of, run_key
-from feed_migration.orchestration.gate_record import (
+from feed_migration.gate_record import (
     GateStart,
     explain,
     first_tick_unix,
     join_gate,
     recorded_verdict,
 )
+from feed_migration.model import Decision, Gate
+from feed_migration.orchestration import runtime as runtimes
+from feed_migration.orchestration.act_operators import ActOperator, migration_of
+from feed_migration.orchestration.actor import actor_of, run_key
 from feed_migration.orchestration.gate_trigger import SETTLE_SECONDS, GateTrigger
 from feed_migration.orchestration.runtime import Runtime, open_runtime
 from feed_migration.phases import Status

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from feed_migration.errors import MigrationError
-from feed_migration.model import Decision, Verdict
-from feed_migration.orchestration import runtime as runtimes
-from feed_migration.orchestration.gate_record import (
+from feed_migration.gate_record import (
     GateStart,
     record_verdict,
     recorded_verdict,
 )
+from feed_migration.model import Decision, Verdict
+from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.place import Place
 
 if TYPE_CHECKING:

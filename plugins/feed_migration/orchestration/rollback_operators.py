@@ -9,10 +9,10 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from feed_migration.errors import JournalUnavailable
 from feed_migration.events import EventKind
+from feed_migration.gate_record import explain
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.act_operators import BEGIN, ActOperator, migration_of
 from feed_migration.orchestration.actor import actor_of
-from feed_migration.orchestration.gate_record import explain
 from feed_migration.orchestration.runtime import Runtime
 from feed_migration.phases import MigrationState, Status
 from feed_migration.spool import UNRESOLVED

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from feed_migration.cutover import CutoverResult
     from feed_migration.deployment import Deployment
     from feed_migration.fleet.base import Fleet
+    from feed_migration.gate_record import GateStart
     from feed_migration.gate_run import GateRun
     from feed_migration.journal import Journal
-    from feed_migration.orchestration.gate_record import GateStart
     from feed_migration.phases import MigrationState
     from feed_migration.prometheus import PrometheusSource
 
