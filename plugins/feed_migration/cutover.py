@@ -18,6 +18,7 @@ from feed_migration.errors import (
 from feed_migration.events import EventKind
 from feed_migration.fleet.base import Fleet, InstanceStatus
 from feed_migration.journal import Journal
+from feed_migration.lease import HANDOVER_SECONDS, act_seconds
 from feed_migration.model import Plan, Step
 from feed_migration.phases import MigrationState, Status, promotion_refusal
 
@@ -71,6 +72,8 @@ def promote(
             f"{step.name} is not promoted: {refusal}",
             "run its gate again, or promote it with a recorded reason",
         )
+    # the next step renews it; before the promotion, which ends the gate's own renewals
+    journal.renew_lease(migration_id, holder=f"handover {step.name}", seconds=HANDOVER_SECONDS)
     kind = EventKind.STEP_PROMOTED
     journal.append(kind, migration_id=migration_id, actor=actor, body={"step": step.name})
     return journal.state(migration_id)
@@ -141,6 +144,12 @@ def _perform(
 ) -> None:
     body = {**act, "step": step.name, "epoch": state.epoch}
     who = {"migration_id": state.migration_id, "actor": actor}
+    if act["variant"] == "native":
+        # before the intent: from then on the fleet may be exposed
+        seconds = act_seconds(
+            len(act["instances"]), fleet.max_unavailable, fleet.ready_deadline_seconds
+        )
+        journal.renew_lease(state.migration_id, holder=f"act {step.name}", seconds=seconds)
     # an intent that nobody confirmed is this one, cut short
     if dict(state.pending_act or {}) != body:
         journal.append(EventKind.ACT_INTENDED, body=body, **who)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -28,10 +29,12 @@ from feed_migration.journal_rows import (
     active_state,
     highest_epoch,
     migration_ids,
+    newest_lease,
     select_events,
 )
-from feed_migration.journal_tables import EVENTS, MEASUREMENTS
+from feed_migration.journal_tables import EVENTS, LEASES, MEASUREMENTS
 from feed_migration.journal_verify import verify_journal
+from feed_migration.lease import Lease
 from feed_migration.model import Measurement, Step
 from feed_migration.phases import MigrationState
 from feed_migration.spool import UNRESOLVED, Spool, SpooledEvent
@@ -105,10 +108,12 @@ class Journal:
             self._insert(connection, kind, migration_id, actor, body, sign=True)
             return True
 
-    def events(self, migration_id: str | None = None, kind: str | None = None) -> list[Event]:
-        """Return events in order, of one migration or kind or of all."""
+    def events(
+        self, migration_id: str | None = None, kind: str | None = None, *, after_seq: int = 0
+    ) -> list[Event]:
+        """Return events in order, of one migration or kind or of all, after the one of that seq."""
         with self._database.reading() as connection:
-            return list(select_events(connection, migration_id, kind))
+            return list(select_events(connection, migration_id, kind, after_seq=after_seq))
 
     def begin_migration(
         self,
@@ -210,6 +215,28 @@ class Journal:
         )
         with self._database.reading() as connection:
             return [Measurement.from_row(json.loads(row.row)) for row in connection.execute(query)]
+
+    def last_tick_seconds(self, migration_id: str, step: str, run: str = "1") -> float | None:
+        """Return the newest tick of a gate's run that anything was measured at."""
+        query = sa.select(sa.func.max(MEASUREMENTS.c.tick_seconds)).filter_by(
+            migration_id=migration_id, step=step, run=run
+        )
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar()
+
+    def renew_lease(self, migration_id: str, *, holder: str, seconds: float) -> Lease:
+        """Say that `holder` watches the exposure of a migration for the next `seconds`."""
+        lease = Lease(
+            migration_id=migration_id, holder=holder, renewed_at=self._clock(), seconds=seconds
+        )
+        with self._database.writing() as connection:
+            connection.execute(sa.insert(LEASES), asdict(lease))
+        return lease
+
+    def lease(self, migration_id: str) -> Lease | None:
+        """Return the lease of a migration as it was last renewed, None where it never was."""
+        with self._database.reading() as connection:
+            return newest_lease(connection, migration_id)
 
     def verify(
         self,

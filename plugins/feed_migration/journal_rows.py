@@ -9,15 +9,20 @@ import sqlalchemy as sa
 from feed_migration import phases
 from feed_migration.chain import canonical_json
 from feed_migration.events import Event, EventKind
-from feed_migration.journal_tables import EVENTS
+from feed_migration.journal_tables import EVENTS, LEASES
+from feed_migration.lease import Lease
 from feed_migration.phases import MigrationState
 
 
 def select_events(
-    connection: sa.Connection, migration_id: str | None = None, kind: str | None = None
+    connection: sa.Connection,
+    migration_id: str | None = None,
+    kind: str | None = None,
+    *,
+    after_seq: int = 0,
 ) -> Iterator[Event]:
-    """Yield events in order, of one migration or kind or of all."""
-    query = sa.select(EVENTS).order_by(EVENTS.c.seq)
+    """Yield events in order, of one migration or kind or of all, with a `seq` above `after_seq`."""
+    query = sa.select(EVENTS).order_by(EVENTS.c.seq).where(EVENTS.c.seq > after_seq)
     if migration_id is not None:
         query = query.where(EVENTS.c.migration_id == migration_id)
     if kind is not None:
@@ -54,6 +59,19 @@ def highest_epoch(connection: sa.Connection) -> int:
         for event in select_events(connection, None, kind)
     )
     return max((epoch for epoch in epochs if isinstance(epoch, int)), default=0)
+
+
+def newest_lease(connection: sa.Connection, migration_id: str) -> Lease | None:
+    """Return the lease of a migration as it was last renewed."""
+    columns = LEASES.c
+    query = (
+        sa.select(columns.migration_id, columns.holder, columns.renewed_at, columns.seconds)
+        .filter_by(migration_id=migration_id)
+        .order_by(columns.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return Lease(**row._mapping) if row else None  # noqa: SLF001 - SQLAlchemy's public name for it
 
 
 def _event(row: sa.Row[Any]) -> Event:

@@ -39,6 +39,22 @@ HEADS = sa.Table(
     sa.Column("signature", sa.Text, nullable=False),
 )
 
+# Every renewal, so that it can be seen who watched when; the newest row is the lease
+LEASES = sa.Table(
+    "leases",
+    METADATA,
+    sa.Column(
+        "id",
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=True,
+    ),
+    sa.Column("migration_id", sa.Text, nullable=False, index=True),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("renewed_at", sa.Double, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
+)
+
 # Honest code never rewrites history, so the database refuses it; the chain shows who went around
 SQLITE_INSERT_ONLY = tuple(
     f"CREATE TRIGGER IF NOT EXISTS {table.name}_no_{verb.lower()} BEFORE {verb} ON {table.name} "

@@ -173,6 +173,7 @@ class Gate:
     min_coverage: float = 0.95
     blind_limit_seconds: float = 600.0
     on_blind: Decision = Decision.ROLLBACK
+    lease_seconds: float = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -177,6 +177,7 @@ class GateSpec(Spec):
     min_coverage: Annotated[Number, Field(gt=0, le=1)] = 0.95
     blind_limit: Duration = 600.0
     on_blind: Literal["hold", "rollback"] = "rollback"
+    lease: PositiveDuration | None = None
     criteria: Annotated[list[Any], Field(min_length=1)]
     thresholds: dict[str, Any] = Field(default_factory=dict)
 
@@ -184,7 +185,16 @@ class GateSpec(Spec):
     def _times(self) -> Self:
         if self.max_duration is not None and self.max_duration < self.min_duration:
             raise ValueError("max_duration is shorter than min_duration: it can never promote")
+        if self.lease_seconds < 2 * self.interval:
+            raise ValueError("lease is shorter than two intervals: a gate at work could lose it")
         return self
+
+    @property
+    def lease_seconds(self) -> float:
+        """`lease`; without it `blind_limit`, as an unrenewed lease is blindness of another kind."""
+        if self.lease is not None:
+            return self.lease
+        return max(self.blind_limit, 2 * self.interval)
 
     def gate(self, criteria: tuple[Criterion, ...]) -> Gate:
         """The value it stands for; without `max_duration`, 6 h or twice `min_duration`."""
@@ -198,6 +208,7 @@ class GateSpec(Spec):
             min_coverage=self.min_coverage,
             blind_limit_seconds=self.blind_limit,
             on_blind=Decision(self.on_blind.capitalize()),
+            lease_seconds=self.lease_seconds,
             criteria=criteria,
         )
 

@@ -85,6 +85,20 @@ async def test_a_restarted_trigger_keeps_what_was_measured(
     assert measured == kept[: len(measured)]
 
 
+async def test_a_gate_at_work_keeps_the_lease(stage: Stage, place: Place, start: GateStart):
+    """Renewed from the first poll on, also before the first tick, and not at every one."""
+    clock = Clock(start.started_unix - 5.0)
+    trigger = trigger_of(place, start, clock)
+    trigger.poll()
+    first = stage.journal.lease(start.migration_id)
+    trigger.poll()
+    assert stage.journal.lease(start.migration_id) == first
+    assert (first.holder, first.seconds) == (
+        "gate cutover-50",
+        place.plan().step("cutover-50").gate.lease_seconds,
+    )
+
+
 async def test_a_restart_after_the_verdict_repeats_it(stage: Stage, place: Place, start: GateStart):
     """The first verdict of a run stands, even if Prometheus would say otherwise now."""
     clock = Clock()

@@ -169,3 +169,31 @@ def test_an_unusable_url_is_an_unavailable_journal(url):
     with pytest.raises(JournalUnavailable, match="journal_url") as refusal:
         Journal(url)
     assert "secret" not in str(refusal.value)
+
+
+def test_the_newest_renewal_is_the_lease(store, journal):
+    """Also a shorter one: a gate takes over from the act before it; each migration has its own."""
+    assert journal.lease("m") is None
+    journal.renew_lease("m", holder="act cutover-10", seconds=700.0)
+    renewed = journal.renew_lease("m", holder="gate cutover-10", seconds=60.0)
+    journal.renew_lease("other", holder="gate shadow", seconds=5.0)
+
+    assert store.open().lease("m") == renewed
+    assert renewed.expires_at == renewed.renewed_at + 60.0
+    assert journal.lease("nobody") is None
+
+
+def test_the_last_tick_of_a_run_is_known_without_its_measurements(journal):
+    """What the guard asks each second, of a day of measurements."""
+    assert journal.last_tick_seconds("m", "cutover-10") is None
+    journal.record("m", "cutover-10", [measured(0.0), measured(15.0), measured(10.0)])
+    journal.record("m", "cutover-10", [measured(30.0)], run="2")
+    assert journal.last_tick_seconds("m", "cutover-10") == 15.0
+    assert journal.last_tick_seconds("m", "cutover-10", "2") == 30.0
+
+
+def test_events_can_be_asked_for_from_a_seq_on(journal):
+    """A reader that follows the journal reads each event once."""
+    written = [note(journal, number) for number in range(4)]
+    assert journal.events(after_seq=2) == written[2:]
+    assert journal.events(after_seq=4) == []

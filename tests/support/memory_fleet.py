@@ -14,6 +14,7 @@ class MemoryFleet:
     """Ten instances; `before_act` is called before every single change, and may raise."""
 
     ready_deadline_seconds = 1.0
+    max_unavailable = 5
 
     def __init__(self, size: int = 10) -> None:
         self.variant = {f"feed-{i:02}": "ccxt" for i in range(size)}

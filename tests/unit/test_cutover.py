@@ -207,3 +207,28 @@ def test_a_second_migration_is_refused_and_a_retried_begin_is_not(journal):
     assert begin(journal) == migration_id
     with pytest.raises(MigrationActive, match=f"{migration_id} is running"):
         journal.begin_migration("small", "c" * 64, "bob", run_key="r2")
+
+
+def test_an_exposure_has_its_lease_before_its_intent(journal, fleet):
+    """Killed at any point of the act, it is an exposure with an end."""
+    migration_id = begin(journal)
+    pass_steps(journal, fleet, migration_id, until="cutover-10")
+    renew, seen = journal.renew_lease, []
+
+    def noting(*arguments, **named):
+        seen.append((kinds(journal, migration_id)[-1], named["holder"]))
+        return renew(*arguments, **named)
+
+    journal.renew_lease = noting
+    advance("cutover-10", fleet, journal, migration_id)
+
+    # the act before it stopped the shadows; no intent to expose anything is there yet
+    assert seen == [("act_confirmed", "act cutover-10")]
+    assert journal.lease(migration_id).seconds > fleet.ready_deadline_seconds
+
+
+def test_a_promotion_hands_the_lease_on(journal, fleet):
+    """Between two steps nobody renews, and the fleet is exposed all the same."""
+    migration_id = begin(journal)
+    pass_steps(journal, fleet, migration_id, until="cutover-50")
+    assert journal.lease(migration_id).holder == "handover cutover-10"

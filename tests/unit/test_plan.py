@@ -168,6 +168,7 @@ def test_production_keeps_the_runbooks_numbers():
         ("thresholds: {stale:", "thresholds: {stael:", "17: phases.cutover.steps[0].gate.thresholds.stael: the gate has no criterion 'stael' (did you mean 'stale'?)"),
         ("success: {max: 10}, failure: {min: 15}", "success: {max: 99}", "17: phases.cutover.steps[0].gate.thresholds.stale: success and failure overlap"),
         ("max_duration: 24h", "max_duration: 30s", "23: phases.stabilisation.gate: max_duration is shorter than min_duration: it can never promote"),
+        ("max_duration: 24h", "max_duration: 24h, lease: 9s", "23: phases.stabilisation.gate: lease is shorter than two intervals: a gate at work could lose it"),
         ("  preflight: {}\n  dry_run: {}\n", "  dry_run: {}\n  preflight: {}\n", "10: phases.preflight: comes after dry_run; the order is preflight, dry_run, shadow, cutover, stabilisation, post_migration"),
         ("  post_migration: {}\n", "", "8: phases.post_migration: required key is missing"),
         ("name: small", "name: !!python/object/apply:os.getcwd []", "1: name: 'python/object/apply:os.getcwd' values are not allowed"),

@@ -40,6 +40,11 @@ class Fleet(Protocol):
         """How long an instance may take to become ready."""
         ...
 
+    @property
+    def max_unavailable(self) -> int:
+        """How many instances a forward act restarts at a time."""
+        ...
+
     def epoch(self) -> int:
         """Return the highest epoch seen, 0 for none."""
         ...

@@ -70,6 +70,11 @@ class KubernetesFleet:
         """How long an instance may take to become ready."""
         return self._fleet.ready_deadline_seconds
 
+    @property
+    def max_unavailable(self) -> int:
+        """How many instances a forward act restarts at a time."""
+        return self._fleet.max_unavailable
+
     def epoch(self) -> int:
         """Return the highest epoch seen, 0 for none."""
         return read_epoch(self._api.stateful_set(self._settings.stateful_set))

@@ -50,6 +50,11 @@ class SupervisorFleet:
         """How long an instance may take to become ready."""
         return self._deployment.fleet.ready_deadline_seconds
 
+    @property
+    def max_unavailable(self) -> int:
+        """How many instances a forward act restarts at a time."""
+        return self._deployment.fleet.max_unavailable
+
     def epoch(self) -> int:
         """Return the highest epoch seen, 0 for none."""
         return self._fence.epoch()

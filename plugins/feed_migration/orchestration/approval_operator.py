@@ -1,6 +1,7 @@
 """A person's word before a step, asked with the evidence in view and kept in the journal."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
@@ -8,12 +9,16 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from feed_migration.gate_record import explain
+from feed_migration.lease import HANDOVER_SECONDS
 from feed_migration.orchestration.act_operators import migration_of
 from feed_migration.orchestration.place import Place
 from feed_migration.orchestration.runtime import open_runtime
 
 if TYPE_CHECKING:
     from feed_migration.journal import Journal
+
+# an approval without a time-out still needs somebody who comes back to it
+UNBOUNDED = timedelta(days=7)
 
 
 class StepApprovalOperator(ApprovalOperator):
@@ -32,6 +37,10 @@ class StepApprovalOperator(ApprovalOperator):
         if self.step in {*state.approved, *state.promoted}:
             return f"{self.step} is approved already"
         self.body = evidence(journal, migration_of(context))
+        # what is exposed may wait for the person as long as the person may take
+        seconds = (self.response_timeout or UNBOUNDED).total_seconds() + HANDOVER_SECONDS
+        holder = f"approval {self.step}"
+        journal.renew_lease(migration_of(context), holder=holder, seconds=seconds)
         return super().execute(context)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:

@@ -7,7 +7,7 @@ another triggerer continues the run at the second where this one was killed.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -18,6 +18,7 @@ from feed_migration.gate_record import (
     record_verdict,
     recorded_verdict,
 )
+from feed_migration.lease import UNKNOWN_SECONDS, Lease
 from feed_migration.model import Decision, Verdict
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.place import Place
@@ -52,6 +53,7 @@ class GateTrigger(BaseTrigger):
         self.clock = clock
         self._gate_run: GateRun | None = None
         self._runtime: runtimes.Runtime | None = None
+        self._lease: Lease | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return class path and JSON arguments."""
@@ -102,12 +104,24 @@ class GateTrigger(BaseTrigger):
         if str(state.status) not in UNDER_WAY:
             return self._ended(f"the migration is {state.status}")
         now = self.clock()
+        self._renew(runtime, now)
         if now < self.start.started_unix:
             return None
         verdict = self._ticked(runtime, now)
         if not verdict.final:
             return None
         return record_verdict(runtime.journal, self.start, verdict)
+
+    def _renew(self, runtime: runtimes.Runtime, now: float) -> None:
+        """Keep the lease of what is exposed: this gate is watched, says who asks for its ticks."""
+        if self._lease is None or self._lease.is_due(now):
+            gate = runtime.step(self.start.step).gate
+            renewed = runtime.journal.renew_lease(
+                self.start.migration_id,
+                holder=f"gate {self.start.step}",
+                seconds=gate.lease_seconds if gate else UNKNOWN_SECONDS,
+            )
+            self._lease = replace(renewed, renewed_at=now)
 
     def _ticked(self, runtime: runtimes.Runtime, now: float) -> Verdict:
         self._gate_run = self._gate_run or runtimes.open_gate_run(runtime, self.start)

@@ -1,0 +1,40 @@
+"""The lease of an exposed fleet: who says that somebody watches, and for how long that holds. Pure.
+
+Whoever exposes instances, or watches exposed ones, renews the lease of the migration; a person who
+is waited for is given one as long as the wait. Nobody renews it for a process that is gone, so the
+guard takes an expired lease for what it is: exposure that nobody watches.
+"""
+
+from dataclasses import dataclass
+
+# From a confirmed act to the first tick of its gate: a few tasks, begun anew after a kill
+HANDOVER_SECONDS = 600.0
+# An exposure of unknown origin: a migration that was begun before there were leases
+UNKNOWN_SECONDS = HANDOVER_SECONDS
+# A gate renews when this share of its lease is used up, so that one lost renewal costs nothing
+RENEW_AT = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """One renewal; `renewed_at` is unix seconds by the clock of `holder`, `seconds` its length."""
+
+    migration_id: str
+    holder: str
+    renewed_at: float
+    seconds: float
+
+    @property
+    def expires_at(self) -> float:
+        """When it runs out, in unix seconds by the clock of its holder."""
+        return self.renewed_at + self.seconds
+
+    def is_due(self, now_unix: float) -> bool:
+        """Whether its holder should renew it at `now_unix`; a clock that went back renews too."""
+        return not 0 <= now_unix - self.renewed_at < RENEW_AT * self.seconds
+
+
+def act_seconds(instances: int, max_unavailable: int, ready_deadline_seconds: float) -> float:
+    """Return the lease of an act that restarts `instances` in batches of `max_unavailable`."""
+    batches = -(-instances // max(1, max_unavailable))
+    return (batches + 1) * ready_deadline_seconds + HANDOVER_SECONDS
