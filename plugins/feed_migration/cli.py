@@ -18,6 +18,7 @@ from feed_migration import rollback as way_back
 from feed_migration.airflow_api import MIGRATION_DAG, AirflowApi
 from feed_migration.cli_audit import audit_app, journal_app
 from feed_migration.cli_gates import gate_app, plan_app
+from feed_migration.cli_guard import guard_app
 from feed_migration.cli_parts import Output, deployment_here, open_journal, write
 from feed_migration.deployment import Deployment, home_directory, load_deployment
 from feed_migration.errors import (
@@ -44,6 +45,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(journal_app, name="journal")
 app.add_typer(plan_app, name="plan")
 app.add_typer(gate_app, name="gate")
+app.add_typer(guard_app, name="guard")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Which = Annotated[str | None, typer.Option("--migration", help="Default: the latest.")]

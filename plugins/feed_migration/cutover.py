@@ -106,6 +106,13 @@ def ramp(percent: int, instances: Sequence[str]) -> tuple[str, ...]:
     return tuple(instances[: math.ceil(len(instances) * percent / 100)])
 
 
+def expected_instances(step: Step, *, fleet: int, shadows: int) -> int:
+    """Return how many native instances `expect_series: fleet` means at `step`."""
+    if step.phase == "shadow":
+        return shadows
+    return math.ceil(fleet * (step.percent or 100) / 100)
+
+
 def _require_plan(plan: Plan, state: MigrationState) -> None:
     if state.status is not Status.ABSENT and plan.sha256 != state.plan_sha256:
         raise PlanChanged(

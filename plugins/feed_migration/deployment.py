@@ -12,6 +12,7 @@ shadow_instances: []
 venue: {rest_url: "https://127.0.0.1:8600", ws_url: "wss://127.0.0.1:8600", ca_file: sandbox/ca.pem}
 credentials_file: sandbox/api_key.json
 airflow: {url: "http://127.0.0.1:8080", username: admin, password_file: airflow/passwords.json}
+guard_url: http://127.0.0.1:9699           # optional: no migration begins unless it answers there
 ```
 
 Relative paths mean "in the state directory"; every path of a loaded `Deployment` is absolute.
@@ -113,6 +114,7 @@ class Deployment:
     venue: Venue
     credentials_file: Path | None
     airflow: AirflowSettings
+    guard_url: str | None = None
     logs: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -137,6 +139,11 @@ class Deployment:
     def parity_folder(self) -> Path:
         """What the shadow processes disagreed on: a JSON file of each."""
         return self.home / "parity"
+
+    @property
+    def guard_folder(self) -> Path:
+        """What the guard keeps for the day it is alone."""
+        return self.home / "guard"
 
     def log_file(self, program: str) -> Path:
         """Log of a supervised program."""
@@ -191,6 +198,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     credentials_file: str | None = None
     journal_url: str | None = None
     airflow: _Airflow = _Airflow()
+    guard_url: _Url | None = None
 
 
 def home_directory(environ: Mapping[str, str] = os.environ) -> Path:
@@ -227,6 +235,7 @@ def load_deployment(home: Path, environ: Mapping[str, str] = os.environ) -> Depl
             password_file=home
             / (environ.get("AIRFLOW_PASSWORD_FILE") or file.airflow.password_file),
         ),
+        guard_url=file.guard_url.rstrip("/") if file.guard_url else None,
     )
 
 

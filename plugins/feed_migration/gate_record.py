@@ -67,10 +67,22 @@ def recorded_verdict(journal: "Journal", start: GateStart) -> dict[str, Any] | N
     return None
 
 
-def record_verdict(journal: "Journal", start: GateStart, verdict: Verdict) -> dict[str, Any]:
-    """Write a final verdict once; the first one written for a run stands."""
+def record_verdict(
+    journal: "Journal", start: GateStart, verdict: Verdict, *, actor: str = ""
+) -> dict[str, Any]:
+    """Write a final verdict once; the first one written for a run stands.
+
+    `actor` is who judged, if that was not the gate itself.
+    """
     if (known := recorded_verdict(journal, start)) is not None:
         return known
+    return record_breach(journal, start, verdict, actor=actor or f"gate {start.step}")
+
+
+def record_breach(
+    journal: "Journal", start: GateStart, verdict: Verdict, *, actor: str
+) -> dict[str, Any]:
+    """Write a verdict, also where the run has one: what was promoted may turn bad later."""
     body = {
         "step": start.step,
         "run": start.run,
@@ -79,9 +91,7 @@ def record_verdict(journal: "Journal", start: GateStart, verdict: Verdict) -> di
     if verdict.decision is Decision.ROLLBACK:
         # the tick that failed: its confirmation came later, and the fleet was exposed meanwhile
         body["breach_at"] = start.started_unix + verdict.at_seconds
-    journal.append(
-        "verdict", migration_id=start.migration_id, actor=f"gate {start.step}", body=body
-    )
+    journal.append("verdict", migration_id=start.migration_id, actor=actor, body=body)
     return body
 
 

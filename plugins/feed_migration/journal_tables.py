@@ -46,8 +46,9 @@ LEASES = sa.Table(
     sa.Column(
         "id",
         sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        # unlike a serial's sequence it needs no right of its own
+        sa.Identity(),
         primary_key=True,
-        autoincrement=True,
     ),
     sa.Column("migration_id", sa.Text, nullable=False, index=True),
     sa.Column("holder", sa.Text, nullable=False),

@@ -95,6 +95,7 @@ def test_the_writers_role_appends_and_can_do_nothing_else(server):
     server.sql("CREATE ROLE writer LOGIN")
     owner.grant("writer")
     journal = Journal(server.url(user="writer"))
+    assert journal.renew_lease("m", holder="gate", seconds=60.0) == journal.lease("m")
     journal.append("held", migration_id="m", actor="ana", body={"step": "shadow"})
     for statement in (
         "UPDATE events SET actor = 'eve'",

@@ -1,9 +1,13 @@
 """The lease: as long as the act, the wait or the gate may take, and renewed before it runs out."""
 
+from pathlib import Path
+
 import pytest
 
 from feed_migration.lease import HANDOVER_SECONDS, Lease, act_seconds
 from feed_migration.plan import load_plan
+
+PLANS = Path(__file__).parents[2] / "plans"
 
 
 def lease(at=1000.0, seconds=60.0):
@@ -29,9 +33,9 @@ def test_an_act_has_a_deadline_for_each_batch_and_one_to_spare(instances, batche
     assert act_seconds(instances, 5, 60.0) == (batches + 1) * 60.0 + HANDOVER_SECONDS
 
 
-def test_a_gate_without_one_has_the_length_of_its_blind_limit(tmp_path):
+def test_a_gate_without_one_has_the_length_of_its_blind_limit():
     """An exposure that nobody watches is blindness of another kind, borne as long."""
-    plan = load_plan("plans/demo.yaml")
+    plan = load_plan(PLANS / "demo.yaml")
     for step in plan.steps:
         if step.gate is not None:
             assert step.gate.lease_seconds == step.gate.blind_limit_seconds == 60.0

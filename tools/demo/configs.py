@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tools.demo.airflow_env import ADMIN
@@ -11,8 +12,10 @@ SCRAPE_INTERVAL_SECONDS = 1
 BOOK_EVENTS_PER_SECOND = 5
 
 
-def supervisord(layout: Layout, airflow: Mapping[str, Sequence[str]], prometheus: str) -> str:
-    """Return supervisord.conf: the venue and Prometheus start with it, Airflow when told to."""
+def supervisord(
+    layout: Layout, airflow: Mapping[str, Sequence[str]], prometheus: str, plan: Path
+) -> str:
+    """Return supervisord.conf: the venue, Prometheus and the guard start with it, Airflow later."""
     home = layout.home
     sections = [
         _section("unix_http_server", file=layout.supervisor_socket, chmod="0700"),
@@ -36,6 +39,7 @@ def supervisord(layout: Layout, airflow: Mapping[str, Sequence[str]], prometheus
         _section("include", files=home / "fleet.d" / "*.conf"),
         _program(layout, "sandbox", _sandbox_command(layout), priority=1),
         _program(layout, "prometheus", _prometheus_command(layout, prometheus), priority=2),
+        _program(layout, "guard", _guard_command(layout, plan), priority=3, startretries=1000),
     ]
     environment_file = home / "airflow" / "airflow.env"
     for name, argv in airflow.items():
@@ -68,7 +72,11 @@ def prometheus(layout: Layout) -> dict[str, Any]:
                         "refresh_interval": "5s",
                     }
                 ],
-            }
+            },
+            {
+                "job_name": "feed_migration_guard",
+                "static_configs": [{"targets": [f"127.0.0.1:{layout.guard_port}"]}],
+            },
         ],
     }
 
@@ -103,6 +111,7 @@ def deployment(layout: Layout) -> dict[str, Any]:
             "username": ADMIN,
             "password_file": "airflow/passwords.json",
         },
+        "guard_url": layout.guard_url,
     }
 
 
@@ -164,6 +173,17 @@ def _prometheus_command(layout: Layout, binary: str) -> str:
             f"--config.file={directory / 'prometheus.yml'}",
             f"--storage.tsdb.path={directory / 'data'}",
             f"--web.listen-address=127.0.0.1:{layout.prometheus_port}",
+        ]
+    )
+
+
+def _guard_command(layout: Layout, plan: Path) -> str:
+    return shlex.join(
+        [
+            str(layout.venv_bin / "backpack-migrate"),
+            *("guard", "run"),
+            *("--plan", str(plan)),
+            *("--port", str(layout.guard_port)),
         ]
     )
 

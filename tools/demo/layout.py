@@ -43,6 +43,11 @@ class Layout:
         return self.port_base + 2
 
     @property
+    def guard_port(self) -> int:
+        """Port of the guard's /healthz and /metrics."""
+        return self.port_base + 3
+
+    @property
     def instances(self) -> dict[str, int]:
         """Fleet instance id → port of its /metrics, /healthz and /snapshot."""
         return {f"feed-{i:02}": self.port_base + 10 + i for i in range(self.fleet_size)}
@@ -60,6 +65,7 @@ class Layout:
             "the sandbox": self.sandbox_port,
             "Prometheus": self.prometheus_port,
             "Airflow": self.airflow_port,
+            "the guard": self.guard_port,
             **self.instances,
             **self.shadow_instances,
         }
@@ -93,6 +99,11 @@ class Layout:
     def prometheus_url(self) -> str:
         """Base URL of Prometheus."""
         return f"http://127.0.0.1:{self.prometheus_port}"
+
+    @property
+    def guard_url(self) -> str:
+        """Base URL of the guard."""
+        return f"http://127.0.0.1:{self.guard_port}"
 
     @property
     def airflow_url(self) -> str:

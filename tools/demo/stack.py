@@ -183,7 +183,7 @@ def _stop_leftover(layout: Layout) -> None:
 def _write_static_files(layout: Layout, plan: Path, prometheus: str) -> None:
     home = layout.home
     commands = airflow_commands(layout.venv_bin / "airflow")
-    _write(home / "supervisord.conf", configs.supervisord(layout, commands, prometheus))
+    _write(home / "supervisord.conf", configs.supervisord(layout, commands, prometheus, plan))
     _write(home / "prometheus" / "prometheus.yml", yaml.safe_dump(configs.prometheus(layout)))
     targets = json.dumps(configs.prometheus_targets(layout))
     _write(home / "prometheus" / "targets" / "fleet.json", targets)

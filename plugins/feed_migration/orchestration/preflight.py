@@ -35,6 +35,7 @@ def preflight(
         "fixtures": lambda: _fixtures(root),
         "credentials": lambda: _credentials(deployment.credentials_file),
         "prometheus": lambda: _prometheus(deployment.prometheus_url),
+        "guard": lambda: _guard(deployment.guard_url),
         "fleet": lambda: _fleet(fleet, fresh=fresh),
     }
     failures = [f"{name}: {problem}" for name, check in checks.items() for problem in check()]
@@ -73,6 +74,17 @@ def _prometheus(url: str) -> Iterator[str]:
             return
     except (OSError, urllib.error.URLError, ValueError) as error:
         yield f"{url} is not ready ({error})"
+
+
+def _guard(url: str | None) -> Iterator[str]:
+    """Without one that answers, nobody takes the fleet back once Airflow has died."""
+    if url is None:
+        return
+    try:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=TIMEOUT_SECONDS):  # noqa: S310
+            return
+    except (OSError, urllib.error.URLError, ValueError) as error:
+        yield f"{url} does not guard the fleet ({error}), start `backpack-migrate guard run`"
 
 
 def _fleet(fleet: "Fleet", *, fresh: bool) -> Iterator[str]:

@@ -7,7 +7,6 @@ only: Airflow imports every DAG file for each task, and the parser must touch no
 # ruff: noqa: PLC0415 - deferring these imports is what this module is for
 
 import logging
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -47,9 +46,13 @@ class Runtime:
 
     def expected_instances(self, step: Step) -> int:
         """Return how many native instances `expect_series: fleet` means at `step`."""
-        if step.phase == "shadow":
-            return len(self.deployment.shadow_instances)
-        return math.ceil(len(self.deployment.instances) * (step.percent or 100) / 100)
+        from feed_migration.cutover import expected_instances
+
+        return expected_instances(
+            step,
+            fleet=len(self.deployment.instances),
+            shadows=len(self.deployment.shadow_instances),
+        )
 
     def step(self, name: str) -> Step:
         """Return a step of the plan by name."""
@@ -166,37 +169,22 @@ def require_native(runtime: Runtime) -> None:
 def revert(
     place: Place, journal: "Journal | None", migration_id: str, actor: str, reason: str
 ) -> None:
-    """Put the fleet back on ccxt and verify it; one already taken back is only verified.
-
-    Where the migration is taken back and another one has the fleet by now, nothing is touched.
-    """
-    from feed_migration import rollback
+    """Put the fleet back on ccxt and verify it, or join who does; see `take_back.take_back`."""
     from feed_migration.deployment import load_deployment
-    from feed_migration.phases import Status
     from feed_migration.spool import Spool
+    from feed_migration.take_back import take_back
 
     # a wrong URL in the environment must not stop the way back
     deployment = load_deployment(place.home, {})
-    fleet, spool = open_fleet(deployment), Spool(deployment.spool_file)
-    breach_at = None
-    state = state_if_any(journal, migration_id)
-    over = state is not None and state.status is Status.ROLLED_BACK
-    if over and journal is not None and journal.active_migration() not in {None, migration_id}:
-        LOG.info("%s is taken back, the fleet is another migration's by now", migration_id)
-        return
-    if not over or any(status.variant == "native" for status in fleet.instances()):
-        result = rollback.revert(fleet, journal, migration_id, actor, reason, spool=spool)
-        breach_at = result.breach_at
-    rollback.verify(fleet, journal, migration_id, actor, breach_at=breach_at, spool=spool)
+    spool = Spool(deployment.spool_file)
+    take_back(open_fleet(deployment), journal, migration_id, actor, reason, spool=spool)
 
 
 def state_if_any(journal: "Journal | None", migration_id: str) -> "MigrationState | None":
     """Return where the migration is; None, not an error, where the journal does not say."""
-    try:
-        return journal.state(migration_id) if journal is not None else None
-    except Exception:
-        LOG.exception("the journal does not say where %s is", migration_id)
-        return None
+    from feed_migration.take_back import state_if_any
+
+    return state_if_any(journal, migration_id)
 
 
 def document(runtime: Runtime, migration_id: str, actor: str) -> str:

@@ -1,0 +1,104 @@
+"""`backpack-migrate guard run`: the process beside the fleet that takes it back by itself."""
+
+import fcntl
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from feed_migration.cli_parts import deployment_here
+from feed_migration.deployment import Deployment
+from feed_migration.errors import EnvironmentUnavailable, Refused
+from feed_migration.guard.endpoints import listening
+from feed_migration.guard.process import Guard
+
+LOG = logging.getLogger(__name__)
+
+guard_app = typer.Typer(help="The guard: the way back without Airflow.", no_args_is_help=True)
+
+
+@guard_app.callback()
+def _guard() -> None:
+    """The guard: the way back without Airflow."""
+
+
+@guard_app.command("run")
+def run(
+    plan: Annotated[
+        Path, typer.Option(envvar="BACKPACK_PLAN", help="The plan of the migrations.")
+    ] = Path("plans/demo.yaml"),
+    host: Annotated[str, typer.Option(help="Where /healthz and /metrics listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    interval: Annotated[float, typer.Option(min=0.05, help="Seconds between two rounds.")] = 0.5,
+) -> None:
+    """Run until SIGTERM: revert on a Rollback verdict, an expired lease, or a breach of its own."""
+    deployment = deployment_here()
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    clock = time.time  # noqa: TID251 - the edge of the process
+    with _alone(deployment), ExitStack() as stack:
+        guard = Guard(deployment, plan.absolute(), actor=f"guard:{socket.gethostname()}")
+        listens = stack.enter_context(_listening(guard, host, port, clock))
+        LOG.info("guarding %s, http://%s:%d/healthz", deployment.home, host, listens)
+        while not stop.is_set():
+            try:
+                guard.poll()
+            except Exception:
+                # a fault of its own must not end the one process that is there for faults
+                LOG.exception("a round failed")
+            stop.wait(interval)
+    # a query that hangs must not hold the process
+    os._exit(0)
+
+
+class _OneLine(logging.Formatter):
+    """What a venue or a library says stays one record and moves no cursor."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record with control characters escaped."""
+        text = super().format(record)
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _listening(
+    guard: Guard, host: str, port: int, clock: Callable[[], float]
+) -> AbstractContextManager[int]:
+    try:
+        return listening(host, port, lambda: guard.health, clock)
+    except OSError as error:
+        raise EnvironmentUnavailable(
+            f"{host}:{port} cannot be listened on ({error.strerror})", "choose another --port"
+        ) from error
+
+
+@contextmanager
+def _alone(deployment: Deployment) -> Iterator[None]:
+    """Hold the deployment's guard lock: a second one here would only double every query."""
+    path = deployment.guard_folder / "lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = path.open("ab")
+    except OSError as error:
+        raise EnvironmentUnavailable(
+            f"{path} cannot be opened ({error.strerror})", "free the disk or fix its rights"
+        ) from error
+    with opened as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused(
+                f"another guard runs over {deployment.home}", "stop it, or leave it to its work"
+            ) from None
+        yield

@@ -1,0 +1,115 @@
+"""The journal as the guard reads it: on from where it was last, folded as it comes."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+from feed_migration import phases
+from feed_migration.events import Event, EventKind, body_number
+from feed_migration.gate_record import explain
+from feed_migration.guard.knowledge import Known
+from feed_migration.journal import Journal
+from feed_migration.model import Decision
+from feed_migration.phases import MigrationState, Status
+
+# Of migrations that are over only the newest can still be told something new
+_REMEMBERED = 8
+_ROLLBACK = frozenset({EventKind.ROLLBACK_STARTED, EventKind.ROLLBACK_ACT})
+
+
+@dataclass
+class _Story:
+    """One migration's state, and what the fold leaves out."""
+
+    state: MigrationState = field(default_factory=MigrationState)
+    gates: dict[tuple[str, str], float] = field(default_factory=dict)
+    judged: set[tuple[str, str]] = field(default_factory=set)
+    rollback_actor: str = ""
+    rollback_said_at: float = 0.0
+
+    def add(self, event: Event) -> None:
+        self.state = phases.apply(self.state, event)
+        key = (str(event.body.get("step", "")), str(event.body.get("run", "1")))
+        started = body_number(event.body, "started_unix")
+        if event.kind == EventKind.STEP_STARTED and started is not None:
+            self.gates[key] = started
+        elif event.kind == EventKind.VERDICT:
+            self.judged.add(key)
+        elif event.kind in _ROLLBACK:
+            self.rollback_actor, self.rollback_said_at = event.actor, event.at
+
+
+class JournalFollower:
+    """Reads only what is new; a journal that was restored to an earlier day is read anew."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._last: Event | None = None
+        self._stories: OrderedDict[str, _Story] = OrderedDict()
+
+    def read(self) -> Known | None:
+        """Return the migration that holds the deployment, or else the newest; None without one.
+
+        Raises `JournalUnavailable`.
+        """
+        for event in self._news():
+            self._take(event)
+        active = [story for story in self._stories.values() if story.state.status.active]
+        newest = (active or list(self._stories.values()))[-1:]
+        return self._known(newest[0]) if newest else None
+
+    def knows(self, migration_id: str) -> bool:
+        """Whether the journal has told of this migration, among the newest ones."""
+        return migration_id in self._stories
+
+    def _news(self) -> list[Event]:
+        last = self._last
+        if last is None:
+            return self._journal.events()
+        # the last one again: that it is still there, and the same, says that history is
+        news = self._journal.events(after_seq=last.seq - 1)
+        if news and news[0] == last:
+            return news[1:]
+        self._last = None
+        self._stories.clear()
+        return self._journal.events()
+
+    def _take(self, event: Event) -> None:
+        self._last = event
+        if event.kind == EventKind.MIGRATION_STARTED:
+            self._stories.setdefault(event.migration_id, _Story())
+        if (story := self._stories.get(event.migration_id)) is not None:
+            story.add(event)
+        over = [name for name, it in self._stories.items() if not it.state.status.active]
+        for name in over[:-_REMEMBERED]:
+            del self._stories[name]
+
+    def _known(self, story: _Story) -> Known:
+        state = story.state
+        step = state.step or ""
+        run = dict(state.runs).get(step, "1")
+        watched = (step, run) in story.gates and (step, run) not in story.judged
+        return Known(
+            migration_id=state.migration_id,
+            status=state.status,
+            plan_sha256=state.plan_sha256,
+            step=step,
+            run=run,
+            exposed=state.exposed,
+            acting=state.pending_act is not None,
+            gate_started_unix=story.gates[step, run] if watched else None,
+            lease=self._journal.lease(state.migration_id),
+            breach=_breach(state),
+            rollback_actor=story.rollback_actor,
+            rollback_said_at=story.rollback_said_at,
+        )
+
+
+def _breach(state: MigrationState) -> str:
+    verdict: dict[str, Any] = dict(state.last_verdict or {})
+    step = str(verdict.get("step", ""))
+    if verdict.get("decision") != Decision.ROLLBACK or step in state.proven:
+        return ""
+    if state.status not in {Status.RUNNING, Status.HELD}:
+        return ""
+    return f"gate {step}: {explain({'at_seconds': 0.0, 'reasons': [], **verdict})}"

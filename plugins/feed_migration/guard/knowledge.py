@@ -1,0 +1,66 @@
+"""What the guard must know to act alone, and its copy on disk for the day the journal is away."""
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from feed_migration.durable import write_text
+from feed_migration.lease import Lease
+from feed_migration.phases import Status
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """One migration as the journal last told it. Times are unix seconds.
+
+    `exposed` may be on native; `acting` is an act that was intended and not confirmed.
+    `gate_started_unix` is set while the current step's gate has begun and has no verdict.
+    `breach` is why a Rollback verdict wants the fleet back, "" without one. `rollback_actor` last
+    said something of a rollback, at `rollback_said_at`.
+    """
+
+    migration_id: str
+    status: Status
+    plan_sha256: str = ""
+    step: str = ""
+    run: str = "1"
+    exposed: tuple[str, ...] = ()
+    acting: bool = False
+    gate_started_unix: float | None = None
+    lease: Lease | None = None
+    breach: str = ""
+    rollback_actor: str = ""
+    rollback_said_at: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """What was known, and when the journal last said so (unix seconds)."""
+
+    known: Known | None
+    read_at: float
+
+
+class KnowledgeFile:
+    """The copy on disk. A full disk costs the copy, never the guard."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def save(self, copy: Copy) -> None:
+        """Replace the copy, whole or not at all."""
+        try:
+            write_text(self.path, msgspec.json.encode(copy).decode() + "\n")
+        except OSError as error:
+            LOG.warning("%s cannot be written: %s", self.path, error.strerror)
+
+    def load(self) -> Copy | None:
+        """Return the copy, None where there is none that can be read."""
+        with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return msgspec.json.decode(self.path.read_bytes(), type=Copy)
+        return None

@@ -1,0 +1,165 @@
+"""The guard's loop: read, decide, watch or revert, and say how it is."""
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from feed_migration.cutover import expected_instances
+from feed_migration.deployment import Deployment
+from feed_migration.errors import MigrationError
+from feed_migration.gate_record import explain
+from feed_migration.guard.decision import Act, Clocks, Next, decide
+from feed_migration.guard.knowledge import Known
+from feed_migration.guard.lease_clock import LeaseClock
+from feed_migration.guard.plan_copy import PlanCopy
+from feed_migration.guard.reading import Reading
+from feed_migration.guard.reverting import Reverting
+from feed_migration.guard.watch import Breach, Watch
+from feed_migration.model import Step
+from feed_migration.phases import Status
+from feed_migration.prometheus import PrometheusSource
+
+QUERY_TIMEOUT_SECONDS = 5.0
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """How the guard is: what `endpoints` shows. `polled_unix` is the end of its last round."""
+
+    polled_unix: float = 0.0
+    journal_silent_seconds: float = 0.0
+    exposed: int = 0
+    lease_left_seconds: float | None = None
+    watching: bool = False
+    reverting: bool = False
+    reverts: int = 0
+    failed_reverts: int = 0
+
+
+class Guard:
+    """One guard over one deployment; `poll` does one round and raises nothing on purpose.
+
+    `actor` is who it is in the journal: the same guard after a restart has the same name.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        plan_path: Path,
+        *,
+        actor: str,
+        clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._deployment = deployment
+        self._actor = actor
+        self._clock, self._monotonic = clock, monotonic
+        self._reading = Reading(deployment, clock, monotonic)
+        self._reverting = Reverting(deployment, actor, clock, monotonic)
+        self._plans = PlanCopy(plan_path, deployment.guard_folder)
+        self._lease = LeaseClock()
+        source = PrometheusSource(deployment.prometheus_url, QUERY_TIMEOUT_SECONDS)
+        self._watch = Watch(source, clock)
+        self._watcher = ThreadPoolExecutor(1, thread_name_prefix="watch")
+        self._watching: Future[Breach | None] | None = None
+        self._breach: Breach | None = None
+        self._rollback_said: tuple[str, float] = ("", 0.0)
+        self._rollback_heard_at = 0.0
+        self.health = Health()
+
+    def poll(self) -> None:
+        """Do one round."""
+        known = self._reading.read()
+        step = self._step(known)
+        left = self._lease_left(known)
+        todo = self._decided(known, step, left)
+        self._say(known, todo, left, reverting=todo.act is Act.REVERT)
+        if known is not None and todo.act is Act.WATCH and step is not None:
+            self._look(known, step)
+        if known is not None and todo.act is Act.REVERT:
+            breach = self._own_breach(known)
+            if self._reverting.revert(known, todo.reason, breach, self._reading.journal):
+                self._breach = None
+                self._reading.taken_back(known)
+        self._say(known, todo, left, reverting=False)
+
+    def close(self) -> None:
+        """Let go of the watcher; one that waits for Prometheus ends with its query."""
+        self._watcher.shutdown(wait=False, cancel_futures=True)
+
+    def _step(self, known: Known | None) -> Step | None:
+        """Return the step that the migration is at, if the plan it began with is at hand."""
+        if known is None or not known.status.active:
+            return None
+        plan = self._plans.of(known.plan_sha256)
+        with suppress(MigrationError):
+            return plan.step(known.step) if plan is not None else None
+        return None
+
+    def _decided(self, known: Known | None, step: Step | None, left: float | None) -> Next:
+        clocks = Clocks(
+            lease_left=0.0 if left is None else left,
+            journal_silent=self._reading.silent_seconds,
+            rollback_silent=self._rollback_silent(known),
+        )
+        breach = self._own_breach(known)
+        found = f"gate {breach.watched.step}: {explain(breach.verdict.to_json())}" if breach else ""
+        return decide(known, clocks, step.gate if step else None, self._actor, breach=found)
+
+    def _lease_left(self, known: Known | None) -> float | None:
+        if known is None or known.status is not Status.RUNNING or not known.exposed:
+            return None
+        return self._lease.left_seconds(
+            known.migration_id,
+            known.lease,
+            now_unix=self._clock(),
+            now_monotonic=self._monotonic(),
+        )
+
+    def _rollback_silent(self, known: Known | None) -> float:
+        said = (known.rollback_actor, known.rollback_said_at) if known else ("", 0.0)
+        if said != self._rollback_said:
+            self._rollback_said, self._rollback_heard_at = said, self._monotonic()
+        return self._monotonic() - self._rollback_heard_at
+
+    def _own_breach(self, known: Known | None) -> Breach | None:
+        """Return what the guard's own watch has found, if it is of this migration."""
+        breach = self._breach
+        if breach is None or known is None or breach.watched.migration_id != known.migration_id:
+            return None
+        return breach
+
+    def _look(self, known: Known, step: Step) -> None:
+        """Have the exposure judged beside the loop: a Prometheus that hangs must not stop it."""
+        if self._watching is None and step.gate is not None:
+            size = expected_instances(
+                step,
+                fleet=len(self._deployment.instances),
+                shadows=len(self._deployment.shadow_instances),
+            )
+            poll, journal = self._watch.poll, self._reading.journal
+            self._watching = self._watcher.submit(poll, known, step.gate, size, journal)
+        if self._watching is None or not self._watching.done():
+            return
+        done, self._watching = self._watching, None
+        try:
+            self._breach = done.result() or self._breach
+        except Exception:
+            LOG.exception("the exposure could not be judged")
+
+    def _say(self, known: Known | None, todo: Next, left: float | None, *, reverting: bool) -> None:
+        self.health = Health(
+            polled_unix=self._clock(),
+            journal_silent_seconds=self._reading.silent_seconds,
+            exposed=len(known.exposed) if known else 0,
+            lease_left_seconds=left,
+            watching=todo.act is Act.WATCH and self._watch.at_work,
+            reverting=reverting,
+            reverts=self._reverting.done,
+            failed_reverts=self._reverting.failed,
+        )

@@ -1,0 +1,108 @@
+"""What the guard knows now: from the journal where it answers, from memory and disk where not."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from feed_migration.deployment import Deployment
+from feed_migration.errors import JournalUnavailable
+from feed_migration.guard.follower import JournalFollower
+from feed_migration.guard.knowledge import Copy, KnowledgeFile, Known
+from feed_migration.journal import Journal
+from feed_migration.phases import Status
+from feed_migration.spool import Spool
+
+LOCK_WAIT_SECONDS = 1.0
+COPY_SECONDS = 5.0
+LOG = logging.getLogger(__name__)
+
+
+class Reading:
+    """Follows the journal, puts into it what was spooled, and keeps the copy on disk.
+
+    `silent_seconds` is how long the journal has not answered, by the monotonic clock; a guard that
+    starts without it counts from when its copy was made.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._deployment = deployment
+        self._clock, self._monotonic = clock, monotonic
+        self._spool = Spool(deployment.spool_file)
+        self._file = KnowledgeFile(deployment.guard_folder / "known.json")
+        self._journal: Journal | None = None
+        self._follower: JournalFollower | None = None
+        self._readable = False
+        self._complained = False
+        self._saved_at: float | None = None
+        copy = self._file.load() or Copy(known=None, read_at=clock())
+        self._known = copy.known
+        self._heard_at = monotonic() - max(0.0, clock() - copy.read_at)
+
+    def read(self) -> Known | None:
+        """Return what the journal says, or said last."""
+        try:
+            journal, follower = self._opened()
+            if not self._spool.is_empty():
+                journal.absorb(self._spool)
+            self._known = self._believed(follower)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the fleet is guarded
+            if not self._complained:
+                LOG.warning("the journal does not answer: %s", error)
+            self._readable, self._complained = False, True
+            return self._known
+        self._readable, self._complained = True, False
+        self._heard_at = self._monotonic()
+        self._save()
+        return self._known
+
+    @property
+    def journal(self) -> Journal | None:
+        """The journal, None while it does not answer."""
+        return self._journal if self._readable else None
+
+    @property
+    def silent_seconds(self) -> float:
+        """0 while the journal answers."""
+        return 0.0 if self._readable else max(self._monotonic() - self._heard_at, 1e-9)
+
+    def taken_back(self, known: Known) -> None:
+        """Remember a verified rollback: without a journal this keeps it from being done again."""
+        self._known = replace(known, status=Status.ROLLED_BACK, exposed=())
+        self._saved_at = None
+        self._save()
+
+    def _believed(self, follower: JournalFollower) -> Known | None:
+        """Return what the journal says, unless it has lost what is known to be exposed.
+
+        An empty database where the old one was, or one restored to an earlier day, undid nothing.
+        """
+        said, known = follower.read(), self._known
+        exposed = known is not None and known.status.active and known.exposed
+        if exposed and known is not None and not follower.knows(known.migration_id):
+            raise JournalUnavailable(
+                f"the journal does not know {known.migration_id}, which may be exposed",
+                "restore it; the fleet goes back after the blind limit",
+            )
+        return said
+
+    def _opened(self) -> tuple[Journal, JournalFollower]:
+        if self._journal is None or self._follower is None:
+            self._journal = Journal(
+                self._deployment.journal_url,
+                home=self._deployment.home,
+                lock_wait_seconds=LOCK_WAIT_SECONDS,
+                clock=self._clock,
+            )
+            self._follower = JournalFollower(self._journal)
+        return self._journal, self._follower
+
+    def _save(self) -> None:
+        now = self._monotonic()
+        if self._saved_at is None or now - self._saved_at >= COPY_SECONDS:
+            self._file.save(Copy(known=self._known, read_at=self._clock()))
+            self._saved_at = now

@@ -1,0 +1,108 @@
+"""The whole way back of one migration: revert and verify, once, whoever asks first.
+
+Airflow's tasks, the guard and an operator's shell may all want the same rollback at the same
+moment. Who finds another's under way waits for its end and verifies it, and goes on itself where
+that one does not get there in time.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from feed_migration import rollback
+from feed_migration.errors import FleetUnavailable, JournalUnavailable, RollbackUnverified
+from feed_migration.events import EventKind
+from feed_migration.fleet.base import Fleet
+from feed_migration.journal import Journal
+from feed_migration.phases import MigrationState, Status
+from feed_migration.rollback import RollbackResult, RollbackVerified
+from feed_migration.spool import Spool
+
+# What a rollback of somebody else may go without a word before it is taken over
+JOIN_SECONDS = 20.0
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakenBack:
+    """How the fleet came back; `result` is None where another actor had reverted it."""
+
+    result: RollbackResult | None
+    proof: RollbackVerified
+
+
+def take_back(
+    fleet: Fleet,
+    journal: Journal | None,
+    migration_id: str,
+    actor: str,
+    reason: str,
+    *,
+    spool: Spool,
+    clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
+) -> TakenBack | None:
+    """Put the fleet back on ccxt and verify it; one already taken back is only verified.
+
+    Returns None, and touches nothing, where the migration is taken back and another one has the
+    fleet by now. Raises what `rollback.revert` and `rollback.verify` raise; may be called again.
+    """
+    state = state_if_any(journal, migration_id)
+    over = state is not None and state.status is Status.ROLLED_BACK
+    if over and _active(journal) not in {None, migration_id}:
+        LOG.info("%s is taken back, the fleet is another migration's by now", migration_id)
+        return None
+
+    def verify(breach_at: float | None = None, within: float | None = None) -> RollbackVerified:
+        return rollback.verify(
+            fleet,
+            journal,
+            migration_id,
+            actor,
+            breach_at=breach_at,
+            deadline_seconds=within,
+            spool=spool,
+        )
+
+    patience = _patience_seconds(journal, state, actor, clock())
+    if patience > 0:
+        try:
+            return TakenBack(result=None, proof=verify(within=patience))
+        except (RollbackUnverified, FleetUnavailable) as error:
+            LOG.warning("the rollback that is under way does not get there: %s", error)
+    if over and not any(status.variant == "native" for status in fleet.instances()):
+        return TakenBack(result=None, proof=verify())
+    result = rollback.revert(fleet, journal, migration_id, actor, reason, spool=spool)
+    return TakenBack(result=result, proof=verify(result.breach_at))
+
+
+def state_if_any(journal: Journal | None, migration_id: str) -> MigrationState | None:
+    """Return where the migration is; None, not an error, where the journal does not say."""
+    try:
+        return journal.state(migration_id) if journal is not None else None
+    except Exception:
+        LOG.exception("the journal does not say where %s is", migration_id)
+        return None
+
+
+def _active(journal: Journal | None) -> str | None:
+    try:
+        return journal.active_migration() if journal is not None else None
+    except JournalUnavailable:
+        return None
+
+
+def _patience_seconds(
+    journal: Journal | None, state: MigrationState | None, actor: str, now: float
+) -> float:
+    """Return how long to wait for the rollback of another actor, 0 where there is none at work."""
+    if journal is None or state is None or state.status is not Status.ROLLING_BACK:
+        return 0.0
+    kinds = {EventKind.ROLLBACK_STARTED, EventKind.ROLLBACK_ACT}
+    try:
+        said = [event for event in journal.events(state.migration_id) if event.kind in kinds]
+    except JournalUnavailable:
+        return 0.0
+    if not said or said[-1].actor == actor:
+        return 0.0
+    return min(JOIN_SECONDS, max(0.0, said[-1].at + JOIN_SECONDS - now))

@@ -1,0 +1,116 @@
+"""Who comes second to a rollback joins it, and finishes it where the first one does not."""
+
+import io
+
+import pytest
+
+from feed_migration import rollback
+from feed_migration.journal import Journal
+from feed_migration.phases import Status
+from feed_migration.spool import Spool
+from feed_migration.take_back import JOIN_SECONDS, take_back
+from tests.support.memory_fleet import MemoryFleet
+from tests.support.migration_plans import begin, gate, pass_steps
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return Journal(tmp_path / "journal.db")
+
+
+@pytest.fixture
+def spool(tmp_path):
+    return Spool(tmp_path / "journal.spool.jsonl", io.StringIO())
+
+
+@pytest.fixture
+def exposed(journal):
+    """A fleet at 50 % whose gate has just said Rollback."""
+    fleet = MemoryFleet()
+    migration_id = begin(journal)
+    pass_steps(journal, fleet, migration_id, until="cutover-100")
+    gate(journal, migration_id, "cutover-50", "Rollback", breach_at=1000.0)
+    return fleet, migration_id
+
+
+def starts(journal, migration_id):
+    return [event.actor for event in journal.events(migration_id, "rollback_started")]
+
+
+def test_the_first_reverts_and_verifies(journal, spool, exposed):
+    """One call from verdict to proof."""
+    fleet, migration_id = exposed
+    taken = take_back(fleet, journal, migration_id, "guard:a", "breach", spool=spool)
+    assert taken.result.reason == "breach"
+    assert set(taken.proof.instances.values()) == {"ccxt"}
+    assert journal.state(migration_id).status is Status.ROLLED_BACK
+
+
+def test_the_second_only_verifies_what_the_first_has_begun(journal, spool, exposed):
+    """No second start, no second restart of any instance."""
+    fleet, migration_id = exposed
+    rollback.revert(fleet, journal, migration_id, "guard:a", "breach", spool=spool)
+    restarts = dict(fleet.restarts)
+
+    taken = take_back(fleet, journal, migration_id, "ana", "asked for", spool=spool)
+
+    assert taken.result is None
+    assert starts(journal, migration_id) == ["guard:a"]
+    assert fleet.restarts == restarts
+    assert journal.state(migration_id).status is Status.ROLLED_BACK
+
+
+def test_a_rollback_that_has_gone_silent_is_taken_over(journal, spool, exposed):
+    """Its actor died before the act: nobody waits for it longer than the patience."""
+    fleet, migration_id = exposed
+    body = {"reason": "breach", "epoch": 7, "breach_at": 1000.0, "instances": {}, "logs": {}}
+    event = journal.append("rollback_started", migration_id=migration_id, actor="x", body=body)
+
+    def late():
+        return event.at + JOIN_SECONDS
+
+    taken = take_back(fleet, journal, migration_id, "ana", "r", spool=spool, clock=late)
+
+    assert taken.result.epoch == 7
+    assert fleet.native == []
+    assert starts(journal, migration_id) == ["x", "ana"]
+
+
+def test_a_rollback_that_does_not_get_there_is_taken_over(journal, spool, exposed):
+    """Begun a moment ago, but the instances are still on native when the patience is over."""
+    fleet, migration_id = exposed
+    body = {"reason": "breach", "epoch": 7, "breach_at": 1000.0, "instances": {}, "logs": {}}
+    event = journal.append("rollback_started", migration_id=migration_id, actor="x", body=body)
+
+    def nearly():
+        return event.at + JOIN_SECONDS - 0.3
+
+    taken = take_back(fleet, journal, migration_id, "ana", "r", spool=spool, clock=nearly)
+    assert taken.result is not None
+    assert fleet.native == []
+
+
+def test_its_own_rollback_is_not_waited_for(journal, spool, exposed):
+    """The same actor after a kill -9 goes on at once."""
+    fleet, migration_id = exposed
+    rollback.revert(fleet, journal, migration_id, "guard:a", "breach", spool=spool)
+    take_back(fleet, journal, migration_id, "guard:a", "breach", spool=spool)
+    assert starts(journal, migration_id) == ["guard:a", "guard:a"]
+
+
+def test_the_fleet_of_another_migration_is_not_touched(journal, spool, exposed):
+    """A late rollback of one that is taken back must not take the next one back too."""
+    fleet, migration_id = exposed
+    take_back(fleet, journal, migration_id, "ana", "r", spool=spool)
+    pass_steps(journal, fleet, begin(journal), until="cutover-50")
+    assert fleet.native
+    assert take_back(fleet, journal, migration_id, "ana", "r", spool=spool) is None
+    assert fleet.native
+
+
+def test_without_a_journal_it_goes_on_at_once(spool, exposed):
+    """There is nobody to ask whether somebody else is at it."""
+    fleet, migration_id = exposed
+    taken = take_back(fleet, None, migration_id, "guard:a", "r", spool=spool)
+    assert taken.result is not None
+    assert fleet.native == []
