@@ -1,1 +1,1 @@
-"""Feeds under random faults, and a checker that compares all they delivered with the truth."""
+"""Attacks of random faults and kill -9, and checkers that compare what is left with the truth."""

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.chaos.run import JOBS, figures, run_seeds
-from tests.chaos.trial import Outcome
+from tests.chaos.feeds.run import JOBS, figures, run_seeds
+from tests.chaos.feeds.trial import Outcome
 
 FOLDER = Path(__file__).resolve().parents[2] / "var" / "chaos"
 

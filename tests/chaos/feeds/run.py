@@ -10,7 +10,7 @@ from pathlib import Path
 
 from backpack_sandbox.truth.findings import Findings
 from backpack_sandbox.words import counted
-from tests.chaos.trial import Outcome, run_seed
+from tests.chaos.feeds.trial import Outcome, run_seed
 
 JOBS = 2 * (os.cpu_count() or 1)
 """A trial waits more than it works."""

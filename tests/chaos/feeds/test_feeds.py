@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.chaos.plan import FRAMES, Kill, make_plan
-from tests.chaos.run import JOBS, figures, run_seeds
+from tests.chaos.feeds.plan import FRAMES, Kill, make_plan
+from tests.chaos.feeds.run import JOBS, figures, run_seeds
 
 SEEDS = 20
 

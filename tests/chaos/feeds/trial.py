@@ -16,7 +16,7 @@ from backpack_feed.process.tape import BOOK_LEVELS
 from backpack_sandbox import Sandbox, SandboxConfig
 from backpack_sandbox.truth.findings import Findings
 from backpack_sandbox.truth.market_truth import TradeRow
-from tests.chaos.plan import Kill, Plan, Strike, make_plan
+from tests.chaos.feeds.plan import Kill, Plan, Strike, make_plan
 from tests.chaos.tape import taped_books, taped_last_ids, taped_trades
 from tests.chaos.truth import Truth, side, time_us
 from tests.support.conditions import eventually

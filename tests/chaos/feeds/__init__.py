@@ -1,0 +1,1 @@
+"""Feeds under random faults, and a checker that compares all they delivered with the truth."""
