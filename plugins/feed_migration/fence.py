@@ -2,8 +2,8 @@
 
 The lock keeps two actors from acting on the fleet at once. It is held by a process, and a process
 can be stopped (SIGSTOP) with the lock in its hand: a rollback must not wait for it. So whoever
-waits longer than `wait_seconds` writes the higher epoch without the lock and goes on; the stopped
-one finds the epoch before its next write to the fleet, and gives up.
+waits longer than `wait_seconds` writes the higher epoch without the lock and goes on, also to its
+later acts; the stopped one finds the epoch before its next write to the fleet, and gives up.
 """
 
 import fcntl
@@ -48,6 +48,7 @@ class Fence:
         self._wait_seconds = wait_seconds
         self._monotonic = monotonic
         self._sleep = sleep
+        self._overtook: int | None = None
 
     def epoch(self) -> int:
         """Return the highest epoch admitted so far."""
@@ -107,7 +108,7 @@ class Fence:
         current = self._current(repair=repair)
         if epoch < current:
             raise StaleEpoch(presented=epoch, current=current)
-        if not waited_for and epoch == current:
+        if not waited_for and epoch == current != self._overtook:
             raise FleetBusy(
                 f"another process of epoch {epoch} holds the fleet",
                 "wait for it to end; `backpack-migrate rollback` takes over by a higher epoch",
@@ -117,3 +118,4 @@ class Fence:
                 write_text(self.path, f"{epoch}\n")
             except OSError as error:
                 raise self._unwritable(error) from error
+            self._overtook = None if waited_for else epoch

@@ -44,6 +44,19 @@ def test_a_higher_epoch_does_not_wait_for_a_stopped_holder(fence):
         assert admit(fence, 2) == 2
 
 
+def test_who_has_overtaken_a_stopped_holder_goes_on_to_the_next_act(fence):
+    """A rollback is more than one act, and the one in its way stays stopped; a rival is refused."""
+    admit(fence, 1)
+    with fence.path.with_name("epoch.lock").open("ab") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        assert [admit(fence, 2) for _ in range(3)] == [2, 2, 2]
+        with pytest.raises(FleetBusy, match="another process of epoch 2"):
+            admit(Fence(fence.path, wait_seconds=0.1), 2)
+        assert admit(Fence(fence.path, wait_seconds=0.1), 3) == 3
+        with pytest.raises(StaleEpoch):
+            admit(fence, 2)
+
+
 def test_an_unreadable_epoch_is_an_error_with_a_remedy(fence):
     """Guessing zero would let anybody in."""
     fence.path.parent.mkdir()
