@@ -80,6 +80,28 @@ def test_a_lower_epoch_is_refused(running):
     assert running.variants()["feed-00"] == "ccxt"
 
 
+def test_an_actor_overtaken_while_it_waits_touches_nothing_any_more(running):
+    """Stopped while processes go down, it wakes up after a rollback: what runs then is not its."""
+    names = [instance.id for instance in running.deployment.instances]
+    slow = running.pids()["feed-00"]
+    after: dict[str, int] = {}
+
+    def overtaken(_seconds: float) -> None:
+        if not after:
+            os.kill(slow, signal.SIGCONT)
+            running.fleet.set_variant(names, "ccxt", epoch=2, max_unavailable=4)
+            running.fleet.wait_ready(names, "ccxt", 15)
+            after.update(running.pids())
+
+    sleeper = SupervisorFleet(running.deployment, sleep=overtaken)
+    os.kill(slow, signal.SIGSTOP)
+    with pytest.raises(StaleEpoch, match="epoch 2, this actor at 1"):
+        sleeper.set_variant(names, "native", epoch=1, max_unavailable=4)
+
+    assert running.pids() == after
+    assert set(running.variants().values()) == {"ccxt"}
+
+
 def test_shadow_instances_exist_only_between_start_and_stop(running):
     """Starting and stopping twice is the same as once; the fleet is not touched."""
     before = running.pids()

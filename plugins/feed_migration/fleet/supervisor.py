@@ -131,7 +131,8 @@ class SupervisorFleet:
                     self._unlink(name)
             if names:
                 self._reload(setbacks)
-                self._stop([name for name in names if name in self._rpc.states()], setbacks)
+                running = [name for name in names if name in self._rpc.states()]
+                self._stop(running, epoch, setbacks)
         setbacks.check()
 
     def log_tails(self, ids: Sequence[str], lines: int) -> dict[str, tuple[str, ...]]:
@@ -178,12 +179,13 @@ class SupervisorFleet:
             self._rpc.start(name)
 
         for name in names:
+            self._fence.check(epoch)
             with setbacks.of(name):
                 if name in added:
                     revive(name)
                 elif name not in changed:
                     self._rpc.start(name)
-        self._stop(stale, setbacks, then=revive)
+        self._stop(stale, epoch, setbacks, then=revive)
         setbacks.check()
 
     def _reload(self, setbacks: Setbacks) -> tuple[frozenset[str], frozenset[str]]:
@@ -198,16 +200,20 @@ class SupervisorFleet:
     def _stop(
         self,
         names: Sequence[str],
+        epoch: int,
         setbacks: Setbacks,
         then: Callable[[str], None] | None = None,
     ) -> None:
         """Stop all `names` at once; each that is down is forgotten, and `then` is called for it."""
         for name in names:
+            self._fence.check(epoch)
             with setbacks.of(name):
                 self._rpc.stop(name)
         left = setbacks.spared(names)
         began, reminded = self._monotonic(), False
         while left:
+            # whoever slept here for long would end the processes of those who came after
+            self._fence.check(epoch)
             left = self._forget_down(left, setbacks, then)
             waited = self._monotonic() - began
             if waited >= _STOP_DEADLINE_SECONDS:
