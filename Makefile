@@ -20,8 +20,8 @@ bench-sandbox: setup  ## frames/s of the sandbox to 1 and 20 clients; ARGS="--on
 bench-journal: setup  ## verify, append, 10,000 audit mutations; ARGS="--only mutations --seed 7"
 	@PYTHONPATH=plugins:. .venv/bin/python -m benchmarks.journal $(ARGS)
 
-chaos: setup  ## feeds under random faults and kill -9, against the truth; SEEDS=100 SEED=1
-	@PYTHONPATH=plugins:. .venv/bin/python -m tests.chaos $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS))
+chaos: setup  ## attacks on every promise, into var/chaos/summary.json; PART=feeds|cycles|… SEED=1 ARGS="--count 9"
+	@PYTHONPATH=plugins:. .venv/bin/python -m tests.chaos $(PART) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 fuzz: setup  ## a million mutated frames through the native feed; FRAMES=1000000 SEED=1
 	@PYTHONPATH=plugins:. .venv/bin/python -m tests.fuzz $(if $(FRAMES),--frames $(FRAMES)) $(if $(SEED),--seed $(SEED))

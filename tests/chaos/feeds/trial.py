@@ -59,7 +59,9 @@ class Outcome:
         if self.right:
             return first
         said = [f"  {text}" for text in (*found.first[:SAID], self.error) if text]
-        return "\n".join([first, *said, f"  again: make chaos SEEDS=1 SEED={self.seed}"])
+        return "\n".join(
+            [first, *said, f"  again: make chaos PART=feeds SEED={self.seed} ARGS=--count=1"]
+        )
 
 
 def run_seed(seed: int, folder: Path) -> Outcome:
