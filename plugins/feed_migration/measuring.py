@@ -102,8 +102,17 @@ def reduce_series(criterion: Criterion, series: Sequence[Series]) -> tuple[float
         pick = max if criterion.reducer is Reducer.MAX else min
         labels, value = pick(series, key=lambda one: one[1])
         return value, labels
-    total = fsum(values)
-    return (total if criterion.reducer is Reducer.SUM else total / len(values)), ()
+    if criterion.reducer is Reducer.AVG:
+        return fsum(value / len(values) for value in values), ()
+    return _sum(values), ()
+
+
+def _sum(values: Sequence[float]) -> float:
+    """The sum; what is beyond a float is an infinity like any other."""
+    try:
+        return fsum(values)
+    except OverflowError:
+        return sum(values)
 
 
 def _badness(criterion: Criterion, value: float) -> tuple[int, float]:

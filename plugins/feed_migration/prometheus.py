@@ -152,10 +152,12 @@ def _check(reply: Any, kinds: frozenset[str]) -> None:
         raise UnusableReply(f"a {data['resultType']} is none of {', '.join(sorted(kinds))}")
 
 
-# RecursionError: a reply of a hundred thousand brackets; the rest: whatever forged JSON can hold
+# RecursionError: a reply of a hundred thousand brackets; ArithmeticError: numbers beyond a float;
+# the rest: whatever forged JSON can hold
 _PROBLEMS = (
     requests.RequestException,
     PrometheusApiClientException,
+    ArithmeticError,
     ValueError,
     TypeError,
     LookupError,

@@ -95,7 +95,7 @@ def answer_of(data: Any) -> Answer:
             baseline_exposure=_number_or_none(data.get("baseline_exposure")),
             warnings=_warnings(data.get("warnings")),
         )
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except (ArithmeticError, ValueError, TypeError, LookupError, AttributeError) as error:
         return Answer(error=f"unparsable answer: {type(error).__name__}: {error}")
 
 

@@ -124,8 +124,9 @@ def test_exposures_come_with_a_rate(prometheus):
     assert (answer.exposure, answer.baseline_exposure) == (8.0, 7.0)
     empty = replace(comparison, exposure_query="nothing")
     assert ask(prometheus, replace(one, comparison=empty)).exposure is None
-    broken = replace(comparison, exposure_query="sum(")
-    assert ask(prometheus, replace(one, comparison=broken)).baseline_error
+    for query in ("sum(", 'label_replace(vector(1e308), "a", "b", "", "") or vector(1e308)'):
+        broken = replace(comparison, exposure_query=query)
+        assert ask(prometheus, replace(one, comparison=broken)).baseline_error
 
 
 @pytest.mark.parametrize(
@@ -137,6 +138,8 @@ def test_exposures_come_with_a_rate(prometheus):
         [{"metric": {}, "values": [[-5.0, "1"]]}],
         [{"metric": {}, "values": [[0.0, 1]]}],
         [{"metric": {}, "values": [[0.0]]}],
+        [{"metric": {}, "values": [[math.inf, "1"]]}],
+        [{"metric": {}, "values": [[10**400, "1"]]}],
     ],
 )
 def test_broken_range_is_one_error(scripted, result):

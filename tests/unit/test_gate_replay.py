@@ -174,6 +174,8 @@ def test_fleet_size_says_what_fleet_means(run, tmp_path):
         {"series": [], "baseline": 3},
         {"status": "success", "data": {"result": []}},
         {"series": [], "age": []},
+        {"series": [[LABELS, 10**400]]},
+        {"series": [], "exposure": -(10**400)},
     ],
 )
 def test_unreadable_answer_is_an_error_at_its_tick(data):

@@ -112,6 +112,14 @@ def test_no_reducer_hides_nan_or_infinity(reducer):
     assert of(one, answer(inf, -inf)).outcome is Outcome.FAILURE
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_sum_beyond_a_float_is_an_infinity(sign):
+    """Values that add up to more than a float holds are a Failure, and never an exception."""
+    huge = answer(sign * 1e308, sign * 1e308)
+    assert of(criterion(reducer=Reducer.SUM), huge).outcome is Outcome.FAILURE
+    assert of(criterion(reducer=Reducer.AVG), huge).value == sign * 1e308
+
+
 def test_fleet_counts_instances_not_series():
     """Many symbols of one instance do not stand in for an instance that is missing."""
     series = tuple(
