@@ -20,6 +20,10 @@ PAIRED_ALPHA = 2e-4
 EXACT_ALPHA = 1e-5
 # What is worse at this level is not proven bad, and not proven good either.
 DOUBT_ALPHA = 0.05
+# More than that in one window is a broken counter and no count; in less than the other bound of an
+# exposure one event would outweigh every other window.
+MAX_COUNT = 1e15
+MIN_EXPOSURE = 1e-6
 # Bounds the cost of a look; a day of one-minute windows is 1440.
 RANK_SAMPLES = 2000
 LOOK_GROWTH = 1.1
@@ -54,6 +58,25 @@ def evidence_for(comparison: Comparison, interval_seconds: float) -> Evidence:
     return methods[comparison.method]()
 
 
+def incomparable(comparison: Comparison, measured: Measurement) -> str:
+    """Why the two sides cannot be held against each other at this tick, or nothing."""
+    pair = _pair(measured)
+    if pair is None:
+        return "no baseline to compare"
+    if comparison.method != "rank" and min(pair) < 0:
+        return f"{pair[0]:g} beside {pair[1]:g}: nothing is a multiple of less than nothing"
+    if comparison.method == "rate_ratio" and _rates(measured) is None:
+        return f"nothing happened in which an event could have, or a count above {MAX_COUNT:g}"
+    return ""
+
+
+def _pair(measured: Measurement) -> tuple[float, float] | None:
+    value, baseline = measured.value, measured.baseline_value
+    if value is None or baseline is None or not (isfinite(value) and isfinite(baseline)):
+        return None
+    return value, baseline
+
+
 @dataclass
 class PairedRatio:
     """Running mean and variance of the log ratio of value to baseline."""
@@ -66,9 +89,10 @@ class PairedRatio:
 
     def add(self, measurement: Measurement) -> None:
         """Take one pair; a pair of two zeros is equal, a zero baseline alone is `MAX_RATIO`."""
-        value, baseline = measurement.value, measurement.baseline_value
-        if value is None or baseline is None or not (isfinite(value) and isfinite(baseline)):
+        pair = _pair(measurement)
+        if pair is None or min(pair) < 0:
             return
+        value, baseline = pair
         if baseline == 0:
             ratio = MAX_RATIO if value > 0 else 1.0
         else:
@@ -154,13 +178,11 @@ class RateRatio:
 
     def add(self, measurement: Measurement) -> None:
         """Take the events and exposures of one window of both sides."""
-        one = _rate(measurement.value, measurement.exposure)
-        other = _rate(measurement.baseline_value, measurement.baseline_exposure)
-        if one is None or other is None:
+        if (rates := _rates(measurement)) is None:
             return
         self.samples += 1
-        self.native.add(*one)
-        self.baseline.add(*other)
+        self.native.add(*rates[0])
+        self.baseline.add(*rates[1])
 
     def fork(self) -> Self:
         """An independent copy."""
@@ -209,9 +231,9 @@ class Ranks:
 
     def add(self, measurement: Measurement) -> None:
         """Take one pair of values out of as many as overlap."""
-        value, baseline = measurement.value, measurement.baseline_value
-        if value is None or baseline is None or not (isfinite(value) and isfinite(baseline)):
+        if (pair := _pair(measurement)) is None:
             return
+        value, baseline = pair
         self.samples += 1
         if (self.samples - 1) % ceil(self.overlap):
             return
@@ -251,7 +273,18 @@ def _is_look(count: int) -> bool:
     return count == 1 or floor(log(count, LOOK_GROWTH)) > floor(log(count - 1, LOOK_GROWTH))
 
 
-def _rate(events: float | None, exposure: float | None) -> tuple[float, float] | None:
-    if events is None or exposure is None or not isfinite(events):
+type _Rate = tuple[float, float]
+
+
+def _rates(measured: Measurement) -> tuple[_Rate, _Rate] | None:
+    """Events and exposure of native and of the baseline, if all four can be used."""
+    one = _rate(measured.value, measured.exposure)
+    other = _rate(measured.baseline_value, measured.baseline_exposure)
+    return None if one is None or other is None else (one, other)
+
+
+def _rate(events: float | None, exposure: float | None) -> _Rate | None:
+    # no comparison with NaN is true
+    if events is None or exposure is None or not 0 <= events <= MAX_COUNT:
         return None
-    return (max(events, 0.0), exposure) if isfinite(exposure) and exposure > 0 else None
+    return (events, exposure) if MIN_EXPOSURE <= exposure <= MAX_COUNT else None

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import fsum, inf, isfinite, isinf, isnan, nan
 
+from feed_migration.comparing import incomparable
 from feed_migration.model import Answer, Criterion, Labels, Measurement, Outcome, Reducer, Series
 
 _BADNESS = {Outcome.SUCCESS: 0, Outcome.INCONCLUSIVE: 1, Outcome.FAILURE: 2}
@@ -178,15 +179,7 @@ def _paired(criterion: Criterion, answer: Answer, measured: Measurement) -> Meas
     if answer.baseline_error is not None:
         error = Outcome.ERROR
         return replace(measured, outcome=error, counts_as=error, detail=answer.baseline_error)
-    if measured.baseline_value is None or not isfinite(measured.baseline_value):
+    if text := incomparable(criterion.comparison, measured):
         unsure = Outcome.INCONCLUSIVE
-        return replace(measured, outcome=unsure, counts_as=unsure, detail="no baseline to compare")
-    if criterion.comparison.method == "rate_ratio" and not _exposed(answer):
-        unsure, text = Outcome.INCONCLUSIVE, "nothing happened in which an event could have"
         return replace(measured, outcome=unsure, counts_as=unsure, detail=text)
     return measured
-
-
-def _exposed(answer: Answer) -> bool:
-    both = (answer.exposure, answer.baseline_exposure)
-    return all(one is not None and isfinite(one) and one > 0 for one in both)

@@ -105,6 +105,46 @@ def test_rate_without_exposure_is_no_sample(exposure):
     assert measure(one, answered, 0.0, 1).outcome is Outcome.INCONCLUSIVE
 
 
+@pytest.mark.parametrize(
+    ("mine", "theirs", "exposure"),
+    [
+        (1e200, 1.0, 1000.0),
+        (1.0, 1e200, 1000.0),
+        (1e308, 1e308, 1e308),
+        (5.0, 5.0, 5e-324),
+        (-1.0, 0.0, 1000.0),
+        (0.0, -1.0, 1000.0),
+    ],
+)
+def test_absurd_counts_are_no_sample_and_stop_no_judge(mine, theirs, exposure):
+    """Counts that no window can have, and exposures of nearly nothing: the tick is unproven."""
+    one = rated()
+    answered = replace(
+        answer(mine, baseline=answer(theirs).series), exposure=exposure, baseline_exposure=exposure
+    )
+    known = [measure(one, answered, index * 15.0, 1) for index in range(20)]
+    assert {each.outcome for each in known} == {Outcome.INCONCLUSIVE}
+    assert judge(gate(one), known, 285.0).decision is Decision.RUNNING
+    evidence = RateRatio(1.0)
+    for each in known:
+        evidence.add(each)
+    assert (evidence.samples, evidence.worse()) == (0, "")
+
+
+@pytest.mark.parametrize(("value", "baseline"), [(5.0, -0.001), (-5.0, 1.0), (-5.0, -1.0)])
+def test_ratio_to_less_than_nothing_proves_nothing(value, baseline):
+    """A negative value or baseline makes a ratio that means nothing: no pair and no Success."""
+    one = criterion(
+        success=None,
+        failure=None,
+        baseline_query="b",
+        comparison=Comparison(max_increase=1.2, min_samples=2),
+    )
+    answered = answer(value, baseline=answer(baseline).series)
+    assert measure(one, answered, 0.0, 1).outcome is Outcome.INCONCLUSIVE
+    assert fed(PairedRatio(1.2), [(value, baseline)]).samples == 0
+
+
 def test_rank_sees_a_shift():
     """Half as slow again, in noise, is found; a tenth is within the limit."""
     chance = random.Random(3)
