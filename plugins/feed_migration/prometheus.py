@@ -74,7 +74,6 @@ class PrometheusSource:
                     },
                     timeout=self._timeout_seconds,
                 )
-                reply.raise_for_status()
                 return _vectors(reply.json()["data"]["result"], first_unix, step_seconds, count)
 
             return _answers(criterion, fetch)
@@ -129,13 +128,14 @@ def _total(vector: Vector) -> float | None:
 
 
 class _StrictSession(requests.Session):
-    """Follows no redirect, and refuses replies that `custom_query` would take for data."""
+    """Follows no redirect and refuses every reply but a 200 with plain, complete data."""
 
     def request(self, *arguments: Any, **options: Any) -> requests.Response:
         options["allow_redirects"] = False
         response = super().request(*arguments, **options)
-        if response.status_code == requests.codes.ok:
-            _check(response.json(), _RANGE if "/query_range" in response.url else _INSTANT)
+        if response.status_code != requests.codes.ok:
+            raise UnusableReply(f"HTTP {response.status_code}: {response.text[:_TEXT_LIMIT]}")
+        _check(response.json(), _RANGE if "/query_range" in response.url else _INSTANT)
         return response
 
 

@@ -154,6 +154,18 @@ def test_broken_range_is_one_error(scripted, result):
     assert "vector" in answer.error
 
 
+@pytest.mark.parametrize("status", [201, 203, 206, 300, 302, 307, 400, 503])
+def test_range_under_any_status_but_200_is_an_error(scripted, status):
+    """Neither a redirect nor a partial answer is history, however good its body looks."""
+    url, script = scripted
+    result = [{"metric": {}, "values": [[0.0, "0.3"], [1.0, "0.3"]]}]
+    data = {"resultType": "matrix", "result": result}
+    body = json.dumps({"status": "success", "data": data, "warnings": ["partial"]}).encode()
+    script["reply"] = (status, {"Location": "/elsewhere"}, body)
+    (answer,) = PrometheusSource(url, 2.0).history(criterion(), 0.0, 1.0, 2)
+    assert str(status) in answer.error
+
+
 def test_silent_feed_is_stale_although_its_samples_are_fresh(prometheus, target):
     """Prometheus scrapes the old timestamp anew; the age is counted from the message."""
     target.last_message.labels(**NATIVE).set(time.time() - 100)
