@@ -116,10 +116,15 @@ class GateRun:
         return verdict
 
     def end(self, now_unix: float) -> Verdict:
-        """The verdict of a gate that is ended from outside now: Hold, if nothing is decided."""
+        """The verdict of a gate that is ended from outside now: Hold, if nothing is decided.
+
+        Nothing is promoted over a second sample that is due, or a tick that can still be asked.
+        """
         if self._verdict is None:
             seconds = max(now_unix - self._started_unix, 0.0)
-            self._verdict = end(self._gate, self.measurements(), seconds)
+            missed = range(self._first_open, max(self._known, default=0))
+            open_ends = bool(self._pending) or any(map(self._unasked, missed))
+            self._verdict = end(self._gate, self.measurements(), seconds, open_ends=open_ends)
         return self._verdict
 
     def next_due_unix(self) -> float:

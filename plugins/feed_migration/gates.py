@@ -26,10 +26,15 @@ def judge(gate: Gate, measurements: Iterable[Measurement], now_seconds: float) -
     return verdict
 
 
-def end(gate: Gate, measurements: Iterable[Measurement], at_seconds: float) -> Verdict:
-    """The verdict when the step is ended from outside: what is not decided by then is a Hold."""
+def end(
+    gate: Gate, measurements: Iterable[Measurement], at_seconds: float, *, open_ends: bool = False
+) -> Verdict:
+    """The verdict when the step is ended from outside: what is not decided by then is a Hold.
+
+    With `open_ends`, second samples or missed ticks that were never asked, nothing is promoted.
+    """
     verdict, judge = _judged(gate, measurements, at_seconds)
-    if verdict.final:
+    if verdict.final and not (open_ends and verdict.decision is Decision.PROMOTE):
         return verdict
     text = f"ended from outside at {at_seconds:g} s, before a verdict"
     reasons = (Reason(criterion="gate", text=text), *judge.doubts(at_seconds))

@@ -233,6 +233,25 @@ def test_end_holds_what_is_undecided_and_keeps_what_is_decided(until, decision):
     assert run.tick(START + until + 60).decision is decision
 
 
+def test_end_promotes_nothing_over_a_second_sample_that_is_due():
+    """Cancelled at the very tick that fails, before its second sample: Hold."""
+    run = start(Recording(ticks(*[GOOD] * 4, BAD)))
+    drive(run, 60)
+    assert run.end(START + 60).decision is HOLD
+
+
+def test_end_promotes_nothing_over_ticks_that_can_still_be_asked():
+    """Cancelled while a missed tick is open that Prometheus may yet answer: Hold."""
+    watched = gate(min_coverage=0.5, min_duration_seconds=45.0)
+    log, recording = MemoryLog(), Recording(ticks(GOOD, GOOD, REFUSED, GOOD))
+    run = start(recording, log, watched)
+    run.tick(START)
+    run.tick(START + 15)
+    resumed = start(recording, log, watched)
+    assert resumed.tick(START + 45).decision is RUNNING
+    assert resumed.end(START + 45).decision is HOLD
+
+
 def test_journal_on_disk_resumes_a_run_and_keeps_runs_apart(tmp_path):
     """Rows of one run in the real journal end it again; another run of the step starts empty."""
     from feed_migration.journal import Journal
