@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from backpack_feed.process.config import load_config
+from feed_migration.cli import run
 from feed_migration.deployment import load_deployment
 from feed_migration.errors import DeploymentError
 from feed_migration.fleet.kubernetes_spec import read_partition, read_variant
@@ -80,7 +81,7 @@ def test_every_pod_is_locked_down(workload):
     assert pod["securityContext"]["runAsNonRoot"]
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert "hostNetwork" not in pod
-    for container in pod["containers"]:
+    for container in (*pod.get("initContainers", ()), *pod["containers"]):
         context = container["securityContext"]
         assert context["readOnlyRootFilesystem"]
         assert not context["allowPrivilegeEscalation"]
@@ -138,9 +139,22 @@ def test_selectors_choose_the_pods_they_mean():
 
     budget = one("PodDisruptionBudget", "backpack-feed")["spec"]["selector"]["matchLabels"]
     policy = one("NetworkPolicy", "backpack-feed")["spec"]["podSelector"]["matchLabels"]
+    migrate = one("NetworkPolicy", "backpack-migrate")["spec"]["podSelector"]["matchLabels"]
+    guard = one("Service", "backpack-guard")["spec"]["selector"]
     feeds = {"backpack-feed", "backpack-feed-shadow"}
     assert chosen(budget) == {"backpack-feed"}
     assert chosen(policy) == chosen(one("Service", "backpack-feed")["spec"]["selector"]) == feeds
+    assert chosen(migrate) == chosen(guard) == {"backpack-guard"}
+
+
+def test_the_guard_is_started_as_its_command_wants_it(tmp_path, monkeypatch, capsys):
+    """Every option is known: what stops it is the state directory that is not there."""
+    (container,) = one("Deployment", "backpack-guard")["spec"]["template"]["spec"]["containers"]
+    monkeypatch.setenv("BACKPACK_HOME", str(tmp_path))
+    assert run(container["args"][1:]) == 2
+    assert "deployment.yaml: cannot be read" in capsys.readouterr().err
+    port = one("Service", "backpack-guard")["spec"]["ports"][0]["port"]
+    assert container["ports"][0]["containerPort"] == port == int(container["args"][-1])
 
 
 def test_deployment_and_feed_configurations_load(tmp_path):
