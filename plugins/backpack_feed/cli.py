@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backpack_feed.incumbent.other_exchanges import left_out
 from backpack_feed.refusal import Refusal
 from backpack_feed.toggle import FLAG, bind
 
@@ -70,6 +71,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
+    # the process is ours alone, and what it starts with is how long a rollback takes
+    with left_out():
+        _serve(arguments, environ)
+
+
+def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
     # The flag and the file are checked before anything heavy is imported
     from backpack_feed.process.config import load_config  # noqa: PLC0415
     from backpack_feed.process.process_log import secrets_of, start_log  # noqa: PLC0415
