@@ -80,24 +80,33 @@ def test_a_lower_epoch_is_refused(running):
     assert running.variants()["feed-00"] == "ccxt"
 
 
-def test_an_actor_overtaken_while_it_waits_touches_nothing_any_more(running):
-    """Stopped while processes go down, it wakes up after a rollback: what runs then is not its."""
+@pytest.mark.parametrize("looks", [1, 2])
+def test_an_actor_overtaken_while_it_waits_touches_nothing_any_more(running, looks):
+    """Stopped while processes go down, it wakes up after a rollback: what runs then is not its.
+
+    It sleeps at one of its looks at the clock, and finds that its patience is over.
+    """
     names = [instance.id for instance in running.deployment.instances]
-    slow = running.pids()["feed-00"]
+    slow, rpc = running.pids()["feed-00"], SupervisorRpc(running.deployment.fleet.socket)
+    looked: list[float] = []
     after: dict[str, int] = {}
 
-    def overtaken(_seconds: float) -> None:
-        if not after:
-            os.kill(slow, signal.SIGCONT)
-            running.fleet.set_variant(names, "ccxt", epoch=2, max_unavailable=4)
-            running.fleet.wait_ready(names, "ccxt", 15)
-            after.update(running.pids())
+    def clock() -> float:
+        if not after and rpc.states()["feed-00"] == "STOPPING":
+            looked.append(time.monotonic())
+            if len(looked) == looks:
+                os.kill(slow, signal.SIGCONT)
+                running.fleet.set_variant(names, "ccxt", epoch=2, max_unavailable=4)
+                running.fleet.wait_ready(names, "ccxt", 15)
+                after.update(running.pids())
+        return time.monotonic() + (100 if after else 0)
 
-    sleeper = SupervisorFleet(running.deployment, sleep=overtaken)
+    sleeper = SupervisorFleet(running.deployment, monotonic=clock)
     os.kill(slow, signal.SIGSTOP)
     with pytest.raises(StaleEpoch, match="epoch 2, this actor at 1"):
         sleeper.set_variant(names, "native", epoch=1, max_unavailable=4)
 
+    assert len(looked) == looks
     assert running.pids() == after
     assert set(running.variants().values()) == {"ccxt"}
 

@@ -224,6 +224,7 @@ class SupervisorFleet:
             if left:
                 self._sleep(_POLL_SECONDS)
         for name in left:
+            self._fence.check(epoch)
             with setbacks.of(name):
                 raise InstanceStuck(f"{name} does not stop", "kill it, then repeat")
 
