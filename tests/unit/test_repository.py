@@ -58,6 +58,22 @@ def test_documents_link_to_what_exists():
     assert broken == []
 
 
+def test_documents_name_tests_that_exist():
+    """The matrix of faults says what shows each; a renamed test must not stay there."""
+    named = [
+        (REPOSITORY / file, name)
+        for page in (REPOSITORY / "docs").rglob("*.md")
+        for file, name in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text())
+    ]
+    assert len(named) > 20
+    gone = [
+        f"{file.name}::{name}"
+        for file, name in named
+        if not file.exists() or (name and f"def {name}(" not in file.read_text())
+    ]
+    assert gone == []
+
+
 def test_the_sandbox_cites_no_document_that_is_not_here():
     """Its rules stand in words, or at a public address."""
     files = [*(REPOSITORY / "backpack_sandbox").rglob("*.py")]
