@@ -61,7 +61,8 @@ def status(*, as_json: AsJson = False) -> None:
     measured: list[Measurement] = []
     if latest and state.step:
         measured = journal.measurements(latest, state.step, state.run)
-    report = status_of(state, open_fleet(deployment).instances(), measured)
+    lease = journal.lease(latest) if latest else None
+    report = status_of(state, open_fleet(deployment).instances(), measured, lease)
     _say(json.dumps(report, indent=2) if as_json else render_status(report))
 
 

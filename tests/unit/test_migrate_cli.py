@@ -92,6 +92,17 @@ def test_status_as_json_has_the_same_facts(capsys, migrated):
     assert status["instances"][0]["variant"] == "unknown"
 
 
+def test_status_says_who_watches_what_is_exposed(capsys, home):
+    """While a running migration is exposed; a hold needs nobody to watch it."""
+    journal = Journal(home / "journal.db", clock=_ticking())
+    pass_steps(journal, MemoryFleet(), begin(journal), until="cutover-50")
+    _, out, _ = invoke(capsys, "status")
+    assert "watched by   handover cutover-10, until 2026-10-02 00:2" in out
+    _, out, _ = invoke(capsys, "status", "--json")
+    lease = json.loads(out)["lease"]
+    assert lease["expires_at"] == journal.lease(journal.latest_migration()).expires_at
+
+
 def test_status_before_the_first_migration_is_no_error(capsys, home):
     """Nothing has happened, and that is the answer."""
     code, out, _ = invoke(capsys, "status")
