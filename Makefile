@@ -8,8 +8,8 @@ setup:  ## Python 3.13, .venv with every pinned package, Prometheus, PostgreSQL
 demo: setup  ## a whole migration; FAULT=auth_failure|gap|stale|disconnect|schema_drift; PORT_BASE=18600
 	@.venv/bin/python -m tools.demo $(if $(FAULT),--fault $(FAULT)) $(if $(PORT_BASE),--port-base $(PORT_BASE))
 
-test: setup  ## every test; ARGS="-k gate" for some
-	@.venv/bin/python -m pytest $(ARGS)
+test: setup  ## every test; ARGS="-k gate" for some, "-n 0" without workers
+	@.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: setup  ## CPU and latency of the feeds; ARGS="--only native,floor --rounds 3" for quick looks
 	@.venv/bin/python -m benchmarks $(ARGS)

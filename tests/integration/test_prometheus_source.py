@@ -201,6 +201,7 @@ def test_label_values_cannot_change_a_query(prometheus, target, symbol):
     assert (answer.error, answer.series) == (None, ())
 
 
+@pytest.mark.alone
 def test_hanging_prometheus_costs_one_timeout(prometheus):
     """A stopped process is an Error after the timeout, not a wait."""
     prometheus.send(signal.SIGSTOP)
@@ -339,6 +340,7 @@ def test_gate_over_real_metrics_promotes(prometheus):
     assert dict(verdict.reasons[0].series)["instance_id"] == "feed-00"
 
 
+@pytest.mark.alone
 def test_breach_is_a_rollback_within_interval_delay_and_confirmation(prometheus, target):
     """From the scrape of the breach: one interval, the delay, the second sample."""
     run = run_of(prometheus, MemoryLog(), time.time() + 0.8, min_duration_seconds=60.0)

@@ -12,7 +12,7 @@ from benchmarks.programme import EVERYTHING, SOCKETS
 REPOSITORY = Path(__file__).resolve().parents[2]
 FEEDS = ("native", "ccxt", "floor", "cryptofeed")
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.alone]
 
 
 def bench(*arguments):

@@ -19,7 +19,11 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DEMO_PLAN = REPOSITORY / "plans" / "demo.yaml"
 DEADLINE_SECONDS = 420
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(DEADLINE_SECONDS + 60)]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.alone,
+    pytest.mark.timeout(DEADLINE_SECONDS + 60),
+]
 
 
 @dataclass

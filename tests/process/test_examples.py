@@ -18,6 +18,9 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PUBLIC = ["l2_book", "trades", "ticker", "candles", "funding", "index", "open_interest"]
 PRIVATE = ["order_info", "fills", "balances", "positions"]
 DEADLINE_SECONDS = 20
+
+pytestmark = pytest.mark.alone
+
 IMPORT_THE_FEED = """
 import importlib, pkgutil, backpack_feed, tools.backpack_auth_check
 for module in pkgutil.walk_packages(backpack_feed.__path__, "backpack_feed."):

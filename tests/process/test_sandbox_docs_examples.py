@@ -16,6 +16,8 @@ from tests.conformance.node_process import NODE
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "sandbox"
 PORT = "8600"
 DEADLINE_SECONDS = 30
+pytestmark = pytest.mark.alone
+
 RUNNERS = ("python", "js", "sh")
 SHOWS = {
     "README.md python 1": r"https:\S+ wss://127\.0\.0\.1:\d+ .*ca\.pem .*\n[\d.]+ [\d.]+\n[\d.]+ [\d.]+\n",

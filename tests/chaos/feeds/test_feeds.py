@@ -8,6 +8,7 @@ from tests.chaos.feeds.run import JOBS, figures, run_seeds
 SEEDS = 20
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_no_trade_is_lost_or_repeated_and_no_level_is_wrong_under_any_fault(tmp_path):
     """In process and across kill -9 and switches of feed, against the venue's own truth."""
