@@ -4,6 +4,7 @@ import json
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from backpack_feed.native.book import MAX_BUFFERED, STALE_RUN, BookAction, BookState, DepthBook
 from backpack_feed.wire.decode import decode, decode_depth_snapshot
@@ -142,9 +143,9 @@ def test_zero_levels_of_a_snapshot_are_no_levels():
 def test_what_waits_for_a_snapshot_is_bounded():
     """In deltas and in levels, whatever REST does; the newest stay."""
     book = DepthBook()
-    wide = [(str(price), "1") for price in range(1, 20_001)]
+    wide = delta(1, bids=[(str(price), "1") for price in range(1, 20_001)])
     for number in range(1, 101):
-        book.delta(delta(number, bids=wide))
+        book.delta(replace(wide, first_id=number, last_id=number))
     for number in range(101, 101 + 2 * MAX_BUFFERED):
         book.delta(delta(number, bids=[("98", "1")]))
     assert len(book._buffer) == MAX_BUFFERED
