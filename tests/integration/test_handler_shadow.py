@@ -28,7 +28,7 @@ async def shadow(tmp_path, request):
 
     A parameter gives further settings of the venue.
     """
-    settings = {"trades_per_second": 5} | getattr(request, "param", {})
+    settings = {"trades_per_second": 10} | getattr(request, "param", {})
     file = tmp_path / "parity" / "shadow-00.json"
     async with Sandbox(SandboxConfig(state_dir=tmp_path / "venue", **settings)) as venue:
         process = HandlerProcess(
@@ -111,7 +111,9 @@ async def test_both_feeds_agree_on_every_trade_and_book(shadow):
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("shadow", [{"paused": True, "seed": 11}], indirect=True)
+@pytest.mark.parametrize(
+    "shadow", [{"paused": True, "seed": 11, "trades_per_second": 5}], indirect=True
+)
 async def test_a_clean_market_has_not_one_disagreement(shadow):
     """400 model seconds: every trade of the ledger is matched, and every comparable book."""
     parity, venue = shadow.parity, shadow.venue
