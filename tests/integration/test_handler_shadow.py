@@ -146,7 +146,8 @@ async def test_a_native_feed_that_hears_nothing_is_missing_every_trade(shadow):
     assert set(found(parity)) == {("missing", "native")}
     sample = parity.summary()["samples"][0]
     assert sample["native"] is None
-    assert sample["ccxt"] == sample["venue"]
+    # ccxt's floats end in .0 where the venue's amounts are whole
+    assert _amounts(sample["ccxt"]) == _amounts(sample["venue"])
     true = shadow.venue.ledger.trades(_venue_symbol(sample["symbol"]), sample["id"])
     assert true[0].event.trade_id == sample["id"]
     await eventually(lambda: shadow.file.exists() and shadow.evidence()["samples"], 15)
@@ -248,6 +249,10 @@ async def test_a_venue_that_gives_no_fresh_book_convicts_nobody(shadow):
 
 def _newest_id(venue, symbol):
     return venue.ledger.trades(_venue_symbol(symbol))[-1].event.trade_id
+
+
+def _amounts(trade):
+    return trade["side"], Decimal(trade["price"]), Decimal(trade["amount"])
 
 
 def _levels(difference):
