@@ -32,20 +32,22 @@ class Trial:
 def make_trials(seed: int, count: int) -> list[Trial]:
     """`count` breaches with Airflow alive and as many with it dead, by share of the fleet."""
     rng = Random(f"breaches:{seed}")
-    trials = []
-    for number in range(count):
-        dead = "killed" if number % KILLED_EVERY == KILLED_EVERY - 1 else "stopped"
-        for airflow in ("alive", dead):
-            trials.append(
-                Trial(
-                    seed=seed + number,
-                    percent=SHARES[number % len(SHARES)],
-                    fault=rng.choice(FAULTS),
-                    airflow=airflow,
-                    after_seconds=rng.uniform(0.0, 2.0),
-                )
-            )
+    trials = [
+        Trial(
+            seed=seed + number,
+            percent=SHARES[number % len(SHARES)],
+            fault=rng.choice(FAULTS),
+            airflow=airflow,
+            after_seconds=rng.uniform(0.0, 2.0),
+        )
+        for number in range(count)
+        for airflow in ("alive", _dead(number))
+    ]
     return sorted(trials, key=lambda trial: trial.percent)
+
+
+def _dead(number: int) -> str:
+    return "killed" if number % KILLED_EVERY == KILLED_EVERY - 1 else "stopped"
 
 
 def plan_text(percent: int) -> str:
