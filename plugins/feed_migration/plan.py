@@ -88,6 +88,10 @@ class GateReader:
         criteria = self._criteria(data, place)
         if spec is None:
             return None
+        for key, text in spec.contradictions(criteria):
+            # two gates that inherit one mistake tell of it once
+            where: Place = (*place, key) if key in data else ("defaults", key)
+            self.document.complain(where, text)
         return spec.gate(tuple(criteria))
 
     def _criteria(self, data: Mapping[str, Any], place: Place) -> list[Criterion]:

@@ -1,5 +1,6 @@
 """The keys of a plan: pydantic models, one per mapping, that refuse what they do not know."""
 
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from sys import float_info
 from typing import Annotated, Any, Literal, Protocol, Self
@@ -133,6 +134,8 @@ class CriterionSpec(Spec):
     def _judgeable(self) -> Self:
         if self.comparison is not None and self.baseline_query is None:
             raise ValueError("a comparison needs a baseline_query")
+        if self.comparison is not None and self.baseline_query == self.query:
+            raise ValueError("query and baseline_query are the same: it would be its own control")
         if self.freshness_query is not None and self.max_age is None:
             raise ValueError("a freshness_query needs a max_age")
         check_bands(self)
@@ -196,14 +199,35 @@ class GateSpec(Spec):
             return self.lease
         return max(self.blind_limit, 2 * self.interval)
 
+    @property
+    def longest(self) -> float:
+        """`max_duration` in seconds; without it, 6 h or twice `min_duration`."""
+        if self.max_duration is not None:
+            return self.max_duration
+        return max(_DEFAULT_MAX_DURATION_SECONDS, 2 * self.min_duration)
+
+    def contradictions(self, criteria: Iterable[Criterion]) -> Iterator[tuple[str, str]]:
+        """Keys that cannot work together, each with the reason."""
+        if self.interval > self.longest:
+            yield "interval", "longer than max_duration: no tick falls before the end"
+        given = "evaluation_delay" in self.model_fields_set
+        if given and self.evaluation_delay > self.min_duration:
+            text = "longer than min_duration: it could promote on what was before the step"
+            yield "evaluation_delay", text
+        for criterion in criteria:
+            if criterion.confirm_interval_seconds > self.longest:
+                yield "criteria", f"{criterion.name}: confirm_interval is longer than max_duration"
+            objective = criterion.objective
+            if objective is not None and objective.over_seconds < self.interval:
+                yield "criteria", f"{criterion.name}: objective.over is shorter than interval"
+
     def gate(self, criteria: tuple[Criterion, ...]) -> Gate:
-        """The value it stands for; without `max_duration`, 6 h or twice `min_duration`."""
-        longest = max(_DEFAULT_MAX_DURATION_SECONDS, 2 * self.min_duration)
+        """The value it stands for."""
         return Gate(
             interval_seconds=self.interval,
             evaluation_delay_seconds=self.evaluation_delay,
             min_duration_seconds=self.min_duration,
-            max_duration_seconds=longest if self.max_duration is None else self.max_duration,
+            max_duration_seconds=self.longest,
             on_timeout=Decision(self.on_timeout.capitalize()),
             min_coverage=self.min_coverage,
             blind_limit_seconds=self.blind_limit,

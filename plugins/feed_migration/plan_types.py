@@ -9,6 +9,9 @@ from feed_migration.promql import checked_query
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(s|m|h)")
 _UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST_SECONDS = 366 * 24 * 3600.0
+# Prometheus counts in milliseconds, and nobody can be asked a million times a second.
+_SHORTEST_SECONDS = 0.1
 
 
 def seconds_of(text: object) -> float:
@@ -16,12 +19,17 @@ def seconds_of(text: object) -> float:
     found = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if not found:
         raise ValueError(f"was {text!r}, a duration is written 15s, 30m or 24h")
-    return float(found[1]) * _UNIT_SECONDS[found[2]]
+    seconds = float(found[1]) * _UNIT_SECONDS[found[2]]
+    if seconds > _LONGEST_SECONDS:
+        raise ValueError("longer than a year")
+    return seconds
 
 
 def _positive(seconds: float) -> float:
     if seconds <= 0:
         raise ValueError("must be longer than 0s")
+    if seconds < _SHORTEST_SECONDS:
+        raise ValueError(f"must be at least {_SHORTEST_SECONDS:g}s")
     return seconds
 
 
