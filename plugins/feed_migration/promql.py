@@ -11,6 +11,10 @@ from feed_migration.model import Criterion
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _VARIANT = re.compile(r"""variant\s*=\s*(["'])(native|ccxt)\1""")
+_TEXT = re.compile(r"""\"(?:[^"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`""")
+_OPERATOR = re.compile(r"[-(+*/%^<>]|[=!]=|\b(?:and|or|unless|atan2)\b")
+# Walking a parsed query takes time by the cube of its depth: minutes from a few hundred on.
+_MAX_OPERATORS = 100
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
@@ -35,6 +39,8 @@ def checked_query(text: str) -> str:
 
     Selectors with their label values, functions and types of arguments are all looked at.
     """
+    if len(_OPERATOR.findall(_TEXT.sub("", text))) > _MAX_OPERATORS:
+        raise ValueError(f"more than {_MAX_OPERATORS} brackets and operators; record it as a rule")
     tree = promql_parser.parse(text)
     if isinstance(tree, promql_parser.MatrixSelector | promql_parser.SubqueryExpr):
         raise ValueError("gives a range of samples; put rate(…), max_over_time(…) or so around it")  # noqa: TRY004

@@ -64,3 +64,23 @@ def test_quoted_label_values_always_parse(one, two):
     """No label value makes a selector unparsable, or longer than it was."""
     query = checked_query(selector("up", {"a": one, "b": two}))
     assert range_seconds(query) == 0
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "(" * 1000 + "x" + ")" * 1000,
+        "+".join(["x"] * 1000),
+        "-" * 1000 + "x",
+        " or ".join("x" * 500),
+    ],
+)
+def test_endless_query_is_refused_at_once(query):
+    """A query of a thousand brackets or operators costs its reader no minutes."""
+    with pytest.raises(ValueError, match="more than 100 brackets and operators"):
+        checked_query(query)
+
+
+def test_operators_within_texts_do_not_count():
+    """A label value may look like anything."""
+    assert checked_query('x{a="' + "(-" * 500 + "\"} + y{b='" + "or " * 500 + "'}")
