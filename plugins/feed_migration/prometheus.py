@@ -5,14 +5,17 @@ exposures of both. What was missed comes as range queries, evaluated at the very
 """
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from io import BytesIO
 from itertools import repeat
 from math import fsum, isnan
 from typing import Any
 
 import requests
 from prometheus_api_client import PrometheusApiClientException, PrometheusConnect
+from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 
 from feed_migration.model import Answer, Criterion, Series
@@ -21,6 +24,9 @@ from feed_migration.promql import freshness_query
 _NO_RETRY = Retry(total=0)
 _CREDENTIALS = re.compile(r"//[^/@\s]*@")
 _TEXT_LIMIT = 300
+# An hour of ticks of a thousand instances is 7 MB.
+REPLY_BYTES = 32 * 1024 * 1024
+_PIECE_BYTES = 64 * 1024
 _INSTANT, _RANGE = frozenset({"vector", "scalar"}), frozenset({"matrix"})
 
 type Vector = tuple[Series, ...]
@@ -33,17 +39,24 @@ class UnusableReply(requests.RequestException):
 class PrometheusSource:
     """Answers criteria from one Prometheus, Thanos or Mimir; safe to use from several threads.
 
-    `timeout_seconds` bounds connecting, and every wait for the next bytes, of one query. There are
-    no retries: the next tick is the retry, and a slow verdict would be worse than a missing sample.
+    `timeout_seconds` bounds connecting, every wait for the next bytes, and the whole body of one
+    query. There are no retries: the next tick is the retry, and a slow verdict would be worse than
+    a missing sample.
     """
 
-    def __init__(self, url: str, timeout_seconds: float = 5.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout_seconds: float = 5.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._url = url.rstrip("/")
         self._timeout_seconds = timeout_seconds
+        self._monotonic = monotonic
 
     def answer(self, criterion: Criterion, at_unix: float) -> Answer:
         """Ask `criterion` as of `at_unix`, in unix seconds; problems are in `Answer.error`."""
-        with _StrictSession() as session:
+        with _StrictSession(self._timeout_seconds, self._monotonic) as session:
             # a client of its own per answer: sessions are not made for threads
             client = PrometheusConnect(
                 url=self._url,
@@ -60,7 +73,7 @@ class PrometheusSource:
 
         A problem is in the error of the one answer that stands for all of them then.
         """
-        with _StrictSession() as session:
+        with _StrictSession(self._timeout_seconds, self._monotonic) as session:
 
             def fetch(query: str) -> list[Vector]:
                 last_unix = first_unix + step_seconds * (count - 1)
@@ -128,11 +141,33 @@ def _total(vector: Vector) -> float | None:
 
 
 class _StrictSession(requests.Session):
-    """Follows no redirect and refuses every reply but a 200 with plain, complete data."""
+    """Follows no redirect and refuses every reply but a 200 with plain, complete data.
+
+    A body is read for at most `timeout_seconds` and up to `REPLY_BYTES`, unpacked.
+    """
+
+    def __init__(self, timeout_seconds: float, monotonic: Callable[[], float]) -> None:
+        super().__init__()
+        self._timeout_seconds = timeout_seconds
+        self._monotonic = monotonic
+
+    def _body(self, response: requests.Response) -> bytes:
+        until = self._monotonic() + self._timeout_seconds
+        body = bytearray()
+        # read1, or one byte a second would keep `read` waiting for the rest of its piece
+        while piece := response.raw.read1(_PIECE_BYTES, decode_content=True):
+            body += piece
+            if len(body) > REPLY_BYTES:
+                raise UnusableReply(f"more than {REPLY_BYTES} bytes; aggregate the query")
+            if self._monotonic() > until:
+                raise UnusableReply(f"not whole after {self._timeout_seconds:g} s")
+        return bytes(body)
 
     def request(self, *arguments: Any, **options: Any) -> requests.Response:
         options["allow_redirects"] = False
+        options["stream"] = True
         response = super().request(*arguments, **options)
+        response.raw = BytesIO(self._body(response))
         if response.status_code != requests.codes.ok:
             raise UnusableReply(f"HTTP {response.status_code}: {response.text[:_TEXT_LIMIT]}")
         _check(response.json(), _RANGE if "/query_range" in response.url else _INSTANT)
@@ -157,6 +192,7 @@ def _check(reply: Any, kinds: frozenset[str]) -> None:
 _PROBLEMS = (
     requests.RequestException,
     PrometheusApiClientException,
+    HTTPError,
     ArithmeticError,
     ValueError,
     TypeError,

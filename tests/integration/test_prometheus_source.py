@@ -3,6 +3,9 @@ import math
 import signal
 import threading
 import time
+import tracemalloc
+import zlib
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -252,6 +255,35 @@ def scripted():
     server.server_close()
 
 
+@contextmanager
+def dripping(pause_seconds):
+    """A server that sends its body a byte at a time until nobody reads it any more."""
+    stop = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "1000000")
+            self.end_headers()
+            with suppress(OSError):
+                while not stop.wait(pause_seconds):
+                    self.wfile.write(b" ")
+
+        def log_message(self, *arguments):
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        stop.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -283,6 +315,37 @@ def test_broken_reply_is_an_error(scripted, reply):
     answer = PrometheusSource(url, 2.0).answer(criterion(), 0.0)
     assert answer.error
     assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("ask_for", ["answer", "history"])
+def test_dripping_reply_costs_two_timeouts_at_most(ask_for):
+    """A byte now and then keeps no gate waiting, however long the body claims to be."""
+    with dripping(0.05) as url:
+        source = PrometheusSource(url, 0.5)
+        began = time.monotonic()
+        if ask_for == "answer":
+            answer = source.answer(criterion(), 0.0)
+        else:
+            (answer,) = source.history(criterion(), 0.0, 1.0, 3)
+        assert "not whole after 0.5 s" in answer.error
+        assert time.monotonic() - began < 2
+
+
+def test_packed_flood_is_an_error_within_bounds(scripted):
+    """A small reply that unpacks to gigabytes is refused after the first 32 MiB."""
+    url, script = scripted
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    megabyte = b" " * 2**20
+    body = b"".join([*(packer.compress(megabyte) for _ in range(200)), packer.flush()])
+    script["reply"] = (200, {"Content-Encoding": "gzip"}, body)
+    tracemalloc.start()
+    try:
+        answer = PrometheusSource(url, 10.0).answer(criterion(), 0.0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert "aggregate the query" in answer.error
+    assert peak < 200 * 2**20
 
 
 def test_empty_result_is_an_answer(scripted):
