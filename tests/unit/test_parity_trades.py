@@ -114,6 +114,28 @@ def test_a_repeat_is_the_fault_of_who_repeats(parity):
     ]
 
 
+@pytest.mark.parametrize("variant", [CCXT, NATIVE])
+def test_a_repeat_with_other_content_is_no_loss_of_the_other_feed(parity, variant):
+    """An id that is told anew and otherwise waits for no partner: that one came long ago."""
+    for trade_id in (1, 2, 3):
+        both(parity, trade_id, at=1.0, venue=100.0 + trade_id)
+    parity.trade(variant, S, 2, seen(at=2.0, price="99", venue=102.0))
+    parity.expire(20.0)
+    assert disputed(parity) == []
+    assert {k: n for k, n in parity.disagreements.items() if n} == {("repeated", variant): 1}
+
+
+def test_a_new_numbering_with_trades_like_the_old_ones_is_no_repeat(parity):
+    """A new id 1 may well have the price and amount that the old one had."""
+    for trade_id in (1, 2, 3):
+        both(parity, trade_id, at=1.0, venue=100.0 + trade_id)
+    for trade_id in (1, 2, 3):
+        both(parity, trade_id, at=2.0, venue=110.0 + trade_id)
+    assert parity.trades.renumberings >= 1
+    assert not any(parity.disagreements.values())
+    assert disputed(parity) == []
+
+
 def test_a_new_numbering_starts_the_comparison_anew(parity):
     """Lower ids of later trades are no repeats."""
     for trade_id in range(100, 105):

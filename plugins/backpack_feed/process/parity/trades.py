@@ -32,7 +32,7 @@ class _Market:
     unseen: dict[int, float] = field(default_factory=dict)
     closed: dict[int, None] = field(default_factory=dict)
     closed_floor: int = 0
-    recent: dict[str, deque[tuple[int, SeenTrade]]] = field(
+    recent: dict[str, deque[int]] = field(
         default_factory=lambda: {v: deque(maxlen=REMEMBERED) for v in (CCXT, NATIVE)}
     )
 
@@ -81,15 +81,15 @@ class TradeMatcher:
         """Take one trade of one feed."""
         market = self._markets.setdefault(symbol, _Market())
         if trade_id <= market.newest_id[variant]:
-            if _delivered(market, variant, trade_id, seen):
-                self._repeated(variant, symbol, trade_id)
-                return
             if seen.venue_seconds > market.newest_seconds[variant] > 0:
                 self.renumberings += 1  # an old id of a trade that is later than all before
                 market = self._markets[symbol] = _Market()
+            elif _delivered(market, variant, trade_id):
+                self._repeated(variant, symbol, trade_id)
+                return
         market.newest_id[variant] = max(market.newest_id[variant], trade_id)
         market.newest_seconds[variant] = max(market.newest_seconds[variant], seen.venue_seconds)
-        market.recent[variant].append((trade_id, seen))
+        market.recent[variant].append(trade_id)
         if market.first_at is None:
             market.first_at = seen.at_seconds
         if market.start_id is None or trade_id >= market.start_id:
@@ -209,11 +209,11 @@ def _oldest(market: _Market) -> list[float]:
     return times + list(market.unseen.values())[:1]
 
 
-def _delivered(market: _Market, variant: str, trade_id: int, seen: SeenTrade) -> bool:
-    """Whether this very trade came before; of what is long forgotten, any old id has."""
+def _delivered(market: _Market, variant: str, trade_id: int) -> bool:
+    """Whether this feed delivered the id before; of what is long forgotten, any old id was.
+
+    The content does not matter: the other feed's partner is gone, and no fault of that feed's.
+    """
     recent = market.recent[variant]
-    forgotten = len(recent) == recent.maxlen and trade_id < recent[0][0]
-    later = seen.venue_seconds > market.newest_seconds[variant] > 0
-    return (forgotten and not later) or any(
-        old_id == trade_id and old.same(seen) for old_id, old in recent
-    )
+    forgotten = len(recent) == recent.maxlen and trade_id < recent[0]
+    return forgotten or trade_id in recent
