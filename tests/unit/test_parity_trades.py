@@ -136,6 +136,19 @@ def test_a_new_numbering_with_trades_like_the_old_ones_is_no_repeat(parity):
     assert disputed(parity) == []
 
 
+def test_a_new_numbering_ends_the_disputes_about_old_ids(parity):
+    """The venue would be asked about another trade of the same id: nobody is blamed."""
+    for trade_id in (1, 2, 3, 4):
+        parity.trade(NATIVE, S, trade_id, seen(at=1.0, venue=100.0 + trade_id))
+        if trade_id != 3:
+            parity.trade(CCXT, S, trade_id, seen(at=1.0, venue=100.0 + trade_id))
+    parity.expire(12.0)
+    assert disputed(parity) == [(3, "missing")]
+    parity.trade(NATIVE, S, 1, seen(at=13.0, price="7", venue=120.0))
+    assert disputed(parity) == []
+    assert {k: n for k, n in parity.disagreements.items() if n} == {("missing", "nobody"): 1}
+
+
 def test_a_new_numbering_starts_the_comparison_anew(parity):
     """Lower ids of later trades are no repeats."""
     for trade_id in range(100, 105):

@@ -60,6 +60,7 @@ class Parity:
             matched=self.latency.take,
             repeated=self._repeated,
             overflown=self._overflown,
+            renumbered=self._renumbered,
             lateness_seconds=lateness_seconds,
             max_pending=max_pending,
         )
@@ -197,6 +198,11 @@ class Parity:
 
     def _repeated(self, variant: str, symbol: str, trade_id: int) -> None:
         self._found((REPEATED, variant), {"symbol": symbol, "id": trade_id})
+
+    def _renumbered(self, symbol: str) -> None:
+        """Whatever the venue says of an old id from now on, it says of another trade."""
+        for dispute in [d for d in self.trade_disputes.values() if d.symbol == symbol]:
+            self.unsettled(dispute)
 
     def _overflown(self, symbol: str, count: int) -> None:
         self.findings[MISSING, NOBODY] += count

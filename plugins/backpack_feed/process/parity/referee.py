@@ -130,7 +130,8 @@ class Referee:
             whole = answer.reached or answer.ended or dispute.trade_id > oldest
             known = dispute.trade_id in rows or (whole and dispute.trade_id < newest)
             key = (dispute.symbol, dispute.trade_id)
-            if known and key in self._parity.trade_disputes:
+            # meanwhile the id may be disputed anew, of another trade
+            if known and self._parity.trade_disputes.get(key) is dispute:
                 listed = rows.get(dispute.trade_id)
                 streamed = raw.trades.get(dispute.trade_id)
                 findings = judge_trade(dispute, listed, streamed)

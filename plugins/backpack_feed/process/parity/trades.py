@@ -41,7 +41,8 @@ class TradeMatcher:
     """Counts ids that both feeds delivered alike and opens a dispute for each of the others.
 
     `dispute` gets a `TradeDispute`; `matched` (native's, ccxt's) pairs; `repeated` variant, symbol
-    and id; `overflown` the disagreements that memory had no room for.
+    and id; `overflown` the disagreements that memory had no room for; `renumbered` the symbol whose
+    ids mean other trades from now on.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class TradeMatcher:
         matched: Callable[[SeenTrade, SeenTrade], None],
         repeated: Callable[[str, str, int], None],
         overflown: Callable[[str, int], None],
+        renumbered: Callable[[str], None],
         lateness_seconds: float = LATENESS_SECONDS,
         max_pending: int = MAX_PENDING,
     ) -> None:
@@ -63,6 +65,7 @@ class TradeMatcher:
         self._matched = matched
         self._repeated = repeated
         self._overflown = overflown
+        self._renumbered = renumbered
         self._markets: dict[str, _Market] = {}
 
     @property
@@ -84,6 +87,7 @@ class TradeMatcher:
             if seen.venue_seconds > market.newest_seconds[variant] > 0:
                 self.renumberings += 1  # an old id of a trade that is later than all before
                 market = self._markets[symbol] = _Market()
+                self._renumbered(symbol)
             elif _delivered(market, variant, trade_id):
                 self._repeated(variant, symbol, trade_id)
                 return
