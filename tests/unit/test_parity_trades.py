@@ -188,6 +188,35 @@ def test_a_dead_side_cannot_fill_the_memory():
     assert len(parity.samples) == 20
 
 
+def test_a_flood_of_disputes_closes_no_hole_that_can_still_be_filled():
+    """An id of neither feed that both deliver in time is compared, too."""
+    parity = Parity(lateness_seconds=10, max_pending=5, clock=lambda: 0.0)
+    both(parity, 1)
+    for trade_id in range(3, 20):
+        parity.trade(CCXT, S, trade_id, seen(at=1.0))
+        parity.trade(NATIVE, S, trade_id, seen(at=1.0, price="7"))
+    both(parity, 2, at=2.0)
+    parity.expire(15.0)
+    assert parity.agreed["trade"] == 2
+    assert (2, "hole") not in disputed(parity)
+
+
+@pytest.mark.parametrize("late", [CCXT, NATIVE])
+def test_a_flood_of_disputes_closes_no_trade_that_still_waits(late):
+    """What is in time is compared, however many newer ids were judged meanwhile."""
+    parity = Parity(lateness_seconds=10, max_pending=5, clock=lambda: 0.0)
+    both(parity, 1)
+    early = NATIVE if late == CCXT else CCXT
+    parity.trade(early, S, 2, seen(at=1.0))
+    for trade_id in range(3, 20):
+        parity.trade(CCXT, S, trade_id, seen(at=1.0))
+        parity.trade(NATIVE, S, trade_id, seen(at=1.0, price="7"))
+    parity.trade(late, S, 2, seen(at=2.0))
+    parity.expire(15.0)
+    assert parity.agreed["trade"] == 2
+    assert (2, "missing") not in disputed(parity)
+
+
 def test_a_jump_of_a_million_ids_does_not_fill_the_memory():
     """The ids in between are of nobody; only the newest of them wait for somebody."""
     parity = Parity(max_pending=10)

@@ -120,10 +120,11 @@ class TradeMatcher:
     def _take(
         self, symbol: str, market: _Market, variant: str, trade_id: int, seen: SeenTrade
     ) -> None:
-        if trade_id in market.closed or trade_id <= market.closed_floor:
-            return  # judged already: it came too late
         partner = market.pending[OTHER[variant]].pop(trade_id, None)
         if partner is None:
+            forgotten = trade_id <= market.closed_floor and trade_id not in market.unseen
+            if trade_id in market.closed or forgotten:
+                return  # judged already: it came too late
             market.unseen.pop(trade_id, None)
             market.pending[variant][trade_id] = seen
             self._reach(symbol, market, trade_id, seen.at_seconds)
@@ -203,8 +204,9 @@ class TradeMatcher:
     def _close(self, market: _Market, trade_id: int) -> None:
         market.closed[trade_id] = None
         if len(market.closed) > self.max_pending:
-            market.closed_floor = next(iter(market.closed))
-            del market.closed[market.closed_floor]
+            oldest_id = next(iter(market.closed))
+            del market.closed[oldest_id]
+            market.closed_floor = max(market.closed_floor, oldest_id)
 
 
 def _oldest(market: _Market) -> list[float]:
