@@ -95,6 +95,32 @@ def test_a_trade_within_a_hole_is_late_and_not_lost(parity):
     assert disputed(parity) == [(2, "missing")]
 
 
+def test_a_pause_of_the_whole_process_is_no_feeds_lateness():
+    """What came during it is still in a socket: the bound counts from the end of the pause."""
+    parity = Parity(lateness_seconds=10, stall_seconds=5, clock=lambda: 0.0)
+    both(parity, 1)
+    parity.trade(CCXT, S, 2, seen(at=1.0))
+    parity.trade(CCXT, S, 3, seen(at=1.0))
+    parity.expire(1.5)
+    parity.expire(60.0)
+    assert disputed(parity) == []
+    parity.trade(NATIVE, S, 2, seen(at=60.1))
+    for now in range(61, 71):
+        parity.expire(float(now))
+    assert parity.agreed["trade"] == 2
+    assert disputed(parity) == [(3, "missing")]
+
+
+def test_pauses_without_end_excuse_no_loss():
+    """A process that stands still every few seconds finds what is missing all the same."""
+    parity = Parity(lateness_seconds=10, stall_seconds=5, clock=lambda: 0.0)
+    both(parity, 1)
+    parity.trade(CCXT, S, 2, seen(at=1.0))
+    for now in range(0, 60, 6):
+        parity.expire(float(now))
+    assert disputed(parity) == [(2, "missing")]
+
+
 def test_altered_trades_are_disputed_at_once(parity):
     """Nothing that comes later changes what was said."""
     parity.trade(CCXT, S, 1, seen(price="98.4"))

@@ -20,7 +20,7 @@ from backpack_feed.process.config import HandlerConfig
 from backpack_feed.process.endpoints import build_app, listening
 from backpack_feed.process.latency import LatencyObserver
 from backpack_feed.process.metrics import FeedCollector, build_registry
-from backpack_feed.process.parity import Parity
+from backpack_feed.process.parity import STALL_SECONDS, Parity
 from backpack_feed.process.shadow import ShadowWatch, Witness
 from backpack_feed.process.sinks import Sinks, open_sinks
 from backpack_feed.process.status import FeedStatus, ProcessStatus
@@ -52,7 +52,7 @@ class HandlerProcess:
         shadow = config.role == SHADOW
         self.config = config
         self.port: int | None = None
-        self.parity = Parity() if shadow else None
+        self.parity = Parity(stall_seconds=STALL_SECONDS) if shadow else None
         self._clock = clock
         self._stop = asyncio.Event()
         self._failure: Refusal | None = None

@@ -7,6 +7,7 @@ bounded, so a dead feed or a dead venue costs accuracy (`nobody` is blamed) and 
 import time
 from collections import Counter
 from collections.abc import Callable
+from math import inf
 from typing import Any, Final
 
 from backpack_feed.process.parity.books import BookMatcher, Change
@@ -31,23 +32,33 @@ from backpack_feed.process.parity.values import (
 )
 
 MAX_DISPUTES: Final = 2_000
+STALL_SECONDS: Final = 5.0
+"""`expire` comes every second; after a longer pause the process itself had stopped."""
 SETTLE_SECONDS: Final = 60.0
 """So long the venue may take to say something about a dispute."""
 
 
 class Parity:
-    """Counters, open disputes and samples; `clock` (unix seconds) only stamps the samples."""
+    """Counters, open disputes and samples; `clock` (unix seconds) only stamps the samples.
+
+    Where `expire` is called regularly, `stall_seconds` says how long a pause between two calls is
+    one of the whole process: nothing is late then until the bound has passed once more.
+    """
 
     def __init__(
         self,
         *,
         lateness_seconds: float = LATENESS_SECONDS,
         settle_seconds: float = SETTLE_SECONDS,
+        stall_seconds: float = inf,
         max_pending: int = MAX_PENDING,
         max_disputes: int = MAX_DISPUTES,
         clock: Callable[[], float] = time.time,  # noqa: TID251 - an argument
     ) -> None:
         self.settle_seconds = settle_seconds
+        self.stall_seconds = stall_seconds
+        self._expired_at = inf
+        self._lenient_until = -inf
         self.max_disputes = max_disputes
         self.findings: Counter[Finding] = Counter()
         self.samples = Samples()
@@ -85,7 +96,13 @@ class Parity:
 
     def expire(self, now: float) -> None:
         """Give up on late partners, and on disputes that the venue says nothing about."""
-        self.trades.expire(now)
+        bound = self.trades.lateness_seconds
+        # not again at once: a process that stands still all the time must not excuse every loss
+        if now - self._expired_at > self.stall_seconds and now - self._lenient_until > bound:
+            self._lenient_until = now + bound
+        self._expired_at = now
+        if now >= self._lenient_until:
+            self.trades.expire(now)
         disputes: list[TradeDispute | BookDispute] = []
         disputes += self.trade_disputes.values()
         disputes += self.book_disputes.values()
