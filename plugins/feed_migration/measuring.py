@@ -97,15 +97,30 @@ def reduce_series(criterion: Criterion, series: Sequence[Series]) -> tuple[float
     for labels, value in series:
         if isinf(value):
             return value, labels
-    if any(isnan(value) for value in values):
-        return nan, ()
+    unknown = any(isnan(value) for value in values)
     if criterion.reducer in {Reducer.MAX, Reducer.MIN}:
+        known = [one for one in series if not isnan(one[1])]
         pick = max if criterion.reducer is Reducer.MAX else min
-        labels, value = pick(series, key=lambda one: one[1])
-        return value, labels
+        labels, value = pick(known, key=lambda one: one[1], default=((), nan))
+        if not unknown or _fails_anyway(criterion, value):
+            return value, labels
+    if unknown:
+        return nan, ()
     if criterion.reducer is Reducer.AVG:
         return fsum(value / len(values) for value in values), ()
     return _sum(values), ()
+
+
+def _fails_anyway(criterion: Criterion, value: float) -> bool:
+    """Whether this maximum or minimum is a Failure whatever the series without a number are."""
+    band = criterion.failure
+    if band is None or value not in band:
+        return False
+    if criterion.reducer is Reducer.MAX:
+        above = band.minimum is not None and value >= band.minimum
+        return above and (band.maximum is None or band.inverted)
+    below = band.maximum is not None and value <= band.maximum
+    return below and (band.minimum is None or band.inverted)
 
 
 def _sum(values: Sequence[float]) -> float:

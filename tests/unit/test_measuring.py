@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from feed_migration.gates import confirm, measure, needs_confirmation
@@ -110,6 +112,20 @@ def test_no_reducer_hides_nan_or_infinity(reducer):
     assert of(one, answer(1, nan, 2)).outcome is Outcome.INCONCLUSIVE
     assert of(one, answer(1, -inf, nan)).outcome is Outcome.FAILURE
     assert of(one, answer(inf, -inf)).outcome is Outcome.FAILURE
+
+
+def test_nan_hides_no_failure_of_a_maximum_or_minimum():
+    """Whatever the unknown series is, the largest of all is at least as bad as the known one."""
+    high, low = criterion(reducer=Reducer.MAX), criterion(reducer=Reducer.MIN)
+    assert of(high, answer(nan, 60)).outcome is Outcome.FAILURE
+    assert of(low, answer(nan, 60)).outcome is Outcome.INCONCLUSIVE
+    bands = {"success": Band(minimum=1), "failure": Band(maximum=0)}
+    assert of(replace(low, **bands), answer(-1, nan)).outcome is Outcome.FAILURE
+    assert of(replace(high, **bands), answer(-1, nan)).outcome is Outcome.INCONCLUSIVE
+    both = {"success": Band(minimum=-1, maximum=1), "failure": Band(minimum=5, maximum=-5)}
+    found = [of(replace(high, **both), answer(value, nan)).outcome for value in (6, -6)]
+    assert found == [Outcome.FAILURE, Outcome.INCONCLUSIVE]
+    assert of(high, answer(nan, nan)).outcome is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("sign", [1, -1])
