@@ -7,6 +7,8 @@ from math import fsum, inf, isfinite, isinf, isnan, nan
 from feed_migration.comparing import incomparable
 from feed_migration.model import Answer, Criterion, Labels, Measurement, Outcome, Reducer, Series
 
+# Labels of which one instance has many values.
+_OF_ONE_INSTANCE = {"symbol", "channel", "variant", "instance_id"}
 _BADNESS = {Outcome.SUCCESS: 0, Outcome.INCONCLUSIVE: 1, Outcome.FAILURE: 2}
 
 
@@ -164,11 +166,17 @@ def _missing_series(criterion: Criterion, answer: Answer, fleet_size: int) -> st
         return ""
     if criterion.expect_series == "fleet":
         expected, noun = fleet_size, "instances"
-        found = len({dict(labels).get("instance_id", labels) for labels, _ in answer.series})
+        found = len({_instance(labels) for labels, _ in answer.series})
     else:
         expected, noun = criterion.expect_series, "series"
         found = len({labels for labels, _ in answer.series})
     return f"{found} of {expected} {noun}" if found < expected else ""
+
+
+def _instance(labels: Labels) -> str | Labels:
+    """Which instance a series is of; without `instance_id`, what no instance has many of."""
+    known = dict(labels).get("instance_id")
+    return known or tuple(one for one in labels if one[0] not in _OF_ONE_INSTANCE)
 
 
 def _no_data(blank: Measurement, answer: Answer, detail: str) -> Measurement:

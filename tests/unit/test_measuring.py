@@ -128,6 +128,17 @@ def test_nan_hides_no_failure_of_a_maximum_or_minimum():
     assert of(high, answer(nan, nan)).outcome is Outcome.INCONCLUSIVE
 
 
+def test_symbols_are_no_instances():
+    """A query that lost `instance_id` counts no symbol, channel or variant for an instance."""
+    one = criterion(expect_series="fleet")
+    for name in ("symbol", "channel", "variant"):
+        series = tuple((((name, value),), 0.1) for value in "ABC")
+        measured = of(one, Answer(series=series, baseline=BASELINE))
+        assert (measured.outcome, measured.detail[:8]) == (Outcome.NO_DATA, "1 of 3 i")
+    series = tuple(((("instance", value),), 0.1) for value in "ABC")
+    assert of(one, Answer(series=series)).outcome is Outcome.SUCCESS
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_sum_beyond_a_float_is_an_infinity(sign):
     """Values that add up to more than a float holds are a Failure, and never an exception."""
