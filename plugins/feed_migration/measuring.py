@@ -30,10 +30,10 @@ def measure(
     unusable = answer.error or "; ".join(answer.warnings)
     if unusable:
         return replace(blank, detail=unusable)
-    if stale := _staleness(criterion, answer):
-        return _no_data(blank, answer, stale)
-    if not answer.series:
-        return _no_data(blank, answer, "no series")
+    if ahead := _from_the_future(criterion, answer):
+        return replace(blank, outcome=Outcome.NO_DATA, detail=ahead)
+    if absent := _staleness(criterion, answer) or "no series" * (not answer.series):
+        return _no_data(blank, answer, absent)
     value, labels = reduce_series(criterion, answer.series)
     outcome = classify(criterion, value)
     measured = replace(
@@ -150,6 +150,14 @@ def _distance(criterion: Criterion, value: float) -> float:
     return max(signed, default=value)
 
 
+def _from_the_future(criterion: Criterion, answer: Answer) -> str:
+    """A clock that cannot be trusted: no evidence for the feed, and none against it either."""
+    limit, age = criterion.max_age_seconds, answer.age_seconds
+    if limit is None or age is None or not age < -limit:
+        return ""
+    return f"newest message is {-age:g} s in the future; set the clocks of feed and Prometheus"
+
+
 def _staleness(criterion: Criterion, answer: Answer) -> str:
     limit = criterion.max_age_seconds
     if limit is None:
@@ -157,8 +165,7 @@ def _staleness(criterion: Criterion, answer: Answer) -> str:
     age = answer.age_seconds
     if age is None or isnan(age):
         return "no freshness: no message was ever seen"
-    # a message from the future is a clock that cannot be trusted, in either direction
-    return f"newest message is {age:g} s old, limit {limit:g} s" if abs(age) > limit else ""
+    return f"newest message is {age:g} s old, limit {limit:g} s" if age > limit else ""
 
 
 def _missing_series(criterion: Criterion, answer: Answer, fleet_size: int) -> str:

@@ -61,6 +61,15 @@ def test_stale_or_ageless_samples_are_no_data(age):
     assert measured.outcome is Outcome.NO_DATA
 
 
+@pytest.mark.parametrize("age", [-46.0, -1e9, -inf])
+def test_clock_that_is_off_is_blamed_on_no_feed(age):
+    """A message from the future weighs as an Error, also beside a live baseline."""
+    answered = answer(0.3, age_seconds=age, baseline=BASELINE)
+    measured = of(criterion(max_age_seconds=45.0), answered)
+    assert (measured.outcome, measured.counts_as) == (Outcome.NO_DATA, Outcome.ERROR)
+    assert "set the clocks" in measured.detail
+
+
 def test_fresh_samples_count():
     """An age up to the limit is data, a little clock skew included."""
     for age in (-2.0, 0.0, 45.0):
