@@ -1,4 +1,15 @@
-"""Floats in strict JSON, which has no NaN and no infinity. Pure."""
+"""Floats in strict JSON, which has no NaN and no infinity, and as Prometheus writes them. Pure."""
+
+import re
+
+_WRITTEN = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?|Inf)|NaN", re.IGNORECASE)
+
+
+def number_from_text(text: str) -> float:
+    """The number that Prometheus wrote; raises ValueError on what it never writes."""
+    if not (text.isascii() and _WRITTEN.fullmatch(text)):
+        raise ValueError(f"not a number of Prometheus: {text[:60]!r}")
+    return float(text)
 
 
 def number_to_json(value: float | None) -> float | str | None:

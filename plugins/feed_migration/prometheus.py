@@ -19,6 +19,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 
 from feed_migration.model import Answer, Criterion, Series
+from feed_migration.numbers_json import number_from_text
 from feed_migration.promql import freshness_query
 
 _NO_RETRY = Retry(total=0)
@@ -217,7 +218,7 @@ def _labels(metric: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 def _number(text: object) -> float:
     if not isinstance(text, str):
         raise UnusableReply(f"a sample value must be a string, was {text!r}")
-    return float(text)
+    return number_from_text(text)
 
 
 def _vectors(result: Any, first_unix: float, step_seconds: float, count: int) -> list[Vector]:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from feed_migration.document import Document, read_document
 from feed_migration.model import Answer, Gate, Series
+from feed_migration.numbers_json import number_from_text
 from feed_migration.plan import GateReader
 from feed_migration.plan_types import Number, Spec
 from feed_migration.validation import meant, validated
@@ -133,7 +134,7 @@ def _labels(data: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise TypeError(f"not a number: {value!r}")
-    return float(value)
+    return number_from_text(value) if isinstance(value, str) else float(value)
 
 
 def _number_or_none(value: Any) -> float | None:
@@ -141,6 +142,5 @@ def _number_or_none(value: Any) -> float | None:
 
 
 def _warnings(data: Any) -> tuple[str, ...]:
-    return tuple(
-        str(warning) for warning in (data if isinstance(data, list) else [data]) if warning
-    )
+    warnings = data if isinstance(data, list) else [data] if data else []
+    return tuple(str(warning) or "unnamed warning" for warning in warnings)

@@ -297,6 +297,8 @@ def dripping(pause_seconds):
         (200, {}, json.dumps({**vector("0.3"), "status": "error"}).encode()),
         (200, {}, json.dumps(vector(0.3)).encode()),
         (200, {}, json.dumps(vector("many")).encode()),
+        (200, {}, json.dumps(vector("1_0")).encode()),
+        (200, {}, json.dumps(vector("\u0663")).encode()),
         (200, {}, json.dumps(vector(None)).encode()),
         (200, {}, b'{"status":"success","data":{"resultType":"vector","result":[{}]}}'),
         (200, {}, b'{"status":"success","data":{"resultType":"vector","result":[1,2,3]}}'),

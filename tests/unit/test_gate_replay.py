@@ -157,6 +157,19 @@ def test_fleet_size_says_what_fleet_means(run, tmp_path):
         load_trace(path)
 
 
+@pytest.mark.parametrize("text", ["0.25", "-0", "1e-07", "1.5E+10", "+Inf", "-Inf", "NaN", "7."])
+def test_numbers_of_prometheus_are_read(text):
+    """Everything that Go's formatting can write."""
+    assert answer_of({"series": [[LABELS, text]]}).error is None
+
+
+@pytest.mark.parametrize("warnings", [[""], [0], "partial", ["partial"]])
+def test_any_warning_is_one(run, warnings):
+    """Also one without a text: its data is not to be trusted."""
+    lines = run({"gate": gate(), "ticks": ticks([good(warnings=warnings)])})
+    assert lines[0]["measurements"] == {"stale": "Error"}
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -175,6 +188,10 @@ def test_fleet_size_says_what_fleet_means(run, tmp_path):
         {"status": "success", "data": {"result": []}},
         {"series": [], "age": []},
         {"series": [[LABELS, 10**400]]},
+        {"series": [[LABELS, "1_0"]]},
+        {"series": [[LABELS, " 3 "]]},
+        {"series": [[LABELS, "\u0663"]]},
+        {"series": [[LABELS, "infinity"]]},
         {"series": [], "exposure": -(10**400)},
     ],
 )
