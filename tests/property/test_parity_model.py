@@ -213,8 +213,9 @@ def publish(parity, venue, moves):
         kept = ("bids", "asks") if move["lost"] not in (NATIVE, "both") else ()
         sides = [tuple(move[side]) for side in kept] or [(), ()]
         parity.native_book(S, Change(sequence, *sides), now)
-        for old in sorted(late.get(sequence, ())):
-            parity.ccxt_book(S, old, venue.tops[old][CCXT], now)
+        for turn, old in enumerate(sorted(late.get(sequence, ())), 1):
+            # more than the longest pause between two disputes of one market
+            parity.ccxt_book(S, old, venue.tops[old][CCXT], now + 33.0 * turn)
             if not compared or old > compared[-1]:
                 compared.append(old)
     return compared
