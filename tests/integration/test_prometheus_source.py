@@ -209,6 +209,7 @@ def test_hanging_prometheus_costs_one_timeout(prometheus):
     """A stopped process is an Error after the timeout, not a wait."""
     prometheus.send(signal.SIGSTOP)
     try:
+        eventually_sync(lambda: prometheus.stopped)
         began = time.monotonic()
         assert "Timeout" in ask(prometheus, criterion(), timeout_seconds=0.3).error
         assert time.monotonic() - began < 2

@@ -68,6 +68,12 @@ class PrometheusServer:
         assert self._process
         self._process.send_signal(signal_number)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether every thread of it stands still: SIGSTOP takes a moment to reach them all."""
+        tasks = Path(f"/proc/{self.pid}/task").iterdir()
+        return all("T (stopped)" in (task / "status").read_text() for task in tasks)
+
     def kill(self) -> None:
         """Kill -9, and wait for the end."""
         if self._process:
