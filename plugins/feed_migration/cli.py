@@ -8,7 +8,8 @@ Every error is one line on stderr with its remedy.
 import getpass
 import json
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -32,6 +33,7 @@ from feed_migration.journal import Journal
 from feed_migration.model import Measurement
 from feed_migration.parity_evidence import read_parity
 from feed_migration.phases import MigrationState
+from feed_migration.refusals import note_refusal, refusal_in
 from feed_migration.report import document_incident, migration_report, migration_summary
 from feed_migration.spool import UNRESOLVED, Spool
 from feed_migration.status import render_status, status_of
@@ -159,6 +161,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 130
     except MigrationError as error:
         typer.echo(f"backpack-migrate: {' '.join(str(error).split())}", err=True)
+        if (refusal := refusal_in(error)) is not None:
+            _note(refusal, arguments)
         return error.exit_code
     return code if isinstance(code, int) else 0
 
@@ -177,6 +181,23 @@ def _journal_if_any(deployment: Deployment, migration: str | None) -> tuple[Jour
         typer.echo(f"backpack-migrate: going on without the journal: {error}", err=True)
         return None, migration or UNRESOLVED
     return journal, known or UNRESOLVED
+
+
+def _note(
+    refusal: MigrationError,
+    arguments: Sequence[str] | None,
+    clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
+) -> None:
+    """Keep that the command was refused; it ends as it would have without."""
+    words = [word for word in (sys.argv[1:] if arguments is None else arguments) if word]
+    where = {"command": words[0] if words else "", "tried_at": clock()}
+    try:
+        deployment = load_deployment(home_directory(), {})
+        spool = Spool(deployment.spool_file)
+        journal, _ = _journal_if_any(deployment, None)
+        note_refusal(journal, spool, refusal, at=clock(), actor=_actor(), where=where)
+    except Exception as error:  # noqa: BLE001 - the refusal is what the caller must see
+        typer.echo(f"backpack-migrate: the refusal is not in the journal: {error}", err=True)
 
 
 def _actor() -> str:

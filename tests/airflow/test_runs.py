@@ -83,10 +83,13 @@ def test_a_failed_check_of_the_dry_run_stops_before_anything_moves(stage: Stage)
 
 
 def test_a_phase_without_its_predecessor_is_refused(stage: Stage):
-    """The cutover alone begins nothing, and moves nothing."""
+    """The cutover alone begins nothing, and moves nothing; that it was refused is kept."""
     assert stage.run("backpack_cutover") == "failed"
     assert stage.fleet.history == []
-    assert stage.kinds() == []
+    assert stage.journal.latest_migration() is None
+    notes = [event.body for event in stage.journal.events()]
+    assert {note["note"] for note in notes} == {"refused"}
+    assert (notes[0]["error"], notes[0]["task_id"]) == ("GateNotPassed", "begin")
 
 
 def test_a_person_may_skip_earlier_phases_with_a_reason(stage: Stage):

@@ -1,16 +1,23 @@
 """Forward acts as tasks: `cutover.advance` moves the fleet, and only the journal proves a step."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from feed_migration.errors import EnvironmentUnavailable, MigrationError
+from feed_migration.errors import (
+    EnvironmentUnavailable,
+    GateNotPassed,
+    MigrationError,
+    MigrationNotRunning,
+)
 from feed_migration.events import EventKind
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.actor import actor_of
 from feed_migration.orchestration.place import Place
+from feed_migration.orchestration.refusing import refusals_noted
 from feed_migration.orchestration.runtime import Runtime, open_runtime
 from feed_migration.phases import Status
 
@@ -30,12 +37,20 @@ class ActOperator(BaseOperator):
 
     def execute(self, context: Any) -> Any:
         """Run `act`; raises AirflowFailException where a retry is senseless."""
-        try:
+        with self.refusing(context):
             return self.act(open_runtime(self.place), context)
-        except EnvironmentUnavailable:
-            raise
-        except MigrationError as error:
-            raise AirflowFailException(str(error)) from error
+
+    @contextmanager
+    def refusing(self, context: Any) -> Iterator[None]:
+        """Note a refusal in the journal, and let it fail the task for good."""
+        step = getattr(self, "step", "")
+        with refusals_noted(self.place, context, begun_by=BEGIN, step=step):
+            try:
+                yield
+            except EnvironmentUnavailable:
+                raise
+            except MigrationError as error:
+                raise AirflowFailException(str(error)) from error
 
     def act(self, runtime: Runtime, context: Any) -> Any:
         """Do what the task is for."""
@@ -46,7 +61,10 @@ def migration_of(context: Mapping[str, Any], task_id: str = BEGIN) -> str:
     """Return the migration that `begin` (or `task_id`) of this DAG run began or joined."""
     migration_id = context["ti"].xcom_pull(task_ids=task_id)
     if not migration_id:
-        raise AirflowFailException(f"no migration: `{task_id}` of this DAG run named none")
+        missing = MigrationNotRunning(
+            f"no migration: `{task_id}` of this DAG run named none", "trigger a new DAG run"
+        )
+        raise AirflowFailException(str(missing)) from missing
     return str(migration_id)
 
 

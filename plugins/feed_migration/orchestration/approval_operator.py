@@ -10,8 +10,9 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from feed_migration.gate_record import explain
 from feed_migration.lease import HANDOVER_SECONDS
-from feed_migration.orchestration.act_operators import migration_of
+from feed_migration.orchestration.act_operators import BEGIN, migration_of
 from feed_migration.orchestration.place import Place
+from feed_migration.orchestration.refusing import refusals_noted
 from feed_migration.orchestration.runtime import open_runtime
 
 if TYPE_CHECKING:
@@ -32,15 +33,17 @@ class StepApprovalOperator(ApprovalOperator):
 
     def execute(self, context: Any) -> Any:
         """Ask, unless the step is approved or promoted in the journal already."""
+        with refusals_noted(self.place, context, begun_by=BEGIN, step=self.step):
+            migration_id = migration_of(context)
         journal = open_runtime(self.place).journal
-        state = journal.state(migration_of(context))
+        state = journal.state(migration_id)
         if self.step in {*state.approved, *state.promoted}:
             return f"{self.step} is approved already"
-        self.body = evidence(journal, migration_of(context))
+        self.body = evidence(journal, migration_id)
         # what is exposed may wait for the person as long as the person may take
         seconds = (self.response_timeout or UNBOUNDED).total_seconds() + HANDOVER_SECONDS
         holder = f"approval {self.step}"
-        journal.renew_lease(migration_of(context), holder=holder, seconds=seconds)
+        journal.renew_lease(migration_id, holder=holder, seconds=seconds)
         return super().execute(context)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:

@@ -85,6 +85,10 @@ class GateOperator(ActOperator):
         if event["decision"] == Decision.ROLLBACK:
             journal = runtimes.journal_for_rollback(self.place)
             raise self._taken_back(journal, context, migration_of(context), event)
+        with self.refusing(context):
+            return self._resume(context, event)
+
+    def _resume(self, context: Any, event: dict[str, Any]) -> str:
         start = GateStart(
             migration_id=migration_of(context),
             step=self.step,

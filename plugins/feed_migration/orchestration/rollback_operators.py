@@ -13,6 +13,7 @@ from feed_migration.gate_record import explain
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.act_operators import BEGIN, ActOperator, migration_of
 from feed_migration.orchestration.actor import actor_of
+from feed_migration.orchestration.refusing import refusals_noted
 from feed_migration.orchestration.runtime import Runtime
 from feed_migration.phases import MigrationState, Status
 from feed_migration.spool import UNRESOLVED
@@ -62,7 +63,8 @@ class WayBackOperator(ActOperator):
 
     def execute(self, context: Any) -> Any:
         """Run `take_back` with the journal, or None where that does not answer in seconds."""
-        return self.take_back(runtimes.journal_for_rollback(self.place), context)
+        with refusals_noted(self.place, context, begun_by=BEGIN):
+            return self.take_back(runtimes.journal_for_rollback(self.place), context)
 
     def take_back(self, journal: "Journal | None", context: Any) -> str:
         """Do what the task is for."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from feed_migration.journal import Journal
     from feed_migration.phases import MigrationState
     from feed_migration.prometheus import PrometheusSource
+    from feed_migration.spool import Spool
 
 QUERY_TIMEOUT_SECONDS = 10.0
 # what a locked journal may cost a rollback before it goes on without
@@ -92,6 +93,14 @@ def journal_for_rollback(place: Place) -> "Journal | None":
         # whatever it is, it must not keep the fleet where it is
         LOG.exception("the journal does not answer, the rollback goes on without")
         return None
+
+
+def open_spool(place: Place) -> "Spool":
+    """Return where events wait for a journal that does not answer."""
+    from feed_migration.deployment import load_deployment
+    from feed_migration.spool import Spool
+
+    return Spool(load_deployment(place.home, {}).spool_file)
 
 
 def open_fleet(deployment: "Deployment") -> "Fleet":
