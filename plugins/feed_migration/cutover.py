@@ -101,6 +101,16 @@ def require_open(step: Step, plan: Plan, state: MigrationState) -> None:
         )
 
 
+def require_moved(step: Step, state: MigrationState) -> None:
+    """Raise GateNotPassed unless the act that `step` judges is confirmed; pure."""
+    if step.phase in {"shadow", "cutover"} and step.name not in state.moved:
+        did = "no shadow was started" if step.phase == "shadow" else "the fleet was never moved"
+        raise GateNotPassed(
+            f"{step.name} cannot be watched, {did}: the journal has no act_confirmed of it",
+            "clear the task before the gate together with the gate, or run the phase again",
+        )
+
+
 def ramp(percent: int, instances: Sequence[str]) -> tuple[str, ...]:
     """Return the first ⌈percent⌉ of `instances`, so that a later step contains an earlier one."""
     return tuple(instances[: math.ceil(len(instances) * percent / 100)])

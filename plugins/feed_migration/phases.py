@@ -80,7 +80,8 @@ class MigrationState:
     """A migration as its events tell it.
 
     `proven` holds the steps whose current run has a Promote, by the gate or by a person with a
-    reason; `exposed` the instances that may be on native: intended counts, until ccxt is confirmed.
+    reason; `moved` those whose act is confirmed, and not taken back; `exposed` the instances that
+    may be on native: intended counts, until ccxt is confirmed.
     `epoch` fences the forward acts; a rollback took `rollback_epoch`. Times are unix seconds.
     `held_step` is the step of the last hold; only it goes on from there.
     """
@@ -103,6 +104,7 @@ class MigrationState:
     promoted: tuple[str, ...] = ()
     proven: frozenset[str] = frozenset()
     approved: frozenset[str] = frozenset()
+    moved: frozenset[str] = frozenset()
     exposed: tuple[str, ...] = ()
     pending_act: Mapping[str, Any] | None = None
     last_verdict: Mapping[str, Any] | None = None
@@ -257,8 +259,10 @@ def _act_intended(state: MigrationState, event: Event) -> MigrationState:
 
 
 def _act_confirmed(state: MigrationState, event: Event) -> MigrationState:
-    del event
-    return replace(state, pending_act=None)
+    moved = state.moved
+    if event.body.get("act") in ("start_shadow", "set_variant"):
+        moved |= {str(event.body.get("step", ""))}
+    return replace(state, pending_act=None, moved=moved)
 
 
 def _step_promoted(state: MigrationState, event: Event) -> MigrationState:
@@ -278,6 +282,7 @@ def _rollback_started(state: MigrationState, event: Event) -> MigrationState:
     )
     return replace(
         state,
+        moved=frozenset(),
         rollback_epoch=max(state.rollback_epoch, body_epoch(event.body)),
         breach_at=breach if breach is not None else event.at,
         reason=str(event.body.get("reason", "")),

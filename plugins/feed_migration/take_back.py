@@ -44,12 +44,13 @@ def take_back(
 ) -> TakenBack | None:
     """Put the fleet back on ccxt and verify it; one already taken back is only verified.
 
-    Returns None, and touches nothing, where the migration is taken back and another one has the
-    fleet by now. Raises what `rollback.revert` and `rollback.verify` raise; may be called again.
+    Returns None, and touches nothing, where the migration is taken back and a newer one has begun
+    since. Raises what `rollback.revert` and `rollback.verify` raise; may be called again.
     """
     state = state_if_any(journal, migration_id)
     over = state is not None and state.status is Status.ROLLED_BACK
-    if over and _active(journal) not in {None, migration_id}:
+    # a newer one that was promoted is not active any more, and the fleet is its all the same
+    if over and _newest(journal) not in {None, migration_id}:
         LOG.info("%s is taken back, the fleet is another migration's by now", migration_id)
         return None
 
@@ -85,9 +86,9 @@ def state_if_any(journal: Journal | None, migration_id: str) -> MigrationState |
         return None
 
 
-def _active(journal: Journal | None) -> str | None:
+def _newest(journal: Journal | None) -> str | None:
     try:
-        return journal.active_migration() if journal is not None else None
+        return journal.latest_migration() if journal is not None else None
     except JournalUnavailable:
         return None
 

@@ -87,13 +87,16 @@ class Stage:
         return run_state(self.dag(dag_id), **conf)
 
 
-def run_state(dag: "DAG", **conf: Any) -> str:
-    """Run `dag` in this process and return the state of the run."""
+def run_state(dag: "DAG", marked: str | None = None, **conf: Any) -> str:
+    """Run `dag` in this process and return the state of the run.
+
+    Tasks that match `marked` are set to success when they are due, as a person would by hand.
+    """
     sleep = time.sleep
     with pytest.MonkeyPatch.context() as patch:
         # dag.test() sleeps a second whenever no task is ready, which is after each teardown
         patch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.02)))
-        return str(dag.test(run_conf=conf).state)
+        return str(dag.test(run_conf=conf, mark_success_pattern=marked).state)
 
 
 def _hasten(task: Any) -> None:
@@ -102,6 +105,23 @@ def _hasten(task: Any) -> None:
         task.settle_seconds = 0.0
     if hasattr(task, "argv"):
         task.argv = lambda _: ("-c", "print()")
+
+
+@pytest.fixture(scope="module")
+def api(airflow_database: None) -> Iterator[Any]:
+    """Airflow's REST API in this process, as the user ann; listeners as the plugin registers them."""
+    from airflow.api_fastapi.app import create_app
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from airflow.api_fastapi.core_api.security import get_user
+    from fastapi.testclient import TestClient
+
+    app = create_app(apps="core")
+    user = SimpleAuthManagerUser(username="ann", role="admin")
+    core = next((r.app for r in app.routes if getattr(r, "path", "") == "/api/v2"), app)
+    for each in (app, core):
+        each.dependency_overrides[get_user] = lambda: user
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
 
 
 def steady(query: str) -> list[Sample]:

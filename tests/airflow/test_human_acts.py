@@ -10,23 +10,6 @@ from tests.airflow.conftest import Stage
 DAG_ID = "backpack_dry_run"
 
 
-@pytest.fixture(scope="module")
-def api(airflow_database):
-    """Airflow's REST API in this process, as the user ann; listeners as the plugin registers them."""
-    from airflow.api_fastapi.app import create_app
-    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-    from airflow.api_fastapi.core_api.security import get_user
-    from fastapi.testclient import TestClient
-
-    app = create_app(apps="core")
-    user = SimpleAuthManagerUser(username="ann", role="admin")
-    core = next((r.app for r in app.routes if getattr(r, "path", "") == "/api/v2"), app)
-    for each in (app, core):
-        each.dependency_overrides[get_user] = lambda: user
-    with TestClient(app, raise_server_exceptions=False) as client:
-        yield client
-
-
 @pytest.fixture
 def run(stage: Stage):
     """A finished run of a DAG of ours; yields its id."""

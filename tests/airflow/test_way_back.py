@@ -179,6 +179,21 @@ def test_a_rollback_of_a_newer_migration_is_not_this_run_s(stage, place, migrati
     assert stage.journal.active_migration() == newer
 
 
+def test_a_late_task_leaves_a_fleet_that_was_promoted_since(stage, place, migration_id, context):
+    """The newer migration is over, and no longer active; its fleet is its all the same."""
+    with fails_for_good():
+        gate_of(place).resume(context, BREACH)
+    newer = stage.journal.begin_migration("another", "0" * 64, "bob")
+    stage.fleet.set_variant(stage.fleet.names, "native", epoch=stage.journal.state(newer).epoch)
+    body = {"outcome": "promoted"}
+    stage.journal.append("migration_finished", migration_id=newer, actor="bob", body=body)
+    assert stage.journal.active_migration() is None
+    with fails_for_good():
+        gate_of(place).resume(context, BREACH)
+    assert reverting(place).execute(context) == "revert"
+    assert stage.natives == stage.fleet.names
+
+
 @pytest.mark.parametrize("operator", [reverting, taking_back])
 def test_a_mistake_in_the_plan_does_not_stop_a_rollback(
     stage, context, tmp_path, monkeypatch, operator
@@ -270,7 +285,7 @@ def test_a_hold_fails_the_rollback_tasks_so_that_a_clear_of_the_failed_ones_take
 
 
 def test_a_refused_step_leaves_a_held_migration_held(stage, place, migration_id, context):
-    """Work that may not begin writes nothing, whichever task asks for it."""
+    """Work that may not begin writes only that it was refused, whichever task asks for it."""
     from feed_migration.orchestration.act_operators import AdvanceOperator, ReportOperator
 
     hold(stage, migration_id)
@@ -282,7 +297,11 @@ def test_a_refused_step_leaves_a_held_migration_held(stage, place, migration_id,
     ):
         with fails_for_good():
             operator.execute(context)
-    assert stage.journal.events() == before
+    assert stage.journal.state(migration_id).status == Status.HELD
+    after = stage.journal.events()
+    assert after[: len(before)] == before
+    refused = {(event.body["error"], event.body["step"]) for event in after[len(before) :]}
+    assert refused == {("MigrationNotRunning", step) for step in ("cutover-100", "post_migration")}
 
 
 def test_a_fleet_that_is_not_native_is_not_closed_as_promoted(stage, place, migration_id, context):

@@ -115,9 +115,17 @@ class StopShadowOperator(ActOperator):
         self.step = step
 
     def act(self, runtime: Runtime, context: Any) -> None:
-        """Stop those that run; none running is as good."""
+        """Stop those that run; none running is as good. Refuses while their gate needs them."""
         migration_id = migration_of(context)
         state = runtime.journal.state(migration_id)
+        if self.step not in state.promoted:
+            raise GateNotPassed(
+                f"{self.step} is not promoted, its gate needs the shadow instances",
+                "run its gate, or take the migration back: that stops them, too",
+            )
+        if state.status is not Status.RUNNING:
+            self.log.info("the migration is %s, nothing is stopped", state.status)
+            return
         body = {"act": "stop_shadow", "step": self.step, "epoch": state.epoch, "instances": []}
         who = {"migration_id": migration_id, "actor": actor_of(context)}
         runtime.journal.append(EventKind.ACT_INTENDED, body=body, **who)

@@ -56,8 +56,10 @@ class GateOperator(ActOperator):
             return f"{self.step} is promoted already"
         # a new run of the held step is how its hold ends; one of another step must not end it
         held_here = state.status is Status.HELD and state.step == self.step
-        if state.status in {Status.RUNNING, Status.HELD} and not held_here:
-            runtimes.require_open(runtime, self.step, migration_id)
+        if state.status in {Status.RUNNING, Status.HELD}:
+            if not held_here:
+                runtimes.require_open(runtime, self.step, migration_id)
+            runtimes.require_moved(runtime, self.step, state)
         start = join_gate(
             runtime.journal,
             migration_id=migration_id,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from feed_migration.errors import JournalUnavailable
+from feed_migration.errors import GateNotPassed, JournalUnavailable
 from feed_migration.events import EventKind
 from feed_migration.gate_record import explain
 from feed_migration.orchestration import runtime as runtimes
@@ -179,10 +179,31 @@ class VerdictOperator(ActOperator):
         if state.status is Status.HELD:
             raise AirflowFailException(f"held: {state.reason}")
         if state.status in {Status.ROLLING_BACK, Status.ROLLED_BACK}:
-            raise AirflowFailException(f"{str(state.status).replace('_', ' ')}: {state.reason}")
-        if missing or not names:
-            raise AirflowFailException(f"not promoted: {', '.join(missing) or 'nothing begun'}")
-        return "promoted"
+            text = f"{str(state.status).replace('_', ' ')}: {state.reason}"
+        elif missing or not names:
+            text = f"not promoted: {', '.join(missing) or 'nothing begun'}"
+        elif state.status is Status.RUNNING and _closes(state, names):
+            text = "promoted, but the migration was never finished: run backpack_post_migration"
+        else:
+            return "promoted"
+        _require_back(runtime, state, text)
+        raise AirflowFailException(text)
+
+
+def _closes(state: MigrationState, steps: Sequence[str]) -> bool:
+    """Whether the last of `steps` is the one that finishes a migration."""
+    return any(state.step_facts(name).get("phase") == "post_migration" for name in steps)
+
+
+def _require_back(runtime: Runtime, state: MigrationState, text: str) -> None:
+    """Raise GateNotPassed where the fleet is exposed and nothing has taken it back."""
+    natives = runtimes.natives(runtime, state)
+    # after a verified rollback whatever is on native is another migration's
+    if natives and state.status in {Status.RUNNING, Status.ROLLING_BACK}:
+        raise GateNotPassed(
+            f"{text}; still on native: {', '.join(natives)}",
+            "run backpack_rollback, or a phase that has what is missing",
+        )
 
 
 class TakeBackOperator(WayBackOperator):

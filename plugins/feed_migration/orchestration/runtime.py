@@ -168,6 +168,24 @@ def require_open(runtime: Runtime, step: str, migration_id: str) -> None:
     cutover.require_open(runtime.step(step), runtime.plan, state)
 
 
+def require_moved(runtime: Runtime, step: str, state: "MigrationState") -> None:
+    """Raise unless what the gate of `step` would watch has been done."""
+    from feed_migration import cutover
+
+    cutover.require_moved(runtime.step(step), state)
+
+
+def natives(runtime: Runtime, state: "MigrationState") -> tuple[str, ...]:
+    """Return what runs native; what the journal says may do so where the fleet does not answer."""
+    try:
+        statuses = open_fleet(runtime.deployment).instances()
+    except Exception:
+        LOG.exception("the fleet does not say what it runs")
+        return state.exposed
+    unsure = {s.id for s in statuses if s.variant not in {"ccxt", "native"}} & set(state.exposed)
+    return tuple(s.id for s in statuses if s.variant == "native" or s.id in unsure)
+
+
 def require_native(runtime: Runtime) -> None:
     """Raise NotReady naming the instances that are not on native and ready in time."""
     fleet = open_fleet(runtime.deployment)
