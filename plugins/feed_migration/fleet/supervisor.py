@@ -14,7 +14,13 @@ from pathlib import Path
 
 from feed_migration.deployment import Deployment, Instance
 from feed_migration.durable import write_text
-from feed_migration.errors import FleetUnavailable, InstanceStuck, NotReady, UsageError
+from feed_migration.errors import (
+    FleetUnavailable,
+    InstanceStuck,
+    NotReady,
+    StaleEpoch,
+    UsageError,
+)
 from feed_migration.fence import Fence
 from feed_migration.fleet.base import InstanceStatus, Variant
 from feed_migration.fleet.setbacks import Setbacks
@@ -164,9 +170,8 @@ class SupervisorFleet:
     def _converge(self, instances: Sequence[Instance], variant: Variant, epoch: int) -> None:
         setbacks = Setbacks()
         for instance in instances:
-            self._fence.check(epoch)
             with setbacks.of(instance.id):
-                self._write(instance, variant)
+                self._write_fenced(instance, variant, epoch)
         self._fence.check(epoch)
         added, changed = self._reload(setbacks)
         # whose file could not be written stays as it is: a restart would bring the wrong feed
@@ -265,6 +270,20 @@ class SupervisorFleet:
             write_text(path, program_conf(self._deployment, instance, variant))
         except OSError as error:
             raise _stuck_file(path, error) from error
+
+    def _write_fenced(self, instance: Instance, variant: Variant, epoch: int) -> None:
+        self._fence.check(epoch)
+        self._write(instance, variant)
+        try:
+            self._fence.check(epoch)
+        except StaleEpoch:
+            # stopped between check and write, so this came after a rollback: the next start of
+            # supervisord must not bring it up
+            if instance in self._deployment.shadow_instances:
+                self._unlink(instance.id)
+            else:
+                self._write(instance, "ccxt")
+            raise
 
     def _unlink(self, name: str) -> None:
         path = conf_path(self._deployment, name)
