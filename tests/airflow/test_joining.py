@@ -52,6 +52,23 @@ def test_a_second_run_continues_after_a_dead_one(journal: Journal):
     assert journal.events(first)[-1].actor == "bob"
 
 
+def test_of_two_runs_that_continue_at_once_one_is_refused(journal: Journal):
+    """Both found the old driver dead before either had written that it drives now."""
+    migration_id = join_migration(journal, PLAN, ANN, run_state=over)
+    carl = replace(BOB, key="m/3#0", run_id="3", actor="carl")
+    joined: list[str] = []
+
+    def over_then_alive(dag_id: str, run_id: str) -> str:
+        if run_id == "1" and not joined:
+            joined.append(join_migration(journal, PLAN, carl, run_state=over))
+        return "failed" if run_id == "1" else "running"
+
+    with pytest.raises(MigrationActive, match="m 3 drives"):
+        join_migration(journal, PLAN, BOB, run_state=over_then_alive)
+    assert joined == [migration_id]
+    assert journal.events(migration_id, "audit_note")[-1].actor == "carl"
+
+
 def test_a_changed_plan_is_refused(journal: Journal):
     """Thresholds cannot move while they are being judged by."""
     join_migration(journal, PLAN, ANN, run_state=over)

@@ -49,7 +49,8 @@ def join_migration(
     migration_id = journal.active_migration()
     if migration_id is not None:
         _require_same_plan(journal, migration_id, plan)
-        _require_no_other_driver(journal, migration_id, applicant, run_state)
+        joins = _joins(journal, migration_id)
+        _require_no_other_driver(joins[-1] if joins else None, migration_id, applicant, run_state)
     missing = _missing(plan, _promoted(journal, migration_id), applicant.steps)
     if missing and not (applicant.waive and applicant.reason):
         raise GateNotPassed(
@@ -62,7 +63,7 @@ def join_migration(
         migration_id = journal.begin_migration(
             plan.name, plan.sha256, applicant.actor, steps=plan.steps, run_key=applicant.key
         )
-    _note(journal, migration_id, applicant)
+    _take_over(journal, migration_id, applicant, run_state)
     _promote_implied(journal, migration_id, plan, applicant.actor)
     for step in missing:
         _waive(journal, migration_id, step, applicant)
@@ -129,13 +130,37 @@ def _require_same_plan(journal: "Journal", migration_id: str, plan: Plan) -> Non
             )
 
 
-def _require_no_other_driver(
+def _take_over(
     journal: "Journal",
     migration_id: str,
     applicant: Applicant,
     run_state: Callable[[str, str], str],
 ) -> None:
-    driver = _driver(journal, migration_id)
+    """Become the driver; of two runs that ask at once, one does and the other is refused."""
+    while True:
+        joins = _joins(journal, migration_id)
+        driver = joins[-1] if joins else None
+        _require_no_other_driver(driver, migration_id, applicant, run_state)
+        if driver is not None and driver["key"] == applicant.key:
+            return
+        body = {
+            "note": JOINED,
+            "turn": len(joins) + 1,
+            "key": applicant.key,
+            "dag_id": applicant.dag_id,
+            "run_id": applicant.run_id,
+            "reason": applicant.reason,
+        }
+        if journal.note(migration_id, applicant.actor, body, once="turn"):
+            return
+
+
+def _require_no_other_driver(
+    driver: Mapping[str, Any] | None,
+    migration_id: str,
+    applicant: Applicant,
+    run_state: Callable[[str, str], str],
+) -> None:
     if driver is None or (driver["dag_id"], driver["run_id"]) == (
         applicant.dag_id,
         applicant.run_id,
@@ -148,28 +173,9 @@ def _require_no_other_driver(
         )
 
 
-def _driver(journal: "Journal", migration_id: str) -> Mapping[str, Any] | None:
-    joins = [
+def _joins(journal: "Journal", migration_id: str) -> list[Mapping[str, Any]]:
+    return [
         event.body
         for event in journal.events(migration_id=migration_id, kind="audit_note")
         if event.body.get("note") == JOINED
     ]
-    return joins[-1] if joins else None
-
-
-def _note(journal: "Journal", migration_id: str, applicant: Applicant) -> None:
-    driver = _driver(journal, migration_id)
-    if driver is not None and driver["key"] == applicant.key:
-        return
-    journal.append(
-        "audit_note",
-        migration_id=migration_id,
-        actor=applicant.actor,
-        body={
-            "note": JOINED,
-            "key": applicant.key,
-            "dag_id": applicant.dag_id,
-            "run_id": applicant.run_id,
-            "reason": applicant.reason,
-        },
-    )
