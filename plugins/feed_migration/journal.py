@@ -123,9 +123,11 @@ class Journal:
         *,
         steps: Sequence[Step] = (),
         run_key: str = "",
+        fleet_epoch: int = 0,
     ) -> str:
         """Start a migration at the next fencing epoch and return its id.
 
+        The epoch is above `fleet_epoch`, too: a restored database may not know the last ones.
         Raises `MigrationActive` while another one is active. A repeat with the same `run_key`
         (a retried task) returns the migration that the first call began.
         """
@@ -138,7 +140,7 @@ class Journal:
                     f"migration {active.migration_id} is {active.status} at {active.step}",
                     "finish it, or take it back with `backpack-migrate rollback`",
                 )
-            epoch = 1 + max(highest_epoch(connection), self._fleet_epoch())
+            epoch = 1 + max(highest_epoch(connection), self._fleet_epoch(), fleet_epoch)
             migration_id = f"mig-{epoch:04d}-{_stamp(self._clock())}"
             body = {
                 "plan": plan_name,

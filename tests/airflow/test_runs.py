@@ -72,6 +72,14 @@ def test_no_data_holds_the_exposure_until_a_person_continues(stage: Stage):
     assert runs == ["1", "2"]
 
 
+def test_a_journal_that_was_restored_repeats_no_epoch(stage: Stage):
+    """The fleet has seen acts that the copy does not know; one of their actors may still sleep."""
+    stage.fleet.set_variant([], "ccxt", epoch=7)
+    assert stage.run("backpack_dry_run") == "success"
+    journal = stage.journal
+    assert journal.state(journal.latest_migration()).epoch == 8
+
+
 def test_a_failed_check_of_the_dry_run_stops_before_anything_moves(stage: Stage):
     """A failing integration test ends the run; no instance was ever restarted onto native."""
     dag = stage.dag("backpack_migration")

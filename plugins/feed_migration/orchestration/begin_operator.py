@@ -33,6 +33,7 @@ class BeginOperator(ActOperator):
             runtime.plan,
             self._applicant(context),
             run_state=context["ti"].get_dagrun_state,
+            fleet_epoch=fleet.epoch(),
         )
 
     def _applicant(self, context: Any) -> Applicant:

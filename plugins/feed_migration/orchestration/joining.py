@@ -40,8 +40,9 @@ def join_migration(
     applicant: Applicant,
     *,
     run_state: Callable[[str, str], str],
+    fleet_epoch: int = 0,
 ) -> str:
-    """Return the id of the migration to work on, begun if there is none.
+    """Return the id of the migration to work on, begun above `fleet_epoch` if there is none.
 
     `run_state` gives the Airflow state of (dag_id, run_id). Raises MigrationActive, PlanChanged or
     GateNotPassed, each with its remedy; nothing has happened then.
@@ -61,7 +62,12 @@ def join_migration(
     _require_moved(journal, migration_id, plan, missing)
     if migration_id is None:
         migration_id = journal.begin_migration(
-            plan.name, plan.sha256, applicant.actor, steps=plan.steps, run_key=applicant.key
+            plan.name,
+            plan.sha256,
+            applicant.actor,
+            steps=plan.steps,
+            run_key=applicant.key,
+            fleet_epoch=fleet_epoch,
         )
     _take_over(journal, migration_id, applicant, run_state)
     _promote_implied(journal, migration_id, plan, applicant.actor)
