@@ -3,7 +3,7 @@
 import pytest
 
 from feed_migration.phases import MigrationState, Status
-from tests.airflow.conftest import Stage, steady
+from tests.airflow.conftest import Stage, run_state, steady
 from tests.airflow.reruns import clear, newest_run, rerun
 from tests.airflow.test_runs import bad_once_native
 
@@ -124,3 +124,13 @@ def test_nothing_that_is_cleared_moves_a_promoted_fleet(stage: Stage, promoted, 
     assert stage.fleet.history == moves
     assert stage.natives == stage.fleet.names
     assert newest(stage) == promoted
+
+
+def test_an_exposed_fleet_that_fails_the_preflight_again_is_taken_back(stage: Stage, api):
+    """Airflow clears `begin` with any task, and skips the way back where it fails."""
+    assert run_state(stage.dag(DAG_ID), "(cutover_50.gate|rollback.*|verdict)") == "failed"
+    assert stage.natives == ["feed-00", "feed-01"]
+    (stage.home / "api_key.json").unlink()
+    assert again(stage, api, "cutover_50.gate", downstream=True) == "failed"
+    assert stage.natives == []
+    assert newest(stage).status == Status.ROLLED_BACK

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
+from feed_migration.errors import EnvironmentUnavailable, MigrationError
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.act_operators import ActOperator
 from feed_migration.orchestration.actor import actor_of, run_key
-from feed_migration.orchestration.joining import Applicant, join_migration
+from feed_migration.orchestration.joining import Applicant, drives, join_migration
 from feed_migration.orchestration.place import PROJECT_ROOT
 from feed_migration.orchestration.preflight import preflight
 from feed_migration.orchestration.runtime import Runtime
+from feed_migration.phases import Status
 
 
 class BeginOperator(ActOperator):
@@ -24,6 +26,35 @@ class BeginOperator(ActOperator):
 
     def act(self, runtime: Runtime, context: Any) -> str:
         """Check, then begin or join; the checks are the plan's preflight step."""
+        try:
+            return self._begin(runtime, context)
+        except EnvironmentUnavailable:
+            raise
+        except MigrationError as error:
+            self._take_back(runtime, context, error)
+            raise
+
+    def _take_back(self, runtime: Runtime, context: Any, error: MigrationError) -> None:
+        """Put back what this DAG run has exposed: a setup that fails takes no teardown with it.
+
+        Airflow clears the setup with any task of the run, so this is not the beginning.
+        """
+        migration_id, actor = runtime.journal.active_migration(), actor_of(context)
+        if migration_id is None or not drives(runtime.journal, migration_id, context["dag_run"]):
+            return
+        state = runtime.journal.state(migration_id)
+        if state.exposed and state.status in {Status.RUNNING, Status.ROLLING_BACK}:
+            try:
+                begun = state.status is Status.ROLLING_BACK
+                reason = state.reason if begun else f"begin: {error}"
+                runtimes.revert(self.place, runtime.journal, migration_id, actor, reason)
+                runtimes.document(runtime, migration_id, actor)
+            except EnvironmentUnavailable:
+                raise
+            except Exception:
+                self.log.exception("not back on ccxt yet, run backpack_rollback")
+
+    def _begin(self, runtime: Runtime, context: Any) -> str:
         fresh = runtime.journal.active_migration() is None
         fleet = runtimes.open_fleet(runtime.deployment)
         checks = preflight(runtime.deployment, fleet, PROJECT_ROOT, fresh=fresh)

@@ -76,6 +76,12 @@ def join_migration(
     return migration_id
 
 
+def drives(journal: "Journal", migration_id: str, dag_run: Any) -> bool:
+    """Return whether `dag_run` (with `dag_id`, `run_id`) is the last that joined the migration."""
+    last = (_joins(journal, migration_id) or [{}])[-1]
+    return (last.get("dag_id"), last.get("run_id")) == (dag_run.dag_id, dag_run.run_id)
+
+
 def _promote_implied(journal: "Journal", migration_id: str, plan: Plan, actor: str) -> None:
     promoted = _promoted(journal, migration_id)
     for step in plan.steps:
