@@ -1,6 +1,8 @@
 """An API server that refuses, breaks off, hangs or lies: what the driver makes of it."""
 
 import logging
+import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from feed_migration.errors import FleetUnavailable, NotReady
 from feed_migration.fleet.choice import open_fleet
 from feed_migration.fleet.kubernetes import KubernetesFleet
+from feed_migration.fleet.kubernetes_api import KubernetesApi
 from tests.support.kubernetes_fleet import cluster_fleet
 from tests.support.kubernetes_server import TOKEN
 
@@ -140,3 +143,17 @@ def test_the_kubeconfig_is_only_read(tmp_path, running):
 def test_the_deployment_chooses_the_driver(running):
     """`kind: kubernetes`, as the command line and the DAGs open it."""
     assert isinstance(open_fleet(running.deployment), KubernetesFleet)
+
+
+def test_logs_of_a_lost_node_do_not_hold_a_rollback_up(running, monkeypatch):
+    """They are read before anything is flipped; what does not come is left out."""
+    answered = threading.Event()
+    monkeypatch.setattr(KubernetesApi, "log", lambda *_: answered.wait(60) and "late")
+    began = time.monotonic()
+    try:
+        tails = running.fleet.log_tails(running.ids, 5)
+    finally:
+        answered.set()
+    assert time.monotonic() - began < 10
+    assert set(tails) == set(running.ids)
+    assert all("no log within" in lines[0] for lines in tails.values())

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as futures_wait
 from dataclasses import replace
 
 from kubernetes.client import V1Pod
@@ -17,6 +18,8 @@ from feed_migration.fleet.snapshot import read_statuses
 from feed_migration.redaction import redact
 
 _LOG_THREADS = 8
+# A rollback reads the logs before it restarts: the log of a lost node must not keep it waiting
+_LOG_SECONDS = 3.0
 
 
 class View:
@@ -68,12 +71,18 @@ class View:
             self._sleep(POLL_SECONDS)
 
     def log_tails(self, ids: Sequence[str], lines: int) -> dict[str, tuple[str, ...]]:
-        """Return the last `lines` log lines of each of `ids`, redacted; never raises."""
+        """Return the last `lines` log lines of each of `ids`, redacted; never raises, never waits.
+
+        What has not come after `_LOG_SECONDS` is left out, and says so.
+        """
         if not ids:
             return {}
-        with ThreadPoolExecutor(max_workers=min(_LOG_THREADS, len(ids))) as pool:
-            tails = pool.map(lambda name: self._tail(name, lines), ids)
-            return dict(zip(ids, tails, strict=True))
+        pool = ThreadPoolExecutor(max_workers=min(_LOG_THREADS, len(ids)))
+        asked = {name: pool.submit(self._tail, name, lines) for name in ids}
+        done = futures_wait(asked.values(), timeout=_LOG_SECONDS).done
+        pool.shutdown(wait=False, cancel_futures=True)
+        late = (f"(no log within {_LOG_SECONDS:g} s)",)
+        return {name: tail.result() if tail in done else late for name, tail in asked.items()}
 
     def _is_right(
         self, status: InstanceStatus, variant: Variant | None, pods: Mapping[str, V1Pod] | None
