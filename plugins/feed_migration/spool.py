@@ -78,15 +78,19 @@ class Spool:
         """
         if self.is_empty():
             return 0
+        count = 0
         with self._locked("r+b") as stream:
-            events, rejected = _parse(stream.read())
-            for event in events:
-                take(event)
-            if rejected:
-                self._keep(rejected)
+            # again until nothing is left: who could not wait for the lock has gone on without
+            while raw := stream.read():
+                events, rejected = _parse(raw)
+                for event in events:
+                    take(event)
+                if rejected:
+                    self._keep(rejected)
+                count += len(events)
             stream.truncate(0)
             os.fsync(stream.fileno())
-            return len(events)
+        return count
 
     @property
     def rejected_path(self) -> Path:

@@ -301,6 +301,23 @@ def test_what_cannot_be_absorbed_yet_keeps_the_proof_behind_it(tmp_path, journal
     assert (state.status, state.ignored) == (Status.ROLLED_BACK, ())
 
 
+def test_what_is_spooled_during_a_slow_absorption_is_not_lost(spool):
+    """A rollback does not wait for one who waits for the journal with the spool in its hand."""
+    who = {"at": 1.0, "migration_id": "m", "actor": "ana"}
+    spool.write("audit_note", body={"number": 1}, **who)
+    rollback_s_own = Spool(spool.path, io.StringIO())
+    absorbed = []
+
+    def slowly(event):
+        if not absorbed:
+            rollback_s_own.write("audit_note", body={"number": 2}, **who)
+        absorbed.append(event.body["number"])
+
+    assert spool.absorb(slowly) == 2
+    assert absorbed == [1, 2]
+    assert spool.is_empty()
+
+
 def test_a_spooled_line_of_another_shape_is_kept_aside(tmp_path, journal, spool, exposed):
     """It must not keep the journal from opening for ever, and it may be evidence."""
     _, migration_id = exposed
