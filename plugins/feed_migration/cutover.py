@@ -43,6 +43,7 @@ def advance(  # noqa: PLR0917 - the fixed interface
     """
     state = journal.state(migration_id)
     require_open(step, plan, state)
+    _require_no_other_native(fleet, state)
     acts = _acts(step, fleet)
     for act in acts:
         _perform(act, step, fleet, journal, state=state, actor=actor)
@@ -108,6 +109,17 @@ def require_moved(step: Step, state: MigrationState) -> None:
         raise GateNotPassed(
             f"{step.name} cannot be watched, {did}: the journal has no act_confirmed of it",
             "clear the task before the gate together with the gate, or run the phase again",
+        )
+
+
+def _require_no_other_native(fleet: Fleet, state: MigrationState) -> None:
+    """An instance that somebody moved by hand (a partition, a file) is exposed without a proof."""
+    natives = (status.id for status in fleet.instances() if status.variant == "native")
+    strange = sorted(set(natives) - set(state.exposed))
+    if strange:
+        raise GateNotPassed(
+            f"{', '.join(strange)} on native although no step put them there",
+            "find who moved them (kubectl, an edited file) and run backpack_rollback",
         )
 
 

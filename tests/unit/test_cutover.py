@@ -232,3 +232,18 @@ def test_a_promotion_hands_the_lease_on(journal, fleet):
     migration_id = begin(journal)
     pass_steps(journal, fleet, migration_id, until="cutover-50")
     assert journal.lease(migration_id).holder == "handover cutover-10"
+
+
+def test_an_instance_that_somebody_moved_by_hand_stops_the_ramp(journal, fleet):
+    """A partition or a file that was edited exposes what nothing has proven."""
+    migration_id = begin(journal)
+    pass_steps(journal, fleet, migration_id, until="cutover-50")
+    epoch = journal.state(migration_id).epoch
+    fleet.set_variant(["feed-07"], "native", epoch=epoch)
+    approve(journal, migration_id, "cutover-50")
+    before = journal.events()
+    with pytest.raises(GateNotPassed, match="feed-07 on native although no step"):
+        advance("cutover-50", fleet, journal, migration_id)
+    assert journal.events() == before
+    fleet.set_variant(["feed-07"], "ccxt", epoch=epoch)
+    advance("cutover-50", fleet, journal, migration_id)
