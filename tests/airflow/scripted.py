@@ -83,6 +83,7 @@ class ScriptedFleet:
     shadow_pids: dict[str, int] = field(default_factory=dict)
     history: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     ready_deadline_seconds: float = 5.0
+    max_unavailable: int = 2
     _epoch: int = 0
     _messages: int = 0
 
