@@ -68,7 +68,9 @@ class Fence:
         """
         self.check(epoch, repair=repair)
         with self._lock_file() as lock:
-            self._raise_to(epoch, waited_for=self._acquire(lock), repair=repair)
+            # who has overtaken a stopped holder knows that it is stopped
+            patience = 0.0 if self._overtook == epoch else self._wait_seconds
+            self._raise_to(epoch, waited_for=self._acquire(lock, patience), repair=repair)
             yield
 
     def _current(self, *, repair: bool) -> int:
@@ -92,8 +94,8 @@ class Fence:
             "free the disk or fix its rights",
         )
 
-    def _acquire(self, lock: IO[bytes]) -> bool:
-        deadline = self._monotonic() + self._wait_seconds
+    def _acquire(self, lock: IO[bytes], patience_seconds: float) -> bool:
+        deadline = self._monotonic() + patience_seconds
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

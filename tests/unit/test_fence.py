@@ -57,6 +57,22 @@ def test_who_has_overtaken_a_stopped_holder_goes_on_to_the_next_act(fence):
             admit(fence, 2)
 
 
+def test_a_stopped_holder_is_waited_for_once(tmp_path):
+    """Each further act of a rollback would cost the whole wait again."""
+    waits = []
+    clock = iter(range(1_000))
+    fence = Fence(
+        tmp_path / "epoch", wait_seconds=5, monotonic=lambda: next(clock), sleep=waits.append
+    )
+    with fence.path.with_name("epoch.lock").open("ab") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        admit(fence, 2)
+        assert waits
+        waits.clear()
+        assert [admit(fence, 2), admit(fence, 2)] == [2, 2]
+    assert waits == []
+
+
 def test_an_unreadable_epoch_is_an_error_with_a_remedy(fence):
     """Guessing zero would let anybody in."""
     fence.path.parent.mkdir()
