@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.audit_mutations import mutate
+from tests.chaos.boundaries.part import attack_boundaries
 from tests.chaos.breaches.part import attack_breaches
 from tests.chaos.cycles.part import attack_cycles
 from tests.chaos.feeds.part import attack_feeds
@@ -39,6 +40,9 @@ PARTS: Mapping[str, Part] = {
     "feeds": Part(attack_feeds, 100, "trials of feeds under faults and kill -9"),
     "cycles": Part(attack_cycles, 200, "migrations of a fleet, cut over, attacked and taken back"),
     "breaches": Part(attack_breaches, 50, "breaches with Airflow alive, and as many with it dead"),
+    "boundaries": Part(
+        attack_boundaries, 100, "kills at each boundary of the journal and the fleet"
+    ),
     "forged": Part(attack_judge, 10_000, "forged answers to gates"),
     "aa": Part(attack_same_feed, 1000, "gates that compare a feed with itself"),
     "audit": Part(attack_audit, 10_000, "mutations of the journal"),
