@@ -64,6 +64,8 @@ class Outcome:
         counts = self.findings.counts
         return {
             "cycles": self.cycles,
+            # a run that breaks off compares nothing, so its zeros prove nothing
+            "cycles_gone_wrong": int(bool(self.error)),
             "trades_compared": self.findings.trades,
             "trades_lost": counts[Kind.MISSING],
             "trades_repeated": counts[Kind.REPEATED],
