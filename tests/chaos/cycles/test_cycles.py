@@ -6,7 +6,7 @@ from tests.chaos.cycles.plan import ON_ANY, make_cycle
 from tests.chaos.cycles.run import run_cycles
 from tests.chaos.cycles.stage import SIZE
 
-CYCLES = 12
+CYCLES = 20
 
 
 @pytest.mark.timeout(600)
