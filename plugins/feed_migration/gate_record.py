@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from feed_migration.lease import HANDOVER_SECONDS
 from feed_migration.model import Decision, Gate, Verdict
 
 if TYPE_CHECKING:
@@ -44,7 +45,10 @@ def join_gate(
     actor: str,
     started_unix: float,
 ) -> GateStart:
-    """Return the run of this attempt, beginning it in the journal if it is new."""
+    """Return the run of this attempt, beginning it in the journal if it is new.
+
+    A new run ends a hold, which needed no lease, so it has one before it is there to be seen.
+    """
     runs = list(_starts(journal, migration_id, step))
     for body in runs:
         if body["key"] == key:
@@ -55,6 +59,7 @@ def join_gate(
         "key": key,
         "started_unix": started_unix,
     }
+    journal.renew_lease(migration_id, holder=f"gate {step}", seconds=HANDOVER_SECONDS)
     journal.append("step_started", migration_id=migration_id, actor=actor, body=body)
     return _start(migration_id, body)
 
