@@ -34,6 +34,8 @@ class Watched:
     step: str
     run: str
     gate_started_unix: float | None
+    # an act that ends is another exposure than before it, and is let settle from then on
+    acting: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +127,7 @@ class Watch:
             step=known.step,
             run=known.run,
             gate_started_unix=known.gate_started_unix,
+            acting=known.acting,
         )
         if watched != self._watched:
             self._watched, self._run, self._concluded = watched, None, False
