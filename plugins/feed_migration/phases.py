@@ -159,6 +159,16 @@ def promotion_refusal(state: MigrationState, step: str) -> str:
     return _hold_refusal(state, step)
 
 
+def is_proven(state: MigrationState) -> bool:
+    """Whether every step that proves anything is promoted: what is left is a report."""
+    needed = {str(facts.get("name")) for facts in state.steps if _proves(facts)}
+    return bool(needed) and needed <= set(state.promoted)
+
+
+def _proves(facts: Mapping[str, Any]) -> bool:
+    return facts.get("phase") != "post_migration"
+
+
 def _hold_refusal(state: MigrationState, step: str) -> str:
     if _is_held_elsewhere(state, step):
         return f"the migration is held at {state.held_step}"

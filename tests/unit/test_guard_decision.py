@@ -63,6 +63,14 @@ def test_a_hold_keeps_the_exposure_and_stays_watched():
     assert act(held, breach="gate cutover-50: auth_failures") is Act.REVERT
 
 
+def test_a_fleet_that_is_proven_does_not_go_back_for_want_of_a_report():
+    """All steps are promoted, Airflow died before it closed the books; a breach still counts."""
+    proven = replace(EXPOSED, step="post_migration", proven=True)
+    assert act(proven, Clocks(lease_left=-100.0)) is Act.WATCH
+    assert act(proven, Clocks(lease_left=-100.0, journal_silent=1e6)) is Act.WATCH
+    assert act(proven, breach="gate stabilisation: auth_failures") is Act.REVERT
+
+
 @pytest.mark.parametrize("status", [Status.RUNNING, Status.HELD])
 @pytest.mark.parametrize("exposed", [(), ("feed-00",)])
 def test_a_rollback_verdict_takes_the_fleet_back_at_once(status, exposed):

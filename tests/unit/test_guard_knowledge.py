@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from feed_migration import cutover
 from feed_migration.guard.follower import JournalFollower
 from feed_migration.guard.knowledge import Copy, KnowledgeFile, Known
 from feed_migration.guard.plan_copy import PlanCopy
@@ -49,6 +50,17 @@ def test_it_knows_the_exposure_the_open_gate_and_the_lease(journal):
     known = follower.read()
     assert known.gate_started_unix is None
     assert known.breach == "gate cutover-50: Rollback at 9 s: stale was 61 s"
+
+
+def test_it_knows_when_every_step_is_proven(journal):
+    """Not one step earlier; the report and its step prove nothing."""
+    follower, migration_id = JournalFollower(journal), begin(journal)
+    pass_steps(journal, MemoryFleet(), migration_id, until="stabilisation")
+    assert not follower.read().proven
+    gate(journal, migration_id, "stabilisation")
+    assert not follower.read().proven
+    cutover.promote(PLAN.steps[-1], PLAN, journal, migration_id, "ana")
+    assert follower.read().proven
 
 
 def test_a_person_who_promotes_with_a_reason_ends_the_breach(journal):

@@ -71,10 +71,11 @@ def _unfinished(known: Known, clocks: Clocks, actor: str) -> Next:
 def _unwatched(known: Known, clocks: Clocks, gate: Gate | None) -> str:
     """Return why the exposure counts as unwatched, "" where it does not.
 
-    A hold keeps the exposure: a person was told. While the journal is silent nobody could renew
-    where the guard would see it, so the blind limit stands in for the lease.
+    A hold keeps the exposure: a person was told. So does the proof of every step: a report that
+    nobody writes is no reason to move a proven fleet. While the journal is silent nobody could
+    renew where the guard would see it, so the blind limit stands in for the lease.
     """
-    if known.status is Status.HELD or not known.exposed:
+    if known.status is Status.HELD or known.proven or not known.exposed:
         return ""
     if clocks.journal_silent > 0:
         limit = gate.blind_limit_seconds if gate else _length(known)

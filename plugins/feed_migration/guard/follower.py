@@ -97,6 +97,7 @@ class JournalFollower:
             run=run,
             exposed=state.exposed,
             acting=state.pending_act is not None,
+            proven=phases.is_proven(state),
             gate_started_unix=story.gates[step, run] if watched else None,
             lease=self._journal.lease(state.migration_id),
             breach=_breach(state),

@@ -18,7 +18,8 @@ LOG = logging.getLogger(__name__)
 class Known:
     """One migration as the journal last told it. Times are unix seconds.
 
-    `exposed` may be on native; `acting` is an act that was intended and not confirmed.
+    `exposed` may be on native; `proven` says that all steps are promoted but for the report;
+    `acting` is an act that was intended and not confirmed.
     `gate_started_unix` is set while the current step's gate has begun and has no verdict.
     `breach` is why a Rollback verdict wants the fleet back, "" without one. `rollback_actor` last
     said something of a rollback, at `rollback_said_at`.
@@ -31,6 +32,7 @@ class Known:
     run: str = "1"
     exposed: tuple[str, ...] = ()
     acting: bool = False
+    proven: bool = False
     gate_started_unix: float | None = None
     lease: Lease | None = None
     breach: str = ""
