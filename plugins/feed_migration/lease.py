@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 # From a confirmed act to the first tick of its gate: a few tasks, begun anew after a kill
 HANDOVER_SECONDS = 600.0
+# For a person who is to come back and go on, where nothing says by when
+PERSON_SECONDS = 7 * 86400.0
 # An exposure of unknown origin: a migration that was begun before there were leases
 UNKNOWN_SECONDS = HANDOVER_SECONDS
 # A gate renews when this share of its lease is used up, so that one lost renewal costs nothing

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from feed_migration.errors import FleetUnavailable, JournalUnavailable, NotReady, StaleEpoch
+from feed_migration.lease import PERSON_SECONDS
 from feed_migration.phases import Status
 from feed_migration.spool import Spool
 from tests.airflow.conftest import Stage
@@ -254,6 +255,24 @@ def test_a_good_run_waits_for_its_journal_before_it_gives_the_fleet_up(stage, pl
     good["ti"].try_number = 6
     reverting(place).execute(good)
     assert stage.natives == []
+
+
+def test_a_phase_that_ends_well_leaves_a_lease_for_who_starts_the_next_one(
+    stage, place, migration_id, context
+):
+    """Days may pass between two phases that are started one by one; nobody renews meanwhile."""
+    who = {"migration_id": migration_id, "actor": "ann"}
+    approval = {"step": STEP, "decision": "Promote", "reason": "t"}
+    stage.journal.append("approval", body=approval, **who)
+    stage.journal.append("step_promoted", body={"step": STEP}, **who)
+    operator = reverting(place)
+    operator.steps = ("shadow", STEP)
+
+    assert operator.execute(context) == "keep"
+
+    assert stage.natives
+    lease = stage.journal.lease(migration_id)
+    assert (lease.holder, lease.seconds) == ("end of m", PERSON_SECONDS)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """A person's word before a step, asked with the evidence in view and kept in the journal."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
@@ -9,7 +8,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from feed_migration.gate_record import explain
-from feed_migration.lease import HANDOVER_SECONDS
+from feed_migration.lease import HANDOVER_SECONDS, PERSON_SECONDS
 from feed_migration.orchestration.act_operators import BEGIN, migration_of
 from feed_migration.orchestration.place import Place
 from feed_migration.orchestration.refusing import refusals_noted
@@ -17,9 +16,6 @@ from feed_migration.orchestration.runtime import open_runtime
 
 if TYPE_CHECKING:
     from feed_migration.journal import Journal
-
-# an approval without a time-out still needs somebody who comes back to it
-UNBOUNDED = timedelta(days=7)
 
 
 class StepApprovalOperator(ApprovalOperator):
@@ -41,7 +37,8 @@ class StepApprovalOperator(ApprovalOperator):
             return f"{self.step} is approved already"
         self.body = evidence(journal, migration_id)
         # what is exposed may wait for the person as long as the person may take
-        seconds = (self.response_timeout or UNBOUNDED).total_seconds() + HANDOVER_SECONDS
+        limit = self.response_timeout.total_seconds() if self.response_timeout else PERSON_SECONDS
+        seconds = limit + HANDOVER_SECONDS
         holder = f"approval {self.step}"
         journal.renew_lease(migration_id, holder=holder, seconds=seconds)
         return super().execute(context)

@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from feed_migration.errors import GateNotPassed, JournalUnavailable
 from feed_migration.events import EventKind
 from feed_migration.gate_record import explain
+from feed_migration.lease import PERSON_SECONDS
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.act_operators import BEGIN, ActOperator, migration_of
 from feed_migration.orchestration.actor import actor_of
@@ -98,6 +99,10 @@ class RevertOperator(WayBackOperator):
         if decision is Ending.REVERT:
             reason = cause(state) if state else "the journal does not answer"
             runtimes.revert(self.place, journal if state else None, migration_id, actor, reason)
+        if journal and state and decision is Ending.KEEP and state.status is Status.RUNNING:
+            # what this run has proven waits for the person who starts the next phase
+            holder = f"end of {context['dag_run'].dag_id}"
+            journal.renew_lease(migration_id, holder=holder, seconds=PERSON_SECONDS)
         self.log.info("%s", decision)
         return str(decision)
 
