@@ -81,6 +81,10 @@ def record_verdict(
     """
     if (known := recorded_verdict(journal, start)) is not None:
         return known
+    if verdict.decision is not Decision.ROLLBACK:
+        # the gate's own renewals end here, and a task has yet to be scheduled that acts on it
+        holder = f"verdict {start.step}"
+        journal.renew_lease(start.migration_id, holder=holder, seconds=HANDOVER_SECONDS)
     return record_breach(journal, start, verdict, actor=actor or f"gate {start.step}")
 
 

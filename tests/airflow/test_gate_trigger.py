@@ -5,6 +5,7 @@ from dataclasses import asdict
 import pytest
 
 from feed_migration.gate_record import GateStart, join_gate
+from feed_migration.lease import HANDOVER_SECONDS
 from feed_migration.orchestration.place import Place, current_place
 from feed_migration.plan import load_plan
 from tests.airflow.conftest import Stage, steady
@@ -97,6 +98,17 @@ async def test_a_gate_at_work_keeps_the_lease(stage: Stage, place: Place, start:
         "gate cutover-50",
         place.plan().step("cutover-50").gate.lease_seconds,
     )
+
+
+async def test_a_verdict_has_a_lease_for_the_task_that_acts_on_it(
+    stage: Stage, place: Place, start: GateStart
+):
+    """A gate's own may be short, and a scheduler that restarts right now takes longer."""
+    clock = Clock()
+    [event] = [event async for event in _driven(trigger_of(place, start, clock), clock)]
+    assert event.payload["decision"] == "Promote"
+    lease = stage.journal.lease(start.migration_id)
+    assert (lease.holder, lease.seconds) == ("verdict cutover-50", HANDOVER_SECONDS)
 
 
 async def test_a_restart_after_the_verdict_repeats_it(stage: Stage, place: Place, start: GateStart):
