@@ -83,6 +83,26 @@ def stage(tmp_path):
     return Stage(tmp_path)
 
 
+def test_a_guard_that_was_stopped_in_the_middle_of_a_round_asks_again(stage, monkeypatch):
+    """SIGSTOP between its question and its decision: what it knows is old, not the lease."""
+    stage.goes_to(STEP)
+    guard, ask = stage.guard(), Journal.lease
+    guard.poll()
+
+    def stopped(journal, migration_id):
+        lease = ask(journal, migration_id)
+        stage.clock.passes(3600.0)
+        stage.journal.renew_lease(migration_id, holder="gate", seconds=60.0)
+        return lease
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "lease", stopped)
+        guard.poll()
+    guard.poll()
+    assert guard.health.failed_reverts == 0
+    assert guard.health.lease_left_seconds == 60.0
+
+
 def test_a_hold_that_is_resumed_after_hours_is_not_an_expired_lease(stage):
     """Nobody renews one during a hold; who starts the gate again has one from that moment on."""
     stage.goes_to(STEP)

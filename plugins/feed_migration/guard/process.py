@@ -74,10 +74,12 @@ class Guard:
 
     def poll(self) -> None:
         """Do one round."""
+        # before it is asked: what was read is no older than that, however long it took to think
+        began = self._monotonic()
         known = self._reading.read()
         step = self._step(known)
-        left = self._lease_left(known)
-        todo = self._decided(known, step, left)
+        left = self._lease_left(known, began)
+        todo = self._decided(known, step, left, began)
         self._say(known, todo, left, reverting=todo.act is Act.REVERT)
         if known is not None and todo.act is Act.WATCH and step is not None:
             self._look(known, step)
@@ -101,31 +103,33 @@ class Guard:
             return plan.step(known.step) if plan is not None else None
         return None
 
-    def _decided(self, known: Known | None, step: Step | None, left: float | None) -> Next:
+    def _decided(
+        self, known: Known | None, step: Step | None, left: float | None, began: float
+    ) -> Next:
         clocks = Clocks(
             lease_left=0.0 if left is None else left,
             journal_silent=self._reading.silent_seconds,
-            rollback_silent=self._rollback_silent(known),
+            rollback_silent=self._rollback_silent(known, began),
         )
         breach = self._own_breach(known)
         found = f"gate {breach.watched.step}: {explain(breach.verdict.to_json())}" if breach else ""
         return decide(known, clocks, step.gate if step else None, self._actor, breach=found)
 
-    def _lease_left(self, known: Known | None) -> float | None:
+    def _lease_left(self, known: Known | None, began: float) -> float | None:
         if known is None or known.status is not Status.RUNNING or not known.exposed:
             return None
         return self._lease.left_seconds(
             known.migration_id,
             known.lease,
             now_unix=self._clock(),
-            now_monotonic=self._monotonic(),
+            now_monotonic=began,
         )
 
-    def _rollback_silent(self, known: Known | None) -> float:
+    def _rollback_silent(self, known: Known | None, began: float) -> float:
         said = (known.rollback_actor, known.rollback_said_at) if known else ("", 0.0)
         if said != self._rollback_said:
-            self._rollback_said, self._rollback_heard_at = said, self._monotonic()
-        return self._monotonic() - self._rollback_heard_at
+            self._rollback_said, self._rollback_heard_at = said, began
+        return began - self._rollback_heard_at
 
     def _own_breach(self, known: Known | None) -> Breach | None:
         """Return what the guard's own watch has found, if it is of this migration."""
