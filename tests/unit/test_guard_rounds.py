@@ -8,8 +8,10 @@ import yaml
 
 from feed_migration import cutover
 from feed_migration.deployment import load_deployment
+from feed_migration.errors import JournalUnavailable
 from feed_migration.gate_record import join_gate
 from feed_migration.guard.process import Guard
+from feed_migration.guard.reading import START_SECONDS
 from feed_migration.journal import Journal
 from feed_migration.lease import HANDOVER_SECONDS
 from feed_migration.plan import load_plan
@@ -18,6 +20,8 @@ from tests.support.memory_fleet import MemoryFleet
 from tests.support.migration_plans import gate
 
 STEP = "cutover-50"
+BLIND_LIMIT_SECONDS = 60.0
+PLAN = QUICK_PLAN.replace("blind_limit: 5s", f"blind_limit: {BLIND_LIMIT_SECONDS:g}s")
 
 
 class Clock:
@@ -44,7 +48,7 @@ class Stage:
         }
         (home / "deployment.yaml").write_text(yaml.safe_dump(document))
         self.plan_path = home / "plan.yaml"
-        self.plan_path.write_text(QUICK_PLAN)
+        self.plan_path.write_text(PLAN)
         self.plan = load_plan(self.plan_path)
         self.deployment = load_deployment(home, {})
         self.journal = Journal(
@@ -67,6 +71,13 @@ class Stage:
 
     def says(self, kind: str, **body) -> None:
         self.journal.append(kind, migration_id=self.migration_id, actor="ana", body=body)
+
+    def journal_goes_away(self) -> None:
+        """Its file cannot be opened from now on: a directory has its name."""
+        database = self.deployment.home / "journal.db"
+        for path in database.parent.glob("journal.db*"):
+            path.unlink()
+        database.mkdir()
 
     def guard(self) -> Guard:
         return Guard(
@@ -101,6 +112,40 @@ def test_a_guard_that_was_stopped_in_the_middle_of_a_round_asks_again(stage, mon
     guard.poll()
     assert guard.health.failed_reverts == 0
     assert guard.health.lease_left_seconds == 60.0
+
+
+def test_a_guard_that_was_stopped_while_it_asked_does_not_call_that_silence(stage, monkeypatch):
+    """The server has cut it off meanwhile, so the question fails once, an hour late."""
+    stage.goes_to(STEP)
+    guard = stage.guard()
+    guard.poll()
+
+    def cut_off(*_, **__):
+        stage.clock.passes(3600.0)
+        raise JournalUnavailable("the connection was closed", "repeat")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "events", cut_off)
+        guard.poll()
+    assert guard.health.failed_reverts == 0
+    assert 0 < guard.health.journal_silent_seconds <= BLIND_LIMIT_SECONDS
+
+
+def test_a_guard_that_starts_before_the_database_gives_it_time(stage):
+    """The host was off for an hour; a journal that then stays away is silent since the copy."""
+    stage.goes_to(STEP)
+    stage.guard().poll()
+    stage.clock.passes(3600.0)
+    stage.journal_goes_away()
+    guard = stage.guard()
+    for _ in range(int(START_SECONDS) - 1):
+        guard.poll()
+        stage.clock.passes(1.0)
+    assert guard.health.failed_reverts == 0
+    stage.clock.passes(1.0)
+    guard.poll()
+    assert guard.health.failed_reverts == 1
+    assert guard.health.journal_silent_seconds > 3600.0
 
 
 def test_a_hold_that_is_resumed_after_hours_is_not_an_expired_lease(stage):

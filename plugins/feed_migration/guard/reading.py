@@ -14,14 +14,18 @@ from feed_migration.spool import Spool
 
 LOCK_WAIT_SECONDS = 1.0
 COPY_SECONDS = 5.0
+# One try that failed proves no longer silence: a guard that was stopped did not ask meanwhile
+TRY_SECONDS = 5.0
+# On a host that starts the database comes late: so long it is asked before the copy's age counts
+START_SECONDS = 20.0
 LOG = logging.getLogger(__name__)
 
 
 class Reading:
     """Follows the journal, puts into it what was spooled, and keeps the copy on disk.
 
-    `silent_seconds` is how long the journal has not answered, by the monotonic clock; a guard that
-    starts without it counts from when its copy was made.
+    `silent_seconds` is how long the journal has not answered, by the monotonic clock and as far as
+    it was asked; a guard that starts without it soon counts from when its copy was made.
     """
 
     def __init__(
@@ -41,7 +45,8 @@ class Reading:
         self._saved_at: float | None = None
         copy = self._file.load() or Copy(known=None, read_at=clock())
         self._known = copy.known
-        self._heard_at = monotonic() - max(0.0, clock() - copy.read_at)
+        self._before = max(0.0, clock() - copy.read_at)
+        self._silent, self._asked_at = 0.0, monotonic()
 
     def read(self) -> Known | None:
         """Return what the journal says, or said last."""
@@ -54,9 +59,12 @@ class Reading:
             if not self._complained:
                 LOG.warning("the journal does not answer: %s", error)
             self._readable, self._complained = False, True
+            now = self._monotonic()
+            self._silent += min(now - self._asked_at, TRY_SECONDS)
+            self._asked_at = now
             return self._known
         self._readable, self._complained = True, False
-        self._heard_at = self._monotonic()
+        self._before, self._silent, self._asked_at = 0.0, 0.0, self._monotonic()
         self._save()
         return self._known
 
@@ -68,7 +76,10 @@ class Reading:
     @property
     def silent_seconds(self) -> float:
         """0 while the journal answers."""
-        return 0.0 if self._readable else max(self._monotonic() - self._heard_at, 1e-9)
+        if self._readable:
+            return 0.0
+        before = self._before if self._silent >= START_SECONDS else 0.0
+        return max(before + self._silent, 1e-9)
 
     def taken_back(self, known: Known) -> None:
         """Remember a verified rollback: without a journal this keeps it from being done again."""
