@@ -14,11 +14,11 @@ from typing import Annotated
 
 import typer
 
-from feed_migration.cli_parts import deployment_here
-from feed_migration.deployment import Deployment
+from feed_migration.deployment import Deployment, home_directory
 from feed_migration.errors import EnvironmentUnavailable, Refused
 from feed_migration.guard.endpoints import listening
 from feed_migration.guard.process import Guard
+from feed_migration.guard.redeployed import GuardAsDeployed, deployment_or_copy
 
 LOG = logging.getLogger(__name__)
 
@@ -40,16 +40,17 @@ def run(
     interval: Annotated[float, typer.Option(min=0.05, help="Seconds between two rounds.")] = 0.5,
 ) -> None:
     """Run until SIGTERM: revert on a Rollback verdict, an expired lease, or a breach of its own."""
-    deployment = deployment_here()
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    deployment = deployment_or_copy(home_directory())
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     clock = time.time  # noqa: TID251 - the edge of the process
     with _alone(deployment), ExitStack() as stack:
-        guard = Guard(deployment, plan.absolute(), actor=f"guard:{socket.gethostname()}")
+        actor, path = f"guard:{socket.gethostname()}", plan.absolute()
+        guard = GuardAsDeployed(deployment, lambda it: Guard(it, path, actor=actor))
         listens = stack.enter_context(_listening(guard, host, port, clock))
         LOG.info("guarding %s, http://%s:%d/healthz", deployment.home, host, listens)
         while not stop.is_set():
@@ -73,7 +74,7 @@ class _OneLine(logging.Formatter):
 
 
 def _listening(
-    guard: Guard, host: str, port: int, clock: Callable[[], float]
+    guard: GuardAsDeployed, host: str, port: int, clock: Callable[[], float]
 ) -> AbstractContextManager[int]:
     try:
         return listening(host, port, lambda: guard.health, clock)

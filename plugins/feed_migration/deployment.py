@@ -206,10 +206,15 @@ def home_directory(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(environ.get("BACKPACK_HOME") or "var").absolute()
 
 
-def load_deployment(home: Path, environ: Mapping[str, str] = os.environ) -> Deployment:
-    """Read `home`/deployment.yaml; raises `DeploymentError` naming file and key, or variable."""
+def load_deployment(
+    home: Path, environ: Mapping[str, str] = os.environ, *, path: Path | None = None
+) -> Deployment:
+    """Read `home`/deployment.yaml; raises `DeploymentError` naming file and key, or variable.
+
+    `path` is another file to read for the same home.
+    """
     home = home.absolute()
-    path = home / FILE_NAME
+    path = path or home / FILE_NAME
     file = _parse(path)
     _require_unique(path, file)
     if file.fleet.kind == "kubernetes":

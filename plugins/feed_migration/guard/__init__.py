@@ -6,6 +6,7 @@
     lease_clock how long a lease still holds, by a clock that nobody sets
     watch       judges exposed instances while nobody else does
     process     the loop
+    redeployed  the loop over deployment.yaml as it is now
     endpoints   /healthz and /metrics
 
 It promotes nothing and renews nothing. See docs/guard.md.
