@@ -7,6 +7,7 @@ exposures of both. What was missed comes as range queries, evaluated at the very
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from itertools import repeat
@@ -66,6 +67,20 @@ class PrometheusSource:
                 timeout=self._timeout_seconds,
             )
             return _answers(criterion, lambda query: [_vector(client, query, at_unix)])[0]
+
+    def now_unix(self) -> float | None:
+        """Return what time it is by the clock of Prometheus, None where it does not say."""
+        with (
+            suppress(*_PROBLEMS),
+            _StrictSession(self._timeout_seconds, self._monotonic) as session,
+        ):
+            reply = session.get(
+                f"{self._url}/api/v1/query",
+                params={"query": "time()"},
+                timeout=self._timeout_seconds,
+            )
+            return _number(reply.json()["data"]["result"][1])
+        return None
 
     def history(
         self, criterion: Criterion, first_unix: float, step_seconds: float, count: int

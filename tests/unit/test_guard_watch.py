@@ -37,10 +37,11 @@ class Scene:
         self.now = 10_000.0
         self.value: float | None = 0.5
         self.asked: list[float] = []
-        self.watch = Watch(self, lambda: self.now)
+        self.stepped = 0.0
+        self.watch = Watch(self, lambda: self.now + self.stepped, lambda: self.now)
 
     def answer(self, criterion, at_unix):
-        self.asked.append(at_unix)
+        self.asked.append(at_unix - self.stepped)
         if self.value is None:
             return Answer(error="connect: refused")
         names = EXPOSED.exposed
@@ -83,3 +84,70 @@ def test_an_act_that_has_just_ended_is_let_settle(scene):
     assert scene.asked == []
     scene.passes(5.0, EXPOSED)
     assert scene.asked
+
+
+@pytest.mark.parametrize("step_seconds", [-7200.0, -30.0, 30.0, 7200.0])
+def test_a_clock_that_steps_neither_ends_the_watch_nor_has_it_ask_the_gap(scene, step_seconds):
+    """It begins anew at the new time; back by hours it would else sleep for as long."""
+    scene.passes(SETTLE_SECONDS + 20.0, EXPOSED)
+    scene.stepped = step_seconds
+    scene.asked.clear()
+    scene.passes(20.0, EXPOSED)
+    assert len(scene.asked) == 4
+    assert scene.asked[0] >= scene.now - 20.0 - GATE.evaluation_delay_seconds
+    scene.value = 60.0
+    assert scene.passes(10.0, EXPOSED).verdict.decision is Decision.ROLLBACK
+
+
+def open_gate(scene, ahead_seconds=0.0):
+    """A gate whose start was stamped by a clock that is that far ahead of ours."""
+    return replace(EXPOSED, gate_started_unix=scene.now + ahead_seconds)
+
+
+class Ticks:
+    """A journal that somebody else writes into: `newest` is the tick that was measured last."""
+
+    def __init__(self) -> None:
+        self.newest: float | None = None
+
+    def last_tick_seconds(self, migration_id, step, run):
+        return self.newest
+
+    def measurements(self, migration_id, step, run):
+        return ()
+
+    def record(self, migration_id, step, measurements, *, run):
+        self.newest = max(one.tick_seconds for one in measurements)
+
+
+@pytest.mark.parametrize("ahead_seconds", [-300.0, -20.0, 0.0, 20.0, 300.0])
+def test_a_gate_that_is_asked_in_time_is_left_alone_whatever_the_clocks_say(scene, ahead_seconds):
+    """Airflow's host may be minutes ahead or behind; its ticks come at their interval all the same."""
+    known, ticks = open_gate(scene, ahead_seconds), Ticks()
+    for tick in range(20):
+        scene.passes(GATE.interval_seconds, known, ticks)
+        ticks.newest = tick * GATE.interval_seconds
+    assert scene.asked == []
+
+
+def test_a_gate_that_nobody_asks_any_more_is_asked(scene):
+    """One interval, the second sample and two seconds after the last tick that was seen."""
+    known, ticks = open_gate(scene), Ticks()
+    ticks.newest = 0.0
+    scene.passes(GATE.interval_seconds + HARD.confirm_interval_seconds + 2.0, known, ticks)
+    assert scene.asked == []
+    scene.passes(2.0, known, ticks)
+    assert scene.asked
+    scene.value = 60.0
+    breach = scene.passes(15.0, known, ticks)
+    assert (breach.verdict.decision, breach.gated) == (Decision.ROLLBACK, True)
+
+
+def test_a_journal_that_is_away_for_a_moment_is_no_reason_to_ask_a_whole_gate_anew(scene):
+    """A glitch in the twentieth hour would else cost twenty hours of queries."""
+    known, ticks = open_gate(scene, -20 * 3600.0), Ticks()
+    for tick in range(10):
+        ticks.newest = float(tick)
+        scene.passes(2.0, known, ticks)
+        scene.passes(2.0, known, None)
+    assert scene.asked == []

@@ -16,6 +16,7 @@ from feed_migration.guard.decision import Act, Clocks, Next, decide
 from feed_migration.guard.knowledge import Known
 from feed_migration.guard.lease_clock import LeaseClock
 from feed_migration.guard.plan_copy import PlanCopy
+from feed_migration.guard.prometheus_clock import PrometheusClock
 from feed_migration.guard.reading import Reading
 from feed_migration.guard.reverting import Reverting
 from feed_migration.guard.watch import Breach, Watch
@@ -64,7 +65,7 @@ class Guard:
         self._plans = PlanCopy(plan_path, deployment.guard_folder)
         self._lease = LeaseClock()
         source = PrometheusSource(deployment.prometheus_url, QUERY_TIMEOUT_SECONDS)
-        self._watch = Watch(source, clock)
+        self._watch = Watch(source, PrometheusClock(source.now_unix, clock, monotonic), monotonic)
         self._watcher = ThreadPoolExecutor(1, thread_name_prefix="watch")
         self._watching: Future[Breach | None] | None = None
         self._breach: Breach | None = None

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from feed_migration.errors import JournalUnavailable
+from feed_migration.gate_record import first_tick_unix
 from feed_migration.gate_run import GateRun, Source
 from feed_migration.guard.knowledge import Known
 from feed_migration.journal import Journal
@@ -23,6 +24,8 @@ PATIENCE_SECONDS = 2.0
 SETTLE_SECONDS = 30.0
 # A watch without an end is begun anew, as its measurements are kept
 STANDING_SECONDS = 3600.0
+# More between two clocks is a step of one of them: what lies between was never, or was twice
+STEP_SECONDS = 10.0
 LOG = logging.getLogger(__name__)
 
 
@@ -81,15 +84,19 @@ class TolerantLog:
 class Watch:
     """Asks what is overdue; called from one thread, which may wait for Prometheus."""
 
-    def __init__(self, source: Source, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, source: Source, clock: Callable[[], float], monotonic: Callable[[], float]
+    ) -> None:
         self._source = source
-        self._clock = clock
+        self._clock, self._monotonic = clock, monotonic
         self._watched: Watched | None = None
         self._run: GateRun | None = None
         self._run_started_unix = 0.0
         self._own_last: float | None = None
         self._concluded = False
         self._stands_from = 0.0
+        self._newest: float | None = None
+        self._newest_at = 0.0
 
     @property
     def at_work(self) -> bool:
@@ -110,7 +117,7 @@ class Watch:
             return None
         if verdict.decision is not Decision.ROLLBACK:
             # a Promote or a Hold is for Airflow to say; what is exposed stays watched until then
-            self._run, self._stands_from = None, self._clock()
+            self._run, self._stands_from = None, self._monotonic()
             self._concluded = self._concluded or gated
             return None
         assert self._watched is not None  # noqa: S101 - set above
@@ -131,17 +138,20 @@ class Watch:
         )
         if watched != self._watched:
             self._watched, self._run, self._concluded = watched, None, False
-            self._stands_from = self._clock() + SETTLE_SECONDS
+            self._stands_from = self._monotonic() + SETTLE_SECONDS
+            self._newest, self._newest_at = None, self._monotonic()
 
     def _gated(
         self, gate: Gate, fleet_size: int, started_unix: float, journal: Journal | None
     ) -> Verdict | None:
         last = self._last_tick(journal)
+        if journal is not None and last != self._newest:
+            self._newest, self._newest_at = last, self._monotonic()
         if self._run is not None and journal is not None and last != self._own_last:
             # somebody else has asked meanwhile
             self._run = None
         if self._run is None:
-            if journal is not None and not self._is_overdue(gate, started_unix, last):
+            if not self._is_overdue(gate):
                 return None
             LOG.warning("nobody asks the gate, the guard does")
             self._begin(gate, fleet_size, started_unix, TolerantLog(journal))
@@ -150,12 +160,16 @@ class Watch:
         return verdict
 
     def _standing(self, gate: Gate, fleet_size: int, *, acting: bool) -> Verdict | None:
-        standing, now = standing_gate(gate), self._clock()
-        if standing is None or acting or now < self._stands_from:
+        standing = standing_gate(gate)
+        if standing is None or acting or self._monotonic() < self._stands_from:
             return None
-        if self._run is None or now > self._stands_from + STANDING_SECONDS:
+        # in this order: the first may wait for Prometheus
+        unix, now = self._clock(), self._monotonic()
+        age_seconds = now - self._stands_from
+        stepped = abs(unix - self._run_started_unix - age_seconds) > STEP_SECONDS
+        if self._run is None or stepped or age_seconds > STANDING_SECONDS:
             self._stands_from = now
-            self._begin(standing, fleet_size, now, TolerantLog(None))
+            self._begin(standing, fleet_size, unix, TolerantLog(None))
         return self._tick()
 
     def _begin(self, gate: Gate, fleet_size: int, started_unix: float, log: TolerantLog) -> None:
@@ -178,10 +192,14 @@ class Watch:
             return None
         return self._run.tick(now)
 
-    def _is_overdue(self, gate: Gate, started_unix: float, last: float | None) -> bool:
-        due = started_unix + (0.0 if last is None else last + gate.interval_seconds)
+    def _is_overdue(self, gate: Gate) -> bool:
+        """Whether the next tick stays away, by our own monotonic clock since we saw the last one.
+
+        When it is due is told by the clock of another host, which need not agree with any of ours.
+        """
+        due = first_tick_unix(gate, 0.0) if self._newest is None else gate.interval_seconds
         second = max(criterion.confirm_interval_seconds for criterion in gate.criteria)
-        return self._clock() > due + second + PATIENCE_SECONDS
+        return self._monotonic() - self._newest_at > due + second + PATIENCE_SECONDS
 
     def _last_tick(self, journal: Journal | None) -> float | None:
         if journal is None or self._watched is None:
