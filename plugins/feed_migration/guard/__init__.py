@@ -5,6 +5,7 @@
     decision    knowledge and clocks → rest, watch or revert. Pure
     lease_clock how long a lease still holds, by a clock that nobody sets
     watch       judges exposed instances while nobody else does
+    watcher     the watch beside the loop, and another one where it hangs
     process     the loop
     redeployed  the loop over deployment.yaml as it is now
     endpoints   /healthz and /metrics

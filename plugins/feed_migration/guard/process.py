@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from feed_migration.guard.prometheus_clock import PrometheusClock
 from feed_migration.guard.reading import Reading
 from feed_migration.guard.reverting import Reverting
 from feed_migration.guard.watch import Breach, Watch
+from feed_migration.guard.watcher import Watcher
 from feed_migration.model import Step
 from feed_migration.phases import Status
 from feed_migration.prometheus import PrometheusSource
@@ -65,9 +65,10 @@ class Guard:
         self._plans = PlanCopy(plan_path, deployment.guard_folder)
         self._lease = LeaseClock()
         source = PrometheusSource(deployment.prometheus_url, QUERY_TIMEOUT_SECONDS)
-        self._watch = Watch(source, PrometheusClock(source.now_unix, clock, monotonic), monotonic)
-        self._watcher = ThreadPoolExecutor(1, thread_name_prefix="watch")
-        self._watching: Future[Breach | None] | None = None
+        self._watcher = Watcher(
+            lambda: Watch(source, PrometheusClock(source.now_unix, clock, monotonic), monotonic),
+            monotonic,
+        )
         self._breach: Breach | None = None
         self._rollback_said: tuple[str, float] = ("", 0.0)
         self._rollback_heard_at = 0.0
@@ -92,8 +93,8 @@ class Guard:
         self._say(known, todo, left, reverting=False)
 
     def close(self) -> None:
-        """Let go of the watcher; one that waits for Prometheus ends with its query."""
-        self._watcher.shutdown(wait=False, cancel_futures=True)
+        """Let go of the watch."""
+        self._watcher.close()
 
     def _step(self, known: Known | None) -> Step | None:
         """Return the step that the migration is at, if the plan it began with is at hand."""
@@ -140,22 +141,16 @@ class Guard:
         return breach
 
     def _look(self, known: Known, step: Step) -> None:
-        """Have the exposure judged beside the loop: a Prometheus that hangs must not stop it."""
-        if self._watching is None and step.gate is not None:
-            size = expected_instances(
-                step,
-                fleet=len(self._deployment.instances),
-                shadows=len(self._deployment.shadow_instances),
-            )
-            poll, journal = self._watch.poll, self._reading.journal
-            self._watching = self._watcher.submit(poll, known, step.gate, size, journal)
-        if self._watching is None or not self._watching.done():
+        """Have the exposure judged beside the loop."""
+        if step.gate is None:
             return
-        done, self._watching = self._watching, None
-        try:
-            self._breach = done.result() or self._breach
-        except Exception:
-            LOG.exception("the exposure could not be judged")
+        size = expected_instances(
+            step,
+            fleet=len(self._deployment.instances),
+            shadows=len(self._deployment.shadow_instances),
+        )
+        found = self._watcher.look(known, step.gate, size, self._reading.journal)
+        self._breach = found or self._breach
 
     def _say(self, known: Known | None, todo: Next, left: float | None, *, reverting: bool) -> None:
         self.health = Health(
@@ -163,7 +158,7 @@ class Guard:
             journal_silent_seconds=self._reading.silent_seconds,
             exposed=len(known.exposed) if known else 0,
             lease_left_seconds=left,
-            watching=todo.act is Act.WATCH and self._watch.at_work,
+            watching=todo.act is Act.WATCH and self._watcher.at_work,
             reverting=reverting,
             reverts=self._reverting.done,
             failed_reverts=self._reverting.failed,
