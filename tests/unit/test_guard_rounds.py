@@ -8,6 +8,7 @@ import pytest
 from feed_migration.errors import JournalUnavailable
 from feed_migration.gate_record import join_gate
 from feed_migration.guard.reading import START_SECONDS
+from feed_migration.guard.reverting import RETRY_SECONDS
 from feed_migration.journal import Journal
 from feed_migration.lease import HANDOVER_SECONDS
 from tests.support.guard_stage import BLIND_LIMIT_SECONDS, STEP, Stage
@@ -70,6 +71,28 @@ def test_a_guard_that_starts_before_the_database_gives_it_time(stage):
     guard.poll()
     assert guard.health.failed_reverts == 1
     assert guard.health.journal_silent_seconds > 3600.0
+
+
+def tried(stage, guard, times):
+    """Let the lease run out, and a rollback fail that often."""
+    stage.goes_to(STEP)
+    stage.journal.renew_lease(stage.migration_id, holder="gate", seconds=1.0)
+    guard.poll()
+    while guard.health.failed_reverts < times:
+        stage.clock.passes(RETRY_SECONDS[-1])
+        guard.poll()
+
+
+def test_a_rollback_that_has_begun_goes_on_when_the_journal_goes_away(stage):
+    """Also by the next guard, from its copy: neither waits for a blind limit."""
+    guard = stage.guard()
+    tried(stage, guard, 1)
+    stage.journal_goes_away()
+    for one in (guard, stage.guard()):
+        before = one.health.failed_reverts
+        stage.clock.passes(RETRY_SECONDS[-1])
+        one.poll()
+        assert one.health.failed_reverts == before + 1
 
 
 def test_a_hold_that_is_resumed_after_hours_is_not_an_expired_lease(stage):

@@ -87,6 +87,7 @@ class Guard:
             self._look(known, step)
         if known is not None and todo.act is Act.REVERT:
             breach = self._own_breach(known)
+            self._reading.begun(known, self._actor)
             if self._reverting.revert(known, todo.reason, breach, self._reading.journal):
                 self._breach = None
                 self._reading.taken_back(known)

@@ -81,6 +81,13 @@ class Reading:
         before = self._before if self._silent >= START_SECONDS else 0.0
         return max(before + self._silent, 1e-9)
 
+    def begun(self, known: Known, actor: str) -> None:
+        """Remember that a rollback has begun, so that it goes on should the journal go away now."""
+        if known.status is not Status.ROLLING_BACK:
+            self._known = replace(known, status=Status.ROLLING_BACK, rollback_actor=actor)
+            self._saved_at = None
+            self._save()
+
     def taken_back(self, known: Known) -> None:
         """Remember a verified rollback: without a journal this keeps it from being done again."""
         self._known = replace(known, status=Status.ROLLED_BACK, exposed=())
