@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 from feed_migration.events import EventKind
 from feed_migration.journal import Journal
@@ -34,11 +35,20 @@ class Recorder:
         self._spool = spool
         self._who = {"migration_id": migration_id, "actor": actor}
         self._clock = clock
+        self._is_muted = False
         # before anything else: what is spooled must not wait for a lock with a journal's patience
         self._journal = self._ask(lambda it: it.hurried(LOCK_WAIT_SECONDS), None, absorb=False)
 
+    def muted(self) -> Self:
+        """Return the same recorder, but one that writes nothing."""
+        other = copy(self)
+        other._is_muted = True  # noqa: SLF001 - our own kind
+        return other
+
     def write(self, kind: EventKind, body: Mapping[str, Any]) -> None:
         """Keep one event; never raises for want of a journal or a disk."""
+        if self._is_muted:
+            return
         if not self._ask(lambda journal: self._append(journal, kind, body), default=False):
             self._spool.write(kind, body=body, at=self._clock(), **self._who)
 

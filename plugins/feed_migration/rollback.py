@@ -62,6 +62,7 @@ def revert(
     actor: str,
     reason: str,
     *,
+    again: bool = False,
     spool: Spool | None = None,
     clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
 ) -> RollbackResult:
@@ -69,13 +70,17 @@ def revert(
 
     Takes an epoch above every other, so that a forward step still running is refused by the fleet.
     Raises `FleetUnavailable` when the supervisor does not answer, after all configuration is back
-    on ccxt: what starts from then on is ccxt. Calling it again goes on where it ended.
+    on ccxt: what starts from then on is ccxt. Calling it again goes on where it ended; `again` says
+    that the caller has told of it before, and what the journal knows is not written once more.
     """
     recorder = _recorder(journal, migration_id, actor, spool, clock)
     state = recorder.state()
     epoch = _epoch(
         fleet, recorder, state.rollback_epoch, resume=state.status is Status.ROLLING_BACK
     )
+    if again and state.status in {Status.ROLLING_BACK, Status.ABSENT}:
+        # absent too where the journal is away: the spool has what an earlier call wrote
+        recorder = recorder.muted()
     breach_at = state.breach_at if state.breach_at is not None else clock()
     statuses = fleet.instances()
     before = {status.id: status.variant for status in statuses}

@@ -39,13 +39,15 @@ def take_back(
     actor: str,
     reason: str,
     *,
+    again: bool = False,
     spool: Spool,
     clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
 ) -> TakenBack | None:
     """Put the fleet back on ccxt and verify it; one already taken back is only verified.
 
     Returns None, and touches nothing, where the migration is taken back and a newer one has begun
-    since. Raises what `rollback.revert` and `rollback.verify` raise; may be called again.
+    since. Raises what `rollback.revert` and `rollback.verify` raise; may be called again, `again`
+    then as `rollback.revert` takes it.
     """
     state = state_if_any(journal, migration_id)
     over = state is not None and state.status is Status.ROLLED_BACK
@@ -73,7 +75,7 @@ def take_back(
             LOG.warning("the rollback that is under way does not get there: %s", error)
     if over and not any(status.variant == "native" for status in fleet.instances()):
         return TakenBack(result=None, proof=verify())
-    result = rollback.revert(fleet, journal, migration_id, actor, reason, spool=spool)
+    result = rollback.revert(fleet, journal, migration_id, actor, reason, again=again, spool=spool)
     return TakenBack(result=result, proof=verify(result.breach_at))
 
 

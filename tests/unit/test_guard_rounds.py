@@ -8,7 +8,7 @@ import pytest
 from feed_migration.errors import JournalUnavailable
 from feed_migration.gate_record import join_gate
 from feed_migration.guard.reading import START_SECONDS
-from feed_migration.guard.reverting import RETRY_SECONDS
+from feed_migration.guard.reverting import RETRY_SECONDS, TOLD_TRIES
 from feed_migration.journal import Journal
 from feed_migration.lease import HANDOVER_SECONDS
 from tests.support.guard_stage import BLIND_LIMIT_SECONDS, STEP, Stage
@@ -83,6 +83,15 @@ def tried(stage, guard, times):
         guard.poll()
 
 
+def test_a_rollback_that_does_not_get_there_for_a_night_fills_no_journal(stage, caplog):
+    """An instance that never comes up: tried on, told of ever more rarely."""
+    tried(stage, stage.guard(), 300)
+    events = stage.journal.events(stage.migration_id, "rollback_started")
+    assert TOLD_TRIES <= len(events) <= 12
+    assert len(stage.journal.events(stage.migration_id)) < 100
+    assert caplog.text.count("not back on ccxt yet") == len(events)
+
+
 def test_a_rollback_that_has_begun_goes_on_when_the_journal_goes_away(stage):
     """Also by the next guard, from its copy: neither waits for a blind limit."""
     guard = stage.guard()
@@ -93,6 +102,18 @@ def test_a_rollback_that_has_begun_goes_on_when_the_journal_goes_away(stage):
         stage.clock.passes(RETRY_SECONDS[-1])
         one.poll()
         assert one.health.failed_reverts == before + 1
+
+
+def test_nor_does_it_fill_the_disk_while_the_journal_is_away(stage):
+    """The spool is as short."""
+    guard = stage.guard()
+    tried(stage, guard, 1)
+    stage.journal_goes_away()
+    for _ in range(300):
+        stage.clock.passes(RETRY_SECONDS[-1])
+        guard.poll()
+    assert guard.health.failed_reverts > 290
+    assert len(stage.deployment.spool_file.read_text().splitlines()) < 100
 
 
 def test_a_hold_that_is_resumed_after_hours_is_not_an_expired_lease(stage):

@@ -18,6 +18,8 @@ from feed_migration.take_back import TakenBack, take_back
 
 # Between tries of a rollback that does not get there: at first soon, then so that logs stay short
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0)
+# Tries that are told of one by one, then only each power of two: hours of them fill no disk
+TOLD_TRIES = 4
 LOG = logging.getLogger(__name__)
 
 
@@ -35,7 +37,7 @@ class Reverting:
         self._actor = actor
         self._clock, self._monotonic = clock, monotonic
         self._spool = Spool(deployment.spool_file)
-        self._pauses, self._next_at = 0, 0.0
+        self._migration_id, self._tries, self._next_at = "", 0, 0.0
         self.done = 0
         self.failed = 0
 
@@ -43,9 +45,14 @@ class Reverting:
         self, known: Known, reason: str, breach: Breach | None, journal: Journal | None
     ) -> bool:
         """Return whether the fleet is back; False too while a failed try is let settle."""
+        if known.migration_id != self._migration_id:
+            self._migration_id, self._tries, self._next_at = known.migration_id, 0, 0.0
         if self._monotonic() < self._next_at:
             return False
-        LOG.warning("taking %s back: %s", known.migration_id, reason)
+        self._tries += 1
+        again = not _is_told(self._tries)
+        if not again:
+            LOG.warning("taking %s back: %s", known.migration_id, reason)
         if breach is not None and journal is not None:
             self._record(known, breach, journal)
         try:
@@ -55,20 +62,27 @@ class Reverting:
                 known.migration_id,
                 self._actor,
                 reason,
+                again=again,
                 spool=self._spool,
                 clock=self._clock,
             )
         except Exception as error:  # noqa: BLE001 - there is no failure to stop at
-            pause = RETRY_SECONDS[min(self._pauses, len(RETRY_SECONDS) - 1)]
-            self._pauses, self._next_at = self._pauses + 1, self._monotonic() + pause
-            self.failed += 1
-            LOG.error("not back on ccxt yet, again in %g s: %s", pause, error)  # noqa: TRY400
+            self._failed(error, again=again)
             return False
-        self._pauses, self._next_at = 0, 0.0
+        # where nothing of it can be recorded, it looks undone at once
+        self._next_at = self._monotonic() + RETRY_SECONDS[-1]
         self.done += 1
         if taken is not None:
             self._tell(known, taken, journal)
         return True
+
+    def _failed(self, error: Exception, *, again: bool) -> None:
+        pause = RETRY_SECONDS[min(self._tries, len(RETRY_SECONDS)) - 1]
+        self._next_at = self._monotonic() + pause
+        self.failed += 1
+        if not again:
+            text = "not back on ccxt yet after %d tries, again in %g s: %s"
+            LOG.error(text, self._tries, pause, error)
 
     def _tell(self, known: Known, taken: TakenBack, journal: Journal | None) -> None:
         LOG.warning(
@@ -108,3 +122,8 @@ class Reverting:
         with suppress(MigrationError):
             return open_fleet(load_deployment(self._deployment.home, {}))
         return open_fleet(self._deployment)
+
+
+def _is_told(number: int) -> bool:
+    """Whether a try is told of: the first ones, and then the powers of two."""
+    return number <= TOLD_TRIES or number.bit_count() == 1
