@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -47,11 +47,10 @@ def run(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    clock = time.time  # noqa: TID251 - the edge of the process
     with _alone(deployment), ExitStack() as stack:
         actor, path = f"guard:{socket.gethostname()}", plan.absolute()
         guard = GuardAsDeployed(deployment, lambda it: Guard(it, path, actor=actor))
-        listens = stack.enter_context(_listening(guard, host, port, clock))
+        listens = stack.enter_context(_listening(guard, host, port))
         LOG.info("guarding %s, http://%s:%d/healthz", deployment.home, host, listens)
         while not stop.is_set():
             try:
@@ -73,11 +72,9 @@ class _OneLine(logging.Formatter):
         return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _listening(
-    guard: GuardAsDeployed, host: str, port: int, clock: Callable[[], float]
-) -> AbstractContextManager[int]:
+def _listening(guard: GuardAsDeployed, host: str, port: int) -> AbstractContextManager[int]:
     try:
-        return listening(host, port, lambda: guard.health, clock)
+        return listening(host, port, lambda: guard.health, time.monotonic)
     except OSError as error:
         raise EnvironmentUnavailable(
             f"{host}:{port} cannot be listened on ({error.strerror})", "choose another --port"

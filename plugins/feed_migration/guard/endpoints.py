@@ -13,6 +13,8 @@ from feed_migration.guard.process import Health
 
 # A round may wait for a journal that hangs, and for a fleet that comes back
 STALE_SECONDS = 15.0
+# A rollback waits for every instance; a try that takes this long hangs
+STALE_REVERT_SECONDS = 600.0
 _PREFIX = "feed_migration_guard_"
 _HELP = {
     "last_poll_timestamp_seconds": ("gauge", "End of the guard's last round, unix time"),
@@ -49,12 +51,17 @@ def render(health: Health) -> str:
 
 
 def listening(
-    host: str, port: int, health: Callable[[], Health], clock: Callable[[], float]
+    host: str, port: int, health: Callable[[], Health], monotonic: Callable[[], float]
 ) -> AbstractContextManager[int]:
     """Listen at once (raises OSError) and serve in the block, which gets the port; 0: a free one.
 
-    /healthz answers 503 once no round has ended for `STALE_SECONDS`, but for one that reverts.
+    /healthz answers 503 once no round has ended for `STALE_SECONDS`, and while one reverts for
+    `STALE_REVERT_SECONDS`.
     """
+
+    def is_alive(now: Health) -> bool:
+        limit = STALE_REVERT_SECONDS if now.reverting else STALE_SECONDS
+        return monotonic() - now.polled_monotonic < limit
 
     class Handler(_Handler):
         def do_GET(self) -> None:
@@ -62,9 +69,11 @@ def listening(
             if self.path == "/metrics":
                 self.answer(HTTPStatus.OK, "text/plain; version=0.0.4", render(now))
             elif self.path == "/healthz":
-                alive = now.reverting or clock() - now.polled_unix < STALE_SECONDS
+                alive = is_alive(now)
                 status = HTTPStatus.OK if alive else HTTPStatus.SERVICE_UNAVAILABLE
-                self.answer(status, "application/json", json.dumps({"alive": alive, **asdict(now)}))
+                shown = {"alive": alive, **asdict(now)}
+                del shown["polled_monotonic"]
+                self.answer(status, "application/json", json.dumps(shown))
             else:
                 self.answer(HTTPStatus.NOT_FOUND, "text/plain", "only /healthz and /metrics\n")
 

@@ -1,6 +1,7 @@
 """The guard's loop: read, decide, watch or revert, and say how it is."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,9 +31,14 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """How the guard is: what `endpoints` shows. `polled_unix` is the end of its last round."""
+    """How the guard is: what `endpoints` shows.
+
+    `polled_unix` is the end of its last round, or the beginning of a rollback; `polled_monotonic`
+    the same by the monotonic clock.
+    """
 
     polled_unix: float = 0.0
+    polled_monotonic: float = -math.inf
     journal_silent_seconds: float = 0.0
     exposed: int = 0
     lease_left_seconds: float | None = None
@@ -156,6 +162,7 @@ class Guard:
     def _say(self, known: Known | None, todo: Next, left: float | None, *, reverting: bool) -> None:
         self.health = Health(
             polled_unix=self._clock(),
+            polled_monotonic=self._monotonic(),
             journal_silent_seconds=self._reading.silent_seconds,
             exposed=len(known.exposed) if known else 0,
             lease_left_seconds=left,
