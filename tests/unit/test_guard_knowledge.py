@@ -99,6 +99,20 @@ def test_a_journal_of_an_earlier_day_is_read_anew(journal, tmp_path):
     assert (known.migration_id, known.exposed, known.step) == (first, (), "")
 
 
+def test_it_knows_a_migration_however_many_came_after_it(journal):
+    """A guard that was away for months would else take the journal for another one."""
+    follower, first = JournalFollower(journal), begin(journal)
+    for _ in range(20):
+        body = {"outcome": "rolled_back", "epoch": 1, "reason": "r"}
+        running = journal.active_migration()
+        for kind in ("rollback_started", "rollback_verified"):
+            journal.append(kind, migration_id=running, actor="ana", body=body)
+        begin(journal)
+    follower.read()
+    assert follower.knows(first)
+    assert not follower.knows("mig-0000")
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(0, 6), max_size=12), st.integers(0, 12))
 def test_reading_on_is_the_same_as_reading_all(moves, pause):

@@ -46,6 +46,7 @@ class JournalFollower:
         self._journal = journal
         self._last: Event | None = None
         self._stories: OrderedDict[str, _Story] = OrderedDict()
+        self._told_of: set[str] = set()
 
     def read(self) -> Known | None:
         """Return the migration that holds the deployment, or else the newest; None without one.
@@ -59,8 +60,8 @@ class JournalFollower:
         return self._known(newest[0]) if newest else None
 
     def knows(self, migration_id: str) -> bool:
-        """Whether the journal has told of this migration, among the newest ones."""
-        return migration_id in self._stories
+        """Whether the journal has told of this migration."""
+        return migration_id in self._told_of
 
     def _news(self) -> list[Event]:
         last = self._last
@@ -72,12 +73,14 @@ class JournalFollower:
             return news[1:]
         self._last = None
         self._stories.clear()
+        self._told_of.clear()
         return self._journal.events()
 
     def _take(self, event: Event) -> None:
         self._last = event
         if event.kind == EventKind.MIGRATION_STARTED:
             self._stories.setdefault(event.migration_id, _Story())
+            self._told_of.add(event.migration_id)
         if (story := self._stories.get(event.migration_id)) is not None:
             story.add(event)
         over = [name for name, it in self._stories.items() if not it.state.status.active]
