@@ -83,15 +83,18 @@ def _listening(guard: GuardAsDeployed, host: str, port: int) -> AbstractContextM
 
 @contextmanager
 def _alone(deployment: Deployment) -> Iterator[None]:
-    """Hold the deployment's guard lock: a second one here would only double every query."""
+    """Hold the deployment's guard lock: a second one here would only double every query.
+
+    Where it cannot be had, as on a disk that turned read-only, two guards are better than none.
+    """
     path = deployment.guard_folder / "lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        opened = path.open("ab")
+        opened = path.open("rb" if path.exists() else "ab")
     except OSError as error:
-        raise EnvironmentUnavailable(
-            f"{path} cannot be opened ({error.strerror})", "free the disk or fix its rights"
-        ) from error
+        LOG.warning("%s cannot be opened, nothing keeps a second guard away: %s", path, error)
+        yield
+        return
     with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -274,6 +274,21 @@ def test_with_supervisord_down_it_tries_on_until_the_fleet_is_back(
     back(running, journal, exposed, guard)
 
 
+def test_a_state_directory_that_takes_nothing_keeps_no_guard_away(
+    running, journal, exposed, metrics, plan_path
+):
+    """As on a disk that turned read-only: no lock and no copies, told of once, and the way back."""
+    folder = running.deployment.guard_folder
+    folder.write_text("no folder")
+    try:
+        with guarding(running.home, plan_path, metrics[0].url) as guard:
+            journal.renew_lease(exposed, holder="x", seconds=0.3)
+            back(running, journal, exposed, guard)
+            assert len([line for line in guard.log if "known.json cannot be written" in line]) == 1
+    finally:
+        folder.unlink()
+
+
 def test_a_second_guard_is_refused(running, guard, plan_path, metrics):
     """One line, exit 1, and the first goes on."""
     second = GuardProcess(running.home, plan_path, metrics[0].url)

@@ -53,13 +53,18 @@ class KnowledgeFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._complained = False
 
     def save(self, copy: Copy) -> None:
-        """Replace the copy, whole or not at all."""
+        """Replace the copy, whole or not at all; a failure is told of once."""
         try:
             write_text(self.path, msgspec.json.encode(copy).decode() + "\n")
         except OSError as error:
-            LOG.warning("%s cannot be written: %s", self.path, error.strerror)
+            if not self._complained:
+                LOG.warning("%s cannot be written: %s", self.path, error.strerror)
+            self._complained = True
+        else:
+            self._complained = False
 
     def load(self) -> Copy | None:
         """Return the copy, None where there is none that can be read."""
