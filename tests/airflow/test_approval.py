@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from feed_migration.lease import HANDOVER_SECONDS
 from feed_migration.orchestration.place import current_place
 from tests.airflow.conftest import Stage
 
@@ -42,6 +43,14 @@ def test_an_approval_is_journaled_under_the_name_of_who_gave_it(stage, context, 
     (event,) = stage.journal.events(kind="approval")
     assert (event.actor, event.body["decision"]) == ("bob", "Approve")
     assert "cutover-50" in stage.journal.state(event.migration_id).approved
+
+
+def test_an_answer_ends_the_lease_of_the_wait(stage, context, approval):
+    """An Airflow that dies right after it must not leave a day's lease behind."""
+    migration_id = context["ti"].xcom_pull(task_ids="begin")
+    stage.journal.renew_lease(migration_id, holder="approval cutover-50", seconds=86400.0)
+    approval.execute_complete(context, answer("Approve"))
+    assert stage.journal.lease(migration_id).seconds == HANDOVER_SECONDS
 
 
 def test_a_reject_fails_for_good_and_is_journaled(stage, context, approval):

@@ -54,11 +54,15 @@ class StepApprovalOperator(ApprovalOperator):
             raise AirflowFailException(f"{self.step} was not approved: {error}") from error
 
     def _record(self, context: Any, event: Mapping[str, Any]) -> None:
+        journal, migration_id = open_runtime(self.place).journal, migration_of(context)
+        # the wait is over, and so is its lease
+        holder = f"approval {self.step}"
+        journal.renew_lease(migration_id, holder=holder, seconds=HANDOVER_SECONDS)
         user = event.get("responded_by_user") or {}
         name = user.get("name") if isinstance(user, dict) else getattr(user, "name", None)
-        open_runtime(self.place).journal.append(
+        journal.append(
             "approval",
-            migration_id=migration_of(context),
+            migration_id=migration_id,
             actor=str(name or "unknown"),
             body={"step": self.step, "decision": event["chosen_options"][0], "reason": ""},
         )
