@@ -39,6 +39,19 @@ def test_a_guard_that_was_stopped_in_the_middle_of_a_round_asks_again(stage, mon
     assert guard.health.lease_left_seconds == 60.0
 
 
+def test_an_exposure_is_in_the_copy_as_soon_as_it_is_known(stage):
+    """Guard and journal may both be gone a second later."""
+    guard = stage.guard()
+    guard.poll()
+    stage.goes_to(STEP)
+    stage.clock.passes(0.5)
+    guard.poll()
+    stage.journal_goes_away()
+    after = stage.guard()
+    after.poll()
+    assert after.health.exposed == 2
+
+
 def test_a_guard_that_was_stopped_while_it_asked_does_not_call_that_silence(stage, monkeypatch):
     """The server has cut it off meanwhile, so the question fails once, an hour late."""
     stage.goes_to(STEP)

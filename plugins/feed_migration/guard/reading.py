@@ -43,6 +43,7 @@ class Reading:
         self._readable = False
         self._complained = False
         self._saved_at: float | None = None
+        self._saved: object = None
         copy = self._file.load() or Copy(known=None, read_at=clock())
         self._known = copy.known
         self._before = max(0.0, clock() - copy.read_at)
@@ -85,13 +86,11 @@ class Reading:
         """Remember that a rollback has begun, so that it goes on should the journal go away now."""
         if known.status is not Status.ROLLING_BACK:
             self._known = replace(known, status=Status.ROLLING_BACK, rollback_actor=actor)
-            self._saved_at = None
             self._save()
 
     def taken_back(self, known: Known) -> None:
         """Remember a verified rollback: without a journal this keeps it from being done again."""
         self._known = replace(known, status=Status.ROLLED_BACK, exposed=())
-        self._saved_at = None
         self._save()
 
     def _believed(self, follower: JournalFollower) -> Known | None:
@@ -120,7 +119,9 @@ class Reading:
         return self._journal, self._follower
 
     def _save(self) -> None:
-        now = self._monotonic()
-        if self._saved_at is None or now - self._saved_at >= COPY_SECONDS:
-            self._file.save(Copy(known=self._known, read_at=self._clock()))
-            self._saved_at = now
+        now, known = self._monotonic(), self._known
+        # what may be exposed must be on disk before the journal can be lost, the rest now and then
+        gist = known and (known.migration_id, known.status, known.exposed, known.breach)
+        if gist != self._saved or self._saved_at is None or now - self._saved_at >= COPY_SECONDS:
+            self._file.save(Copy(known=known, read_at=self._clock()))
+            self._saved_at, self._saved = now, gist
