@@ -7,6 +7,7 @@ import pytest
 
 from feed_migration.errors import JournalUnavailable
 from feed_migration.gate_record import join_gate
+from feed_migration.guard.process import watched_step
 from feed_migration.guard.reading import START_SECONDS
 from feed_migration.guard.reverting import RETRY_SECONDS, TOLD_TRIES
 from feed_migration.journal import Journal
@@ -37,6 +38,13 @@ def test_a_guard_that_was_stopped_in_the_middle_of_a_round_asks_again(stage, mon
     guard.poll()
     assert guard.health.failed_reverts == 0
     assert guard.health.lease_left_seconds == 60.0
+
+
+def test_a_step_without_a_gate_is_watched_by_the_gate_before_it(stage):
+    """The report is all that is left, and may be for long; what is exposed stays watched."""
+    assert watched_step(stage.plan, "post_migration").name == "stabilisation"
+    assert watched_step(stage.plan, STEP).name == STEP
+    assert watched_step(stage.plan, "preflight").gate is None
 
 
 def test_an_exposure_is_in_the_copy_as_soon_as_it_is_known(stage):

@@ -21,12 +21,22 @@ from feed_migration.guard.reading import Reading
 from feed_migration.guard.reverting import Reverting
 from feed_migration.guard.watch import Breach, Watch
 from feed_migration.guard.watcher import Watcher
-from feed_migration.model import Step
+from feed_migration.model import Plan, Step
 from feed_migration.phases import Status
 from feed_migration.prometheus import PrometheusSource
 
 QUERY_TIMEOUT_SECONDS = 5.0
 LOG = logging.getLogger(__name__)
+
+
+def watched_step(plan: Plan, name: str) -> Step:
+    """Return the step of that name, or the last one before it with a gate; raises UnknownStep.
+
+    A proven fleet whose report is yet to be written is watched as it was before.
+    """
+    step = plan.step(name)
+    until = plan.steps[: plan.steps.index(step) + 1]
+    return next((one for one in reversed(until) if one.gate is not None), step)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +119,7 @@ class Guard:
             return None
         plan = self._plans.of(known.plan_sha256)
         with suppress(MigrationError):
-            return plan.step(known.step) if plan is not None else None
+            return watched_step(plan, known.step) if plan is not None else None
         return None
 
     def _decided(
