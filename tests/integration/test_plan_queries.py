@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from feed_migration.gates import measure
-from feed_migration.model import Outcome
+from feed_migration.gates import confirm, measure, needs_confirmation
+from feed_migration.model import Outcome, Severity
 from feed_migration.plan import load_plan
 from feed_migration.prometheus import PrometheusSource
 from tests.support.prometheus_server import PrometheusServer, free_port
@@ -123,6 +123,28 @@ def test_missing_native_series_are_never_a_success(servers, key):
     """As of a time before the store begins: nothing is there, and nothing passes."""
     found = measured(servers[0], CRITERIA[key], LAST - 86_400)
     assert found.outcome in {Outcome.NO_DATA, Outcome.INCONCLUSIVE}
+
+
+def test_a_prometheus_that_comes_back_blames_no_feed(tmp_path_factory):
+    """After minutes without a scrape: instances come one by one, and a rate needs two samples."""
+    back = LAST - 300
+    fleet = RecordedFleet(LAST - 1200, LAST, stagger_seconds=3.0, outage=(back - 120, back))
+    server = serving(tmp_path_factory, "outage", fleet)
+    hard = [
+        one
+        for (plan, _), one in CRITERIA.items()
+        if plan == "production" and one.severity is Severity.HARD
+    ]
+    try:
+        for seconds in range(-70, 30):
+            for one in hard:
+                found = measured(server, one, back + seconds)
+                if needs_confirmation(found):
+                    again = measured(server, one, back + seconds + one.confirm_interval_seconds)
+                    found = confirm(found, again)
+                assert not (found.confirmed and found.counts_as is Outcome.FAILURE), found
+    finally:
+        server.kill()
 
 
 def test_exposures_of_a_rate_are_the_messages_of_each_side(servers):

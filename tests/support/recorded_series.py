@@ -33,6 +33,10 @@ class RecordedFleet:
     shadows: int = 1
     symbols: int = 2
     step_seconds: float = 5.0
+    # each process is scraped so much later than the one before
+    stagger_seconds: float = 0.0
+    # nothing was scraped from the first to the second of these times
+    outage: tuple[float, float] = (0.0, 0.0)
     without: frozenset[str] = frozenset()
     # value of a metric at a time, by metric or metric/variant; others are as of a healthy feed
     changes: Mapping[str, Callable[[float], float]] = field(default_factory=dict)
@@ -52,7 +56,8 @@ class RecordedFleet:
         yield "# EOF\n"
 
     def _family(self, name: str) -> Iterator[str]:
-        for role, instance_id, variant in self._feeds():
+        for index, (role, instance_id, variant) in enumerate(self._feeds()):
+            shift = index * self.stagger_seconds % self.step_seconds
             process = f'role="{role}",instance="{instance_id}:9600"'
             feed = f'{process},instance_id="{instance_id}",variant="{variant}"'
             if name in {"up", "process_start_time_seconds"}:
@@ -64,7 +69,7 @@ class RecordedFleet:
             else:
                 labels = [f"{feed},{more}" if more else feed for more in self._inner(name)]
             for one in labels:
-                yield from self._samples(name, variant, one)
+                yield from self._samples(name, variant, one, shift)
 
     def _feeds(self) -> Iterator[tuple[str, str, str]]:
         for index in range(self.instances):
@@ -85,10 +90,12 @@ class RecordedFleet:
             return ['channel="l2_book"']
         return [""]
 
-    def _samples(self, name: str, variant: str, labels: str) -> Iterator[str]:
+    def _samples(self, name: str, variant: str, labels: str, shift: float) -> Iterator[str]:
         key = name.removeprefix(PREFIX)
         change = self.changes.get(f"{key}/{variant}", self.changes.get(key))
-        for at in self.times():
+        for at in (time + shift for time in self.times()):
+            if self.outage[0] <= at < self.outage[1]:
+                continue
             healthy = _healthy(key, at, at - self.first_unix)
             value = healthy if change is None else change(at)
             if not key.endswith("latency_seconds"):
