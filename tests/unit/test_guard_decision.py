@@ -105,7 +105,10 @@ def test_the_rollback_of_another_is_joined_once_it_is_silent():
 
 
 def left(clock, lease, unix, monotonic, migration="m"):
-    return clock.left_seconds(migration, lease, now_unix=unix, now_monotonic=monotonic)
+    seen = lease.renewed_at if lease else 0.0
+    return clock.left_seconds(
+        migration, lease, seen_unix=seen, now_unix=unix, now_monotonic=monotonic
+    )
 
 
 def test_a_lease_runs_down_by_the_monotonic_clock_alone():

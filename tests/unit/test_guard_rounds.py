@@ -47,6 +47,23 @@ def test_a_step_without_a_gate_is_watched_by_the_gate_before_it(stage):
     assert watched_step(stage.plan, "preflight").gate is None
 
 
+@pytest.mark.parametrize("ahead_seconds", [-3600.0, 0.0, 3600.0])
+def test_a_guard_that_starts_again_goes_by_its_own_clock(stage, ahead_seconds):
+    """Airflow's may be an hour off: neither ends that a good lease, nor makes a dead one last."""
+    stage.goes_to(STEP)
+    stage.guard().poll()
+    airflow = Journal(stage.deployment.journal_url, clock=lambda: stage.clock.unix + ahead_seconds)
+    airflow.renew_lease(stage.migration_id, holder="gate", seconds=60.0)
+    for left in (60.0, 35.0, 10.0):
+        guard = stage.guard()
+        guard.poll()
+        assert guard.health.lease_left_seconds == pytest.approx(left, abs=1.0)
+        stage.clock.passes(25.0)
+    guard = stage.guard()
+    guard.poll()
+    assert guard.health.failed_reverts == 1
+
+
 def test_an_exposure_is_in_the_copy_as_soon_as_it_is_known(stage):
     """Guard and journal may both be gone a second later."""
     guard = stage.guard()

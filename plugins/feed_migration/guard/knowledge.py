@@ -42,10 +42,14 @@ class Known:
 
 @dataclass(frozen=True, kw_only=True)
 class Copy:
-    """What was known, and when the journal last said so (unix seconds)."""
+    """What was known, and when the journal last said so (unix seconds of the guard's own clock).
+
+    `lease_seen_at` is when its lease was first seen, by the same clock; older copies do not say.
+    """
 
     known: Known | None
     read_at: float
+    lease_seen_at: float | None = None
 
 
 class KnowledgeFile:

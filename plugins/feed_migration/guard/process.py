@@ -140,6 +140,7 @@ class Guard:
         return self._lease.left_seconds(
             known.migration_id,
             known.lease,
+            seen_unix=self._reading.lease_seen_at,
             now_unix=self._clock(),
             now_monotonic=began,
         )

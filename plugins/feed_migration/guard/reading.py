@@ -1,6 +1,7 @@
 """What the guard knows now: from the journal where it answers, from memory and disk where not."""
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -26,6 +27,7 @@ class Reading:
 
     `silent_seconds` is how long the journal has not answered, by the monotonic clock and as far as
     it was asked; a guard that starts without it soon counts from when its copy was made.
+    `lease_seen_at` is when the lease was first seen, in unix seconds of the guard's own clock.
     """
 
     def __init__(
@@ -46,6 +48,8 @@ class Reading:
         self._saved: object = None
         copy = self._file.load() or Copy(known=None, read_at=clock())
         self._known = copy.known
+        self._read_at = copy.read_at if copy.known else -math.inf
+        self._lease_seen_at = copy.lease_seen_at
         self._before = max(0.0, clock() - copy.read_at)
         self._silent, self._asked_at = 0.0, monotonic()
 
@@ -55,7 +59,7 @@ class Reading:
             journal, follower = self._opened()
             if not self._spool.is_empty():
                 journal.absorb(self._spool)
-            self._known = self._believed(follower)
+            self._known = self._noted(self._believed(follower))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the fleet is guarded
             if not self._complained:
                 LOG.warning("the journal does not answer: %s", error)
@@ -73,6 +77,14 @@ class Reading:
     def journal(self) -> Journal | None:
         """The journal, None while it does not answer."""
         return self._journal if self._readable else None
+
+    @property
+    def lease_seen_at(self) -> float:
+        """When the lease was first seen; where that was not noted, when its holder says."""
+        if self._lease_seen_at is not None:
+            return self._lease_seen_at
+        lease = self._known.lease if self._known else None
+        return lease.renewed_at if lease else self._clock()
 
     @property
     def silent_seconds(self) -> float:
@@ -107,6 +119,17 @@ class Reading:
             )
         return said
 
+    def _noted(self, said: Known | None) -> Known | None:
+        """Note when a lease was first seen: a renewal is from after the last reading.
+
+        When its holder says that it was may be by a clock that is far from ours.
+        """
+        now, lease = self._clock(), said.lease if said else None
+        if lease is not None and lease != (self._known.lease if self._known else None):
+            self._lease_seen_at = min(now, max(lease.renewed_at, self._read_at))
+        self._read_at = now
+        return said
+
     def _opened(self) -> tuple[Journal, JournalFollower]:
         if self._journal is None or self._follower is None:
             self._journal = Journal(
@@ -123,5 +146,6 @@ class Reading:
         # what may be exposed must be on disk before the journal can be lost, the rest now and then
         gist = known and (known.migration_id, known.status, known.exposed, known.breach)
         if gist != self._saved or self._saved_at is None or now - self._saved_at >= COPY_SECONDS:
-            self._file.save(Copy(known=known, read_at=self._clock()))
+            copy = Copy(known=known, read_at=self._clock(), lease_seen_at=self._lease_seen_at)
+            self._file.save(copy)
             self._saved_at, self._saved = now, gist
