@@ -45,18 +45,19 @@ def ending(state: MigrationState, steps: Sequence[str]) -> Ending:
     """Return what the journal says must become of the exposure.
 
     A report that could not be written is no reason to move a proven fleet, so only the steps that
-    a gate or a check proves count. The plan is not asked: it may be broken by now.
+    a gate or a check proves count; for a run of the report alone those of the whole migration. The
+    plan is not asked: it may be broken by now.
     """
     if state.status is Status.HELD:
         return Ending.HOLD
     if state.status in {Status.ROLLING_BACK, Status.ROLLED_BACK}:
         return Ending.REVERT
-    needed = {
-        name
-        for name in steps_of(state, steps)
-        if state.step_facts(name).get("phase") != "post_migration"
-    }
+    needed = _proving(state, steps_of(state, steps)) or _proving(state, steps_of(state, ()))
     return Ending.KEEP if needed and needed <= set(state.promoted) else Ending.REVERT
+
+
+def _proving(state: MigrationState, steps: Sequence[str]) -> set[str]:
+    return {name for name in steps if state.step_facts(name).get("phase") != "post_migration"}
 
 
 class WayBackOperator(ActOperator):
