@@ -9,6 +9,7 @@ from tests.chaos.boundaries.part import attack_boundaries
 from tests.chaos.breaches.part import attack_breaches
 from tests.chaos.cycles.part import attack_cycles
 from tests.chaos.feeds.part import attack_feeds
+from tests.chaos.nemesis.part import attack_nemesis
 from tests.chaos.part import Asked, Found, Part
 from tests.judge.forged import forged
 from tests.judge.same_feed import same_feed
@@ -43,6 +44,7 @@ PARTS: Mapping[str, Part] = {
     "boundaries": Part(
         attack_boundaries, 100, "kills at each boundary of the journal and the fleet"
     ),
+    "nemesis": Part(attack_nemesis, 12, "migrations by Airflow while every part is struck"),
     "forged": Part(attack_judge, 10_000, "forged answers to gates"),
     "aa": Part(attack_same_feed, 1000, "gates that compare a feed with itself"),
     "audit": Part(attack_audit, 10_000, "mutations of the journal"),
