@@ -4,8 +4,10 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import requests
@@ -14,7 +16,7 @@ from feed_migration.airflow_api import AirflowApi
 from feed_migration.deployment import load_deployment
 from feed_migration.errors import AirflowUnavailable
 from feed_migration.journal import Journal
-from tests.chaos.breaches.plan import FLEET, plan_text
+from tests.chaos.breaches.plan import COUNTERS, FLEET, plan_text
 from tests.support.conditions import eventually_sync
 from tools.demo.airflow_env import airflow_commands
 from tools.demo.faults import NATIVE_CLIENTS
@@ -54,6 +56,14 @@ class Stage:
     def end_faults(self) -> None:
         """The venue is whole again."""
         self.stack.venue("DELETE", "/sandbox/faults")
+
+    def breached(self) -> bool:
+        """Whether a native instance itself has counted what a hard criterion forbids.
+
+        The time from the venue's fault until then is the market's: a quiet one has no bad frame.
+        """
+        with ThreadPoolExecutor(FLEET) as pool:
+            return any(pool.map(_violated, (one.url for one in self.deployment.instances)))
 
     def variants(self) -> list[str]:
         """What every instance says of itself now; `unready` stands for one that is not ready."""
@@ -128,6 +138,18 @@ def staged(percent: int, say: Callable[[object], None]) -> Iterator[Stage]:
         with running_stack(layout, plan, lambda _: None) as stack:
             say(f"a fleet of {FLEET} with Airflow is up after {time.monotonic() - began:.0f} s")
             yield Stage(stack)
+
+
+def _violated(url: str) -> bool:
+    with suppress(requests.RequestException, ValueError):
+        said = requests.get(f"{url}/snapshot", timeout=2).json()
+        counted = [said["metrics"].get(name) for name in COUNTERS]
+        return said["variant"] == "native" and any(_total(value) for value in counted)
+    return False
+
+
+def _total(value: Any) -> float:
+    return sum(map(_total, value.values())) if isinstance(value, dict) else float(value or 0)
 
 
 def _is_airflow(process: psutil.Process) -> bool:

@@ -1,4 +1,4 @@
-"""One breach, from the fault at the venue to the last instance verified back on ccxt."""
+"""One breach, from the first instance that counts it to the last one verified back on ccxt."""
 
 import time
 from dataclasses import dataclass
@@ -10,13 +10,14 @@ from tests.chaos.breaches.stage import Stage
 from tests.support.conditions import eventually_sync
 
 GATE_SECONDS = 120.0
+BREACH_SECONDS = 60.0
 BACK_SECONDS = 180.0
 RUN_SECONDS = 180.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Seconds from the fault to the verdict and to the verified fleet; `wrong` is what was not."""
+    """Seconds from the breach to the verdict and to the verified fleet; `wrong` is what was not."""
 
     trial: Trial
     verdict_seconds: float
@@ -46,8 +47,9 @@ def run_trial(stage: Stage, trial: Trial) -> Outcome:
     time.sleep(trial.after_seconds)
     exposed = stage.variants().count("native")
     with stage.airflow_dead(trial.airflow):
-        began = time.time()
         stage.begin_fault(trial.fault)
+        eventually_sync(stage.breached, BREACH_SECONDS)
+        began = time.time()
         eventually_sync(
             lambda: stage.journal.state(migration_id).status is Status.ROLLED_BACK,
             BACK_SECONDS,
