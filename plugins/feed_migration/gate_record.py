@@ -85,10 +85,10 @@ def record_verdict(
         # the gate's own renewals end here, and a task has yet to be scheduled that acts on it
         holder = f"verdict {start.step}"
         journal.renew_lease(start.migration_id, holder=holder, seconds=HANDOVER_SECONDS)
-    return record_breach(journal, start, verdict, actor=actor or f"gate {start.step}")
+    return append_verdict(journal, start, verdict, actor=actor or f"gate {start.step}")
 
 
-def record_breach(
+def append_verdict(
     journal: "Journal", start: GateStart, verdict: Verdict, *, actor: str
 ) -> dict[str, Any]:
     """Write a verdict, also where the run has one: what was promoted may turn bad later."""

@@ -8,7 +8,7 @@ from feed_migration.deployment import Deployment, load_deployment
 from feed_migration.errors import EnvironmentUnavailable, MigrationError
 from feed_migration.fleet.base import Fleet
 from feed_migration.fleet.choice import open_fleet
-from feed_migration.gate_record import GateStart, record_breach, record_verdict
+from feed_migration.gate_record import GateStart, append_verdict, record_verdict
 from feed_migration.guard.knowledge import Known
 from feed_migration.guard.watch import Breach
 from feed_migration.journal import Journal
@@ -111,7 +111,7 @@ class Reverting:
             run=breach.watched.run,
             started_unix=breach.started_unix,
         )
-        write = record_verdict if breach.gated else record_breach
+        write = record_verdict if breach.gated else append_verdict
         try:
             write(journal, start, breach.verdict, actor=self._actor)
         except Exception as error:  # noqa: BLE001 - a verdict less in the log, not a rollback less
