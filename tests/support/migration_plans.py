@@ -61,3 +61,11 @@ def pass_steps(journal, fleet, migration_id, *, until):
         if step.gate is not None:
             gate(journal, migration_id, step.name)
         cutover.promote(step, PLAN, journal, migration_id, "ana")
+
+
+def breach(journal, fleet):
+    """Begin a migration, take `fleet` to 50 %, and let its gate say Rollback; returns its id."""
+    migration_id = begin(journal)
+    pass_steps(journal, fleet, migration_id, until="cutover-100")
+    gate(journal, migration_id, "cutover-50", "Rollback", breach_at=1000.0)
+    return migration_id

@@ -15,7 +15,7 @@ from feed_migration.journal import Journal
 from feed_migration.phases import Status
 from feed_migration.spool import UNRESOLVED, Spool
 from tests.support.memory_fleet import Killed, MemoryFleet
-from tests.support.migration_plans import begin, gate, pass_steps
+from tests.support.migration_plans import begin, breach, pass_steps
 
 
 @pytest.fixture
@@ -32,10 +32,7 @@ def spool(tmp_path):
 def exposed(journal):
     """A fleet at 50 % whose gate has just said Rollback."""
     fleet = MemoryFleet()
-    migration_id = begin(journal)
-    pass_steps(journal, fleet, migration_id, until="cutover-100")
-    gate(journal, migration_id, "cutover-50", "Rollback", breach_at=1000.0)
-    return fleet, migration_id
+    return fleet, breach(journal, fleet)
 
 
 def revert(fleet, journal, migration_id, spool, **more):

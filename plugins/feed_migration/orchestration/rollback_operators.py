@@ -17,6 +17,7 @@ from feed_migration.orchestration.actor import actor_of
 from feed_migration.orchestration.refusing import refusals_noted
 from feed_migration.orchestration.runtime import Runtime
 from feed_migration.phases import MigrationState, Status
+from feed_migration.refusals import NO_MIGRATION
 from feed_migration.spool import UNRESOLVED
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 FAILED_STATES = frozenset({"failed", "upstream_failed", "skipped"})
-# what the events of a rollback name where there never was a migration
-NO_MIGRATION = "none"
 
 
 class Ending(StrEnum):
