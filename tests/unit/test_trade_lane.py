@@ -67,6 +67,27 @@ async def test_a_checkpoint_is_filled_before_any_live_trade():
         await eventually(lambda: delivered == [4, 5])
 
 
+async def test_a_trade_that_rest_did_not_have_yet_is_asked_for_in_a_lull(monkeypatch):
+    """It fell between a cached answer and the subscription, and no later trade tells of it."""
+    monkeypatch.setattr(trade_lane, "STALE_SECONDS", 0.05)
+    venue = Venue(3, 4)
+    async with lane_with(venue, last_id=3) as (_, delivered):
+        await eventually(lambda: delivered == [4])
+        venue.ids.append(5)
+        await eventually(lambda: delivered == [4, 5])
+
+
+async def test_a_market_that_trades_is_not_asked_for_twice(monkeypatch):
+    """A live trade shows the next hole by itself."""
+    monkeypatch.setattr(trade_lane, "STALE_SECONDS", 0.05)
+    venue = Venue(3, 4)
+    async with lane_with(venue, last_id=3) as (lane, delivered):
+        await eventually(lambda: delivered == [4])
+        await lane.live(5, trade(5), 0.0)
+        await asyncio.sleep(2 * trade_lane.STALE_SECONDS)
+        assert (delivered, venue.asked) == ([4, 5], 1)
+
+
 async def test_a_hole_holds_back_until_rest_fills_it():
     """Order is kept: nothing newer passes the hole."""
     venue = Venue()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from cryptofeed.types import Trade
@@ -11,6 +12,7 @@ from backpack_feed.sequence import TradeSequencer
 
 # REST answers may be five seconds old (Cache-Control of /trades), so a hole is asked for again
 RETRY_DELAYS_SECONDS = (0.25, 1.0, 2.0, 3.0, 5.0)
+STALE_SECONDS = 6.0
 
 Deliver = Callable[[Trade, float], Awaitable[None]]
 """Called with the trade and its receipt time (unix seconds)."""
@@ -31,6 +33,7 @@ class TradeLane:
         self._clock = clock
         self._order = asyncio.Lock()
         self._wanted = asyncio.Event()
+        self._heard = asyncio.Event()
         # what happened before the first trade of a session is caught up with, it is no gap in it
         self._streaming = False
 
@@ -47,6 +50,7 @@ class TradeLane:
     def suspect(self) -> None:
         """Ask REST for what may be missing: a trade came that could not be read."""
         if self.sequencer.last_id is not None:
+            self._heard.clear()
             self._wanted.set()
 
     async def keep_whole(self, fetch: Fetch) -> None:
@@ -60,6 +64,18 @@ class TradeLane:
             await self._wanted.wait()
             self._wanted.clear()
             await self._fill(fetch)
+            if await self._lull():
+                await self._fill(fetch)
+
+    async def _lull(self) -> bool:
+        """Wait until an answer of REST can no longer be from before the subscription.
+
+        False when a trade came in the meantime, since the next hole shows by itself then. In a
+        market that falls silent nothing else would tell of a trade that REST did not have yet.
+        """
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._heard.wait(), STALE_SECONDS)
+        return not self._heard.is_set()
 
     async def _offer(
         self, trade_id: int | None, item: tuple[Trade, float], engine_time_us: int
@@ -68,6 +84,7 @@ class TradeLane:
             was_whole = self.sequencer.missing is None
             offer = self.sequencer.offer(trade_id, item, engine_time_us)
             await self._send(offer.deliver)
+        self._heard.set()
         if offer.missing is not None:
             self.gaps += was_whole and self._streaming
             self._wanted.set()
