@@ -80,16 +80,18 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
     # The flag and the file are checked before anything heavy is imported
     from backpack_feed.process.config import load_config  # noqa: PLC0415
     from backpack_feed.process.process_log import secrets_of, start_log  # noqa: PLC0415
+    from backpack_feed.process.startup import imports_kept  # noqa: PLC0415
     from backpack_feed.process.supervised import end_with_supervisor  # noqa: PLC0415
 
     end_with_supervisor(environ)
     config = load_config(arguments.config)
-    variant = bind(environ)
-    start_log(secrets_of(config.credentials_file, config.venue.http_proxy))
+    with imports_kept():
+        variant = bind(environ)
+        start_log(secrets_of(config.credentials_file, config.venue.http_proxy))
 
-    import uvloop  # noqa: PLC0415
+        import uvloop  # noqa: PLC0415
 
-    from backpack_feed.process.handler import HandlerProcess  # noqa: PLC0415
+        from backpack_feed.process.handler import HandlerProcess  # noqa: PLC0415
 
     async def serve() -> None:
         await HandlerProcess(config, variant).run()
