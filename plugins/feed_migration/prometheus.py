@@ -2,6 +2,7 @@
 
 One answer is one to five queries at the same evaluation time: value, freshness, baseline, and the
 exposures of both. What was missed comes as range queries, evaluated at the very times of the ticks.
+Criteria share queries (a baseline, an age), so the same one at the same time is asked once.
 """
 
 import re
@@ -12,9 +13,11 @@ from dataclasses import replace
 from io import BytesIO
 from itertools import repeat
 from math import fsum, isnan
+from threading import Condition
 from typing import Any
 
 import requests
+from cachetools import TTLCache, cached
 from prometheus_api_client import PrometheusApiClientException, PrometheusConnect
 from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
@@ -29,6 +32,9 @@ _TEXT_LIMIT = 300
 # An hour of ticks of a thousand instances is 7 MB.
 REPLY_BYTES = 32 * 1024 * 1024
 _PIECE_BYTES = 64 * 1024
+# Longer than the criteria of a tick are apart, shorter than anybody's wait before asking again.
+SHARED_SECONDS = 1.0
+SHARED_QUERIES = 256
 _INSTANT, _RANGE = frozenset({"vector", "scalar"}), frozenset({"matrix"})
 
 type Vector = tuple[Series, ...]
@@ -36,6 +42,10 @@ type Vector = tuple[Series, ...]
 
 class UnusableReply(requests.RequestException):
     """Prometheus replied, but not with a plain vector of complete data."""
+
+
+class _KnownProblem(UnusableReply):
+    """Carries a problem that was put into words where it arose."""
 
 
 class PrometheusSource:
@@ -55,6 +65,11 @@ class PrometheusSource:
         self._url = url.rstrip("/")
         self._timeout_seconds = timeout_seconds
         self._monotonic = monotonic
+        self._vector = cached(
+            TTLCache(SHARED_QUERIES, SHARED_SECONDS, timer=monotonic),
+            key=lambda _client, query, at_unix: (query, at_unix),
+            condition=Condition(),
+        )(_vector_or_problem)
 
     def answer(self, criterion: Criterion, at_unix: float) -> Answer:
         """Ask `criterion` as of `at_unix`, in unix seconds; problems are in `Answer.error`."""
@@ -66,7 +81,14 @@ class PrometheusSource:
                 session=session,
                 timeout=self._timeout_seconds,
             )
-            return _answers(criterion, lambda query: [_vector(client, query, at_unix)])[0]
+
+            def fetch(query: str) -> list[Vector]:
+                found = self._vector(client, query, at_unix)
+                if isinstance(found, str):
+                    raise _KnownProblem(found)
+                return [found]
+
+            return _answers(criterion, fetch)[0]
 
     def now_unix(self) -> float | None:
         """Return what time it is by the clock of Prometheus, None where it does not say."""
@@ -218,7 +240,15 @@ _PROBLEMS = (
 )
 
 
-def _vector(client: PrometheusConnect, query: str, at_unix: float) -> tuple[Series, ...]:
+def _vector_or_problem(client: PrometheusConnect, query: str, at_unix: float) -> Vector | str:
+    """The vector or the problem as a line, shared as well: ten criteria wait for one timeout."""
+    try:
+        return _vector(client, query, at_unix)
+    except _PROBLEMS as problem:
+        return _one_line(problem)
+
+
+def _vector(client: PrometheusConnect, query: str, at_unix: float) -> Vector:
     result = client.custom_query(query, params={"time": f"{at_unix:.3f}"})
     # a scalar comes as one bare [time, "value"] pair
     if len(result) == 2 and not isinstance(result[0], Mapping):  # noqa: PLR2004
@@ -257,5 +287,7 @@ def _oldest(vector: Vector) -> float | None:
 
 def _one_line(problem: Exception) -> str:
     """The problem as one line that shows no credentials of the URL."""
+    if isinstance(problem, _KnownProblem):
+        return str(problem)
     text = " ".join(f"{type(problem).__name__}: {problem}".split())
     return _CREDENTIALS.sub("//***@", text)[:_TEXT_LIMIT]

@@ -1,14 +1,8 @@
-import json
 import math
 import signal
-import threading
 import time
-import tracemalloc
-import zlib
-from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -132,43 +126,6 @@ def test_exposures_come_with_a_rate(prometheus):
         assert ask(prometheus, replace(one, comparison=broken)).baseline_error
 
 
-@pytest.mark.parametrize(
-    "result",
-    [
-        None,
-        [{}],
-        [{"metric": {}, "values": [[5.0, "1"]]}],
-        [{"metric": {}, "values": [[-5.0, "1"]]}],
-        [{"metric": {}, "values": [[0.0, 1]]}],
-        [{"metric": {}, "values": [[0.0]]}],
-        [{"metric": {}, "values": [[math.inf, "1"]]}],
-        [{"metric": {}, "values": [[10**400, "1"]]}],
-    ],
-)
-def test_broken_range_is_one_error(scripted, result):
-    """A sample at a time that nobody asked for, or no sample at all."""
-    url, script = scripted
-    data = {"resultType": "matrix", "result": result}
-    script["reply"] = (200, {}, json.dumps({"status": "success", "data": data}).encode())
-    (answer,) = PrometheusSource(url, 2.0).history(criterion(), 0.0, 1.0, 3)
-    assert answer.error
-    script["reply"] = (200, {}, json.dumps(vector("0.3")).encode())
-    (answer,) = PrometheusSource(url, 2.0).history(criterion(), 0.0, 1.0, 3)
-    assert "vector" in answer.error
-
-
-@pytest.mark.parametrize("status", [201, 203, 206, 300, 302, 307, 400, 503])
-def test_range_under_any_status_but_200_is_an_error(scripted, status):
-    """Neither a redirect nor a partial answer is history, however good its body looks."""
-    url, script = scripted
-    result = [{"metric": {}, "values": [[0.0, "0.3"], [1.0, "0.3"]]}]
-    data = {"resultType": "matrix", "result": result}
-    body = json.dumps({"status": "success", "data": data, "warnings": ["partial"]}).encode()
-    script["reply"] = (status, {"Location": "/elsewhere"}, body)
-    (answer,) = PrometheusSource(url, 2.0).history(criterion(), 0.0, 1.0, 2)
-    assert str(status) in answer.error
-
-
 def test_silent_feed_is_stale_although_its_samples_are_fresh(prometheus, target):
     """Prometheus scrapes the old timestamp anew; the age is counted from the message."""
     target.last_message.labels(**NATIVE).set(time.time() - 100)
@@ -222,141 +179,6 @@ def test_refused_connection_is_an_error_without_credentials():
     answer = PrometheusSource("http://user:secret@127.0.0.1:1", 1.0).answer(criterion(), 0.0)
     assert answer.error
     assert "secret" not in answer.error
-
-
-def vector(*values):
-    result = [{"metric": {}, "value": [0, value]} for value in values]
-    return {"status": "success", "data": {"resultType": "vector", "result": result}}
-
-
-@pytest.fixture
-def scripted():
-    """A server that replies (status, headers, body) to everything; yields (url, script)."""
-    script = {"reply": (200, {}, b"")}
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            status, headers, body = script["reply"]
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *arguments):
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", script
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@contextmanager
-def dripping(pause_seconds):
-    """A server that sends its body a byte at a time until nobody reads it any more."""
-    stop = threading.Event()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Length", "1000000")
-            self.end_headers()
-            with suppress(OSError):
-                while not stop.wait(pause_seconds):
-                    self.wfile.write(b" ")
-
-        def log_message(self, *arguments):
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        stop.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [
-        (200, {}, b""),
-        (200, {}, b"<html>"),
-        (200, {}, b"null"),
-        (200, {}, b"[" * 200_000),
-        (200, {}, b'{"status":"success"}'),
-        (200, {}, b'{"status":"success","data":{"result":null}}'),
-        (200, {}, json.dumps({**vector("0.3"), "warnings": ["partial"]}).encode()),
-        (200, {}, json.dumps({**vector("0.3"), "status": "error"}).encode()),
-        (200, {}, json.dumps(vector(0.3)).encode()),
-        (200, {}, json.dumps(vector("many")).encode()),
-        (200, {}, json.dumps(vector("1_0")).encode()),
-        (200, {}, json.dumps(vector("\u0663")).encode()),
-        (200, {}, json.dumps(vector(None)).encode()),
-        (200, {}, b'{"status":"success","data":{"resultType":"vector","result":[{}]}}'),
-        (200, {}, b'{"status":"success","data":{"resultType":"vector","result":[1,2,3]}}'),
-        (204, {}, b""),
-        (302, {"Location": "http://127.0.0.1:1/"}, b""),
-        (400, {}, b'{"status":"error"}'),
-        (422, {}, b"{}"),
-        (503, {"Retry-After": "60"}, b"busy"),
-    ],
-)
-def test_broken_reply_is_an_error(scripted, reply):
-    """Nothing but a complete success without warnings is data; there is no retry to wait for."""
-    url, script = scripted
-    script["reply"] = reply
-    began = time.monotonic()
-    answer = PrometheusSource(url, 2.0).answer(criterion(), 0.0)
-    assert answer.error
-    assert time.monotonic() - began < 2
-
-
-@pytest.mark.parametrize("ask_for", ["answer", "history"])
-def test_dripping_reply_costs_two_timeouts_at_most(ask_for):
-    """A byte now and then keeps no gate waiting, however long the body claims to be."""
-    with dripping(0.05) as url:
-        source = PrometheusSource(url, 0.5)
-        began = time.monotonic()
-        if ask_for == "answer":
-            answer = source.answer(criterion(), 0.0)
-        else:
-            (answer,) = source.history(criterion(), 0.0, 1.0, 3)
-        assert "not whole after 0.5 s" in answer.error
-        assert time.monotonic() - began < 2
-
-
-def test_packed_flood_is_an_error_within_bounds(scripted):
-    """A small reply that unpacks to gigabytes is refused after the first 32 MiB."""
-    url, script = scripted
-    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    megabyte = b" " * 2**20
-    body = b"".join([*(packer.compress(megabyte) for _ in range(200)), packer.flush()])
-    script["reply"] = (200, {"Content-Encoding": "gzip"}, body)
-    tracemalloc.start()
-    try:
-        answer = PrometheusSource(url, 10.0).answer(criterion(), 0.0)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert "aggregate the query" in answer.error
-    assert peak < 200 * 2**20
-
-
-def test_empty_result_is_an_answer(scripted):
-    """`{"status":"success","data":{"result":[]}}` is no data, and no error."""
-    url, script = scripted
-    script["reply"] = (200, {}, b'{"status":"success","data":{"result":[]}}')
-    answer = PrometheusSource(url, 2.0).answer(criterion(baseline_query="x"), 0.0)
-    assert (answer.error, answer.series, answer.baseline) == (None, (), ())
 
 
 def gate(**changes):
