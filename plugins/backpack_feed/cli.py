@@ -71,12 +71,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
-    # the process is ours alone, and what it starts with is how long a rollback takes
-    with left_out():
-        _serve(arguments, environ)
-
-
-def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
     # The flag and the file are checked before anything heavy is imported
     from backpack_feed.process.config import load_config  # noqa: PLC0415
     from backpack_feed.process.process_log import secrets_of, start_log  # noqa: PLC0415
@@ -85,7 +79,8 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
 
     end_with_supervisor(environ)
     config = load_config(arguments.config)
-    with imports_kept():
+    # the process is ours alone, and what it starts with is how long a rollback takes
+    with imports_kept(), left_out():
         variant = bind(environ)
         start_log(secrets_of(config.credentials_file, config.venue.http_proxy))
 

@@ -50,11 +50,14 @@ def run_trial(stage: Stage, trial: Trial) -> Outcome:
         stage.begin_fault(trial.fault)
         eventually_sync(stage.breached, BREACH_SECONDS)
         began = time.time()
+        # by what is new only: a fold of the whole journal fifty times a second is load of our own
+        seen = stage.journal.events(migration_id)[-1].seq
         eventually_sync(
-            lambda: stage.journal.state(migration_id).status is Status.ROLLED_BACK,
+            lambda: _first(stage.journal.events(migration_id, after_seq=seen), "rollback_verified"),
             BACK_SECONDS,
             lambda: stage.journal.events(migration_id)[-5:],
         )
+        assert stage.journal.state(migration_id).status is Status.ROLLED_BACK
         variants = stage.variants()
         stage.end_faults()
     eventually_sync(lambda: stage.run_ended(run_id), RUN_SECONDS)

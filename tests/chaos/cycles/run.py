@@ -28,6 +28,7 @@ from tests.chaos.cycles.driver import Act, drive
 from tests.chaos.cycles.nemesis import ACT_SECONDS, Nemesis
 from tests.chaos.cycles.plan import Cycle, Strike, make_cycle
 from tests.chaos.cycles.stage import SIZE, Stage, staged
+from tests.support.conditions import eventually_sync
 
 ATTEMPTS = 5
 RETRIED = {
@@ -40,7 +41,6 @@ RETRIED = {
     "StaleEpoch",
 }
 """Ends after which a task is tried again; any other is a fault of the product."""
-ZOMBIE_SECONDS = 0.7
 
 
 @dataclass
@@ -170,7 +170,11 @@ class _Run:
     def _overtaken(self, plan: Plan, step: Step, migration_id: str) -> None:
         """A forward step is stopped in the middle, and wakes up after the rollback."""
         zombie = drive(self._stage.home, acts.forward(plan, step, migration_id))
-        time.sleep(ZOMBIE_SECONDS)
+        journal = self._stage.hands.journal
+        eventually_sync(
+            lambda: journal.state(migration_id).pending_act is not None or not zombie.alive,
+            ACT_SECONDS,
+        )
         stopped = zombie.signal(signal.SIGSTOP)
         self._outcome.done["actors_overtaken"] += stopped
         try:
