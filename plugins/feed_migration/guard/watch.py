@@ -18,8 +18,9 @@ from feed_migration.guard.knowledge import Known
 from feed_migration.journal import Journal
 from feed_migration.model import Decision, Gate, Measurement, Severity, Verdict
 
-# What a trigger at work may be late with a tick, beyond the second sample of a failure. One that is
-# later finds the tick asked: nothing is lost by it but a query, and a breach is seen sooner
+# What a trigger at work may be late with a tick. One that is later, or waits for the second sample
+# of a tick that failed altogether, finds it asked: nothing is lost but a query, and a breach is
+# seen sooner
 PATIENCE_SECONDS = 1.0
 # Processes that have just been flipped, and an Airflow that has just heard of it, are let be
 SETTLE_SECONDS = 30.0
@@ -198,9 +199,12 @@ class Watch:
 
         When it is due is told by the clock of another host, which need not agree with any of ours.
         """
-        due = first_tick_unix(gate, 0.0) if self._newest is None else gate.interval_seconds
-        second = max(criterion.confirm_interval_seconds for criterion in gate.criteria)
-        return self._monotonic() - self._newest_at > due + second + PATIENCE_SECONDS
+        due = gate.interval_seconds
+        if self._newest is None:
+            # a trigger has yet to be started, and scheduled, before its first tick
+            second = max(criterion.confirm_interval_seconds for criterion in gate.criteria)
+            due = first_tick_unix(gate, 0.0) + second
+        return self._monotonic() - self._newest_at > due + PATIENCE_SECONDS
 
     def _last_tick(self, journal: Journal | None) -> float | None:
         if journal is None or self._watched is None:
