@@ -63,6 +63,14 @@ class MigrationNotRunning(Refused):
     """The migration cannot go forward from where it is."""
 
 
+class NothingToHold(Refused):
+    """No run of a gate is open; `passing` says that one may be in a moment."""
+
+    def __init__(self, problem: str, remedy: str, *, passing: bool = False) -> None:
+        super().__init__(problem, remedy)
+        self.passing = passing
+
+
 class GateNotPassed(Refused):
     """An earlier step lacks its Promote in the journal."""
 

@@ -39,6 +39,8 @@ from feed_migration.model import Measurement, Step
 from feed_migration.phases import MigrationState
 from feed_migration.spool import UNRESOLVED, Spool, SpooledEvent
 
+type Choice = Callable[[Sequence[Event]], Sequence[tuple[EventKind, Mapping[str, Any]]]]
+
 
 class Journal:
     """The journal of one deployment, by SQLAlchemy URL or path of a SQLite file.
@@ -107,6 +109,22 @@ class Journal:
                 return False
             self._insert(connection, kind, migration_id, actor, body, sign=True)
             return True
+
+    def append_chosen(
+        self, migration_id: str, actor: str, choose: Choice, *, kind: str | None = None
+    ) -> list[Event]:
+        """Append what `choose` makes of the migration's events so far, and return it.
+
+        Nobody writes between what it reads (all events, or those of `kind`) and what it writes, so
+        of two that decide at once one sees the other. What it raises leaves the journal as it was.
+        A step forward has no place in it: it does not wait for anchors.
+        """
+        with self._appending(EventKind.VERDICT) as connection:
+            chosen = choose(list(select_events(connection, migration_id, kind)))
+            return [
+                self._insert(connection, EventKind(kind).value, migration_id, actor, body)
+                for kind, body in chosen
+            ]
 
     def events(
         self, migration_id: str | None = None, kind: str | None = None, *, after_seq: int = 0

@@ -80,8 +80,9 @@ class MigrationState:
     """A migration as its events tell it.
 
     `proven` holds the steps whose current run has a Promote, by the gate or by a person with a
-    reason; `moved` those whose act is confirmed, and not taken back; `exposed` the instances that
-    may be on native: intended counts, until ccxt is confirmed.
+    reason; `judged` those whose current run has ended with a verdict; `moved` those whose act is
+    confirmed, and not taken back; `exposed` the instances that may be on native: intended counts,
+    until ccxt is confirmed.
     `epoch` fences the forward acts; a rollback took `rollback_epoch`. Times are unix seconds.
     `held_step` is the step of the last hold; only it goes on from there.
     """
@@ -103,6 +104,7 @@ class MigrationState:
     steps: tuple[Mapping[str, Any], ...] = ()
     promoted: tuple[str, ...] = ()
     proven: frozenset[str] = frozenset()
+    judged: frozenset[str] = frozenset()
     approved: frozenset[str] = frozenset()
     moved: frozenset[str] = frozenset()
     exposed: tuple[str, ...] = ()
@@ -230,6 +232,7 @@ def _step_started(state: MigrationState, event: Event) -> MigrationState:
         ended_at=None,
         runs=tuple(runs.items()),
         proven=state.proven - {step} if again else state.proven,
+        judged=state.judged - {step} if again else state.judged,
         promoted=tuple(name for name in state.promoted if not (again and name == step)),
         last_verdict=None if again or step != state.step else state.last_verdict,
     )
@@ -240,7 +243,11 @@ def _verdict(state: MigrationState, event: Event) -> MigrationState:
     current = dict(state.runs).get(step, "1")
     if str(event.body.get("run", current)) != current:
         return state
-    state = replace(state, last_verdict=dict(event.body))
+    if step in state.judged and decision != Decision.ROLLBACK:
+        # the first verdict of a run stands: what was held does not promote by a later word
+        return state
+    judged = state.judged if decision == Decision.RUNNING else state.judged | {step}
+    state = replace(state, last_verdict=dict(event.body), judged=judged)
     if decision == Decision.PROMOTE:
         return replace(state, proven=state.proven | {step})
     if decision == Decision.ROLLBACK and state.breach_at is None:

@@ -135,6 +135,60 @@ async def test_a_rollback_from_outside_ends_the_gate(stage: Stage, place: Place,
     assert "verdict" not in stage.kinds()
 
 
+async def test_a_hold_by_hand_ends_the_gate(stage: Stage, place: Place, start: GateStart):
+    """At its next look, with the person's verdict; nothing is measured or written after it."""
+    from feed_migration.holding import hold
+
+    clock = Clock()
+    trigger = trigger_of(place, start, clock)
+    clock.now += 0.2
+    assert trigger.poll() is None
+    hold(stage.journal, start.migration_id, actor="bo", reason="odd", at_unix=clock.now)
+    before = stage.kinds(), stage.journal.lease(start.migration_id)
+    body = trigger.poll()
+    assert (body["decision"], body["reasons"][0]["text"]) == ("Hold", "held by bo: odd")
+    assert before == (stage.kinds(), stage.journal.lease(start.migration_id))
+
+
+async def test_a_hold_in_the_middle_of_the_last_tick_stands(
+    stage: Stage, place: Place, start: GateStart
+):
+    """The trigger had its Promote in hand; the journal has the hold, so the task gets that."""
+    from feed_migration.holding import hold
+
+    clock = Clock()
+
+    def held_while_asked(query):
+        if clock.now > start.started_unix + 3.0 and "held" not in stage.kinds():
+            hold(stage.journal, start.migration_id, actor="bo", reason="odd", at_unix=clock.now)
+        return steady(query)
+
+    stage.prometheus.script = held_while_asked
+    clock.now += 600.0
+    [event] = [event async for event in _driven(trigger_of(place, start, clock), clock)]
+    assert event.payload["decision"] == "Hold"
+    assert stage.kinds().count("verdict") == 1
+
+
+async def test_a_breach_found_while_a_person_holds_takes_the_fleet_back(
+    stage: Stage, place: Place, start: GateStart
+):
+    """The tick that was asked as they held says Rollback, and that outranks a hold."""
+    from feed_migration.holding import hold
+
+    clock = Clock()
+
+    def bad_while_held(query):
+        if "held" not in stage.kinds():
+            hold(stage.journal, start.migration_id, actor="bo", reason="odd", at_unix=clock.now)
+        return [(labels, 9.0) for labels, _ in steady(query)]
+
+    stage.prometheus.script = bad_while_held
+    clock.now += 600.0
+    [event] = [event async for event in _driven(trigger_of(place, start, clock), clock)]
+    assert event.payload["decision"] == "Rollback"
+
+
 async def test_a_journal_that_stays_away_is_blindness(
     place: Place, start: GateStart, monkeypatch: pytest.MonkeyPatch
 ):

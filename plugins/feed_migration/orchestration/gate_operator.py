@@ -106,12 +106,17 @@ class GateOperator(ActOperator):
         if verdict["decision"] == Decision.PROMOTE:
             runtimes.promote(runtime, self.step, start.migration_id, actor)
             return text
-        if verdict["decision"] == Decision.HOLD:
+        if verdict["decision"] == Decision.HOLD and not self._is_held(runtime, start):
             body = {"step": self.step, "reason": text}
             runtime.journal.append("held", migration_id=start.migration_id, actor=actor, body=body)
         if verdict["decision"] == Decision.ROLLBACK:
             raise self._taken_back(runtime.journal, context, start.migration_id, verdict)
         raise AirflowFailException(f"gate {self.step}: {text}")
+
+    def _is_held(self, runtime: Runtime, start: GateStart) -> bool:
+        """Whether the journal has the hold: by a person, or by this task before it was killed."""
+        state = runtime.journal.state(start.migration_id)
+        return state.status is Status.HELD and state.held_step == self.step
 
     def _taken_back(
         self,
