@@ -6,7 +6,7 @@ it is (`phases`). An append returns once the event is on disk; it is safe from s
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import asdict
@@ -16,7 +16,6 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from feed_migration import phases
 from feed_migration.audit_anchors import Hook
 from feed_migration.audit_keys import AuditPlace, Head, HeadSigner, load_trusted
 from feed_migration.chain import GENESIS_HASH, VerifyResult, canonical_json, link
@@ -27,9 +26,12 @@ from feed_migration.journal_db import LOCK_WAIT_SECONDS, JournalDatabase
 from feed_migration.journal_heads import HeadKeeper, heads_after
 from feed_migration.journal_rows import (
     active_state,
+    folded,
     highest_epoch,
     migration_ids,
+    newest_events,
     newest_lease,
+    newest_measurements,
     select_events,
 )
 from feed_migration.journal_tables import EVENTS, LEASES, MEASUREMENTS
@@ -127,11 +129,24 @@ class Journal:
             ]
 
     def events(
-        self, migration_id: str | None = None, kind: str | None = None, *, after_seq: int = 0
+        self,
+        migration_id: str | None = None,
+        kind: str | None = None,
+        *,
+        after_seq: int = 0,
+        but: Collection[str] = (),
     ) -> list[Event]:
-        """Return events in order, of one migration or kind or of all, after the one of that seq."""
+        """Return events in order, of one migration or kind or of all, after the one of that seq.
+
+        Those of the kinds in `but` are left out.
+        """
         with self._database.reading() as connection:
-            return list(select_events(connection, migration_id, kind, after_seq=after_seq))
+            return list(select_events(connection, migration_id, kind, after_seq=after_seq, but=but))
+
+    def newest_events(self, migration_id: str, limit: int) -> list[Event]:
+        """Return the last `limit` events of a migration, in order."""
+        with self._database.reading() as connection:
+            return newest_events(connection, migration_id, limit)
 
     def begin_migration(
         self,
@@ -179,12 +194,17 @@ class Journal:
 
     def latest_migration(self) -> str | None:
         """Return the id of the newest migration, over or not."""
+        return next(iter(self.migrations(1)), None)
+
+    def migrations(self, limit: int | None = None) -> list[str]:
+        """Return the ids of the migrations, newest first, at most `limit` of them."""
         with self._database.reading() as connection:
-            return next(iter(migration_ids(connection)), None)
+            return migration_ids(connection, limit)
 
     def state(self, migration_id: str) -> MigrationState:
         """Return where the migration is: the fold of its events."""
-        return phases.fold(self.events(migration_id))
+        with self._database.reading() as connection:
+            return folded(connection, migration_id)
 
     def max_epoch(self) -> int:
         """Return the highest fencing epoch that any event carries."""
@@ -235,6 +255,13 @@ class Journal:
         )
         with self._database.reading() as connection:
             return [Measurement.from_row(json.loads(row.row)) for row in connection.execute(query)]
+
+    def newest_measurements(
+        self, migration_id: str, step: str, run: str, ticks: int
+    ) -> list[Measurement]:
+        """Return the last `ticks` measurements of each criterion of a run, in order of ticks."""
+        with self._database.reading() as connection:
+            return newest_measurements(connection, migration_id, step, run, ticks)
 
     def last_tick_seconds(self, migration_id: str, step: str, run: str = "1") -> float | None:
         """Return the newest tick of a gate's run that anything was measured at."""

@@ -44,6 +44,8 @@ _ANYWHERE = (
     EventKind.INCIDENT_DOCUMENTED,
     EventKind.AUDIT_NOTE,
 )
+# Of these the fold takes nothing
+WITHOUT_EFFECT = frozenset({EventKind.INCIDENT_DOCUMENTED, EventKind.AUDIT_NOTE})
 _STARTED = (
     Status.RUNNING,
     Status.HELD,
