@@ -1,4 +1,4 @@
-"""Airflow's REST API, as far as an operator at a shell needs it: start, and answer approvals."""
+"""Airflow's REST API, as far as an operator at a shell needs it: start, approve, clear a gate."""
 
 import json
 import os
@@ -16,7 +16,9 @@ from feed_migration.errors import AirflowUnavailable, Refused
 TIMEOUT_SECONDS = 15.0
 MIGRATION_DAG = "backpack_migration"
 _CREATED = 201
+_NOT_FOUND = 404
 _CONFLICT = 409
+MAX_NOTE = 1000
 
 
 class AirflowApi:
@@ -26,8 +28,15 @@ class AirflowApi:
     neither kept nor shown.
     """
 
-    def __init__(self, settings: AirflowSettings, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        settings: AirflowSettings,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
         self._url = settings.url.rstrip("/")
+        self._timeout_seconds = timeout_seconds
         self._session = requests.Session()
         body = {"username": settings.username, "password": _password(settings, environ)}
         answer = self._request("POST", "/auth/token", body)
@@ -51,23 +60,51 @@ class AirflowApi:
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any]) -> str:
         """Start a run of `dag_id` and return its run id; a paused DAG is refused."""
-        dag = self._request("GET", f"/api/v2/dags/{quote(dag_id, safe='')}")
-        if dag.get("is_paused"):
-            raise Refused(f"{dag_id} is paused in Airflow", "unpause it in the UI, then repeat")
+        self.require_unpaused(dag_id)
         body = {"logical_date": None, "conf": dict(conf)}
         run = self._request("POST", f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns", body)
         return str(run["dag_run_id"])
+
+    def require_unpaused(self, dag_id: str) -> None:
+        """Raise Refused where nothing of `dag_id` would run."""
+        dag = self._request("GET", f"/api/v2/dags/{quote(dag_id, safe='')}")
+        if dag.get("is_paused"):
+            raise Refused(f"{dag_id} is paused in Airflow", "unpause it in the UI, then repeat")
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return `queued`, `running`, `success` or `failed`."""
         dag, run = quote(dag_id, safe=""), quote(run_id, safe="")
         return str(self._request("GET", f"/api/v2/dags/{dag}/dagRuns/{run}")["state"])
 
+    def clear(self, dag_id: str, run_id: str, task_id: str, note: str) -> tuple[str, ...]:
+        """Clear a task and all that comes after it, as a person does; return the tasks cleared."""
+        path = f"/api/v2/dags/{quote(dag_id, safe='')}/clearTaskInstances"
+        body = {
+            "dry_run": False,
+            "dag_run_id": run_id,
+            "task_ids": [task_id],
+            "include_downstream": True,
+            "only_failed": False,
+            "note": note[:MAX_NOTE] or None,
+        }
+        cleared = self._request("POST", path, body).get("task_instances", [])
+        return tuple(dict.fromkeys(str(task["task_id"]) for task in cleared))
+
     def pending_approvals(self) -> list[dict[str, Any]]:
-        """Return the task instances of our DAGs that wait for a person."""
+        """Return the task instances of our DAGs that wait for a person.
+
+        `subject` is the question, `may_answer` the names of those who may; empty is everybody.
+        """
         path = "/api/v2/dags/~/dagRuns/~/hitlDetails?response_received=false&limit=100"
         details = self._request("GET", path).get("hitl_details", [])
-        tasks = [{**detail["task_instance"], "subject": detail["subject"]} for detail in details]
+        tasks = [
+            {
+                **detail["task_instance"],
+                "subject": detail["subject"],
+                "may_answer": [str(user["name"]) for user in detail.get("assigned_users") or ()],
+            }
+            for detail in details
+        ]
         return [task for task in tasks if str(task["dag_id"]).startswith("backpack_")]
 
     def answer(self, task: Mapping[str, Any], option: str) -> None:
@@ -86,19 +123,25 @@ class AirflowApi:
                 method,
                 f"{self._url}{path}",
                 json=body,
-                timeout=TIMEOUT_SECONDS,
+                timeout=self._timeout_seconds,
                 allow_redirects=False,
             )
         except requests.RequestException as error:
             raise AirflowUnavailable(
                 f"Airflow at {self._url} does not answer ({type(error).__name__})",
-                "start it, or set AIRFLOW_URL; `backpack-migrate rollback` works without it",
+                "start it, or set AIRFLOW_URL; backpack-migrate status, report, hold and rollback "
+                "need none",
             ) from error
         return self._accepted(response, path)
 
     def _accepted(self, response: requests.Response, path: str) -> dict[str, Any]:
         if response.status_code == _CONFLICT:
             raise Refused(f"Airflow refused {path}: {_detail(response)}", "it was answered already")
+        if response.status_code == _NOT_FOUND and path.startswith("/api/"):
+            raise Refused(
+                f"Airflow has nothing at {path.partition('?')[0]}: {_detail(response)}",
+                "look in its UI for what was deleted or is not parsed yet",
+            )
         if response.status_code not in {200, _CREATED}:
             raise AirflowUnavailable(
                 f"Airflow answered {response.status_code} to {path.partition('?')[0]}: "

@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from feed_migration.cli_completion import complete_plans
+from feed_migration.cli_parts import AsJson, say
 from feed_migration.document import PlanError
 from feed_migration.model import Step
 from feed_migration.plan import load_plan
@@ -29,17 +31,34 @@ def _gate() -> None:
 
 @plan_app.command("check")
 def check(
-    file: Annotated[Path, typer.Argument(help="The plan, for example plans/production.yaml.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="The plan, for example plans/production.yaml.", autocompletion=complete_plans
+        ),
+    ],
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Validate a plan: every mistake with its line. Exit code 2 if there is one."""
     try:
         plan = load_plan(file)
     except PlanError as error:
-        typer.echo(str(error), err=True)
+        _tell_mistakes(error, as_json=as_json)
         raise typer.Exit(error.exit_code) from error
-    typer.echo(f"{file}: plan {plan.name!r} is valid, sha256 {plan.sha256}")
-    for step in plan.steps:
-        typer.echo(f"  {step_line(step)}")
+    say(
+        {
+            "file": str(file),
+            "plan": plan.name,
+            "sha256": plan.sha256,
+            "steps": [step_facts(step) for step in plan.steps],
+        },
+        [
+            f"{file}: plan {plan.name!r} is valid, sha256 {plan.sha256}",
+            *(f"  {step_line(step)}" for step in plan.steps),
+        ],
+        as_json=as_json,
+    )
 
 
 @gate_app.command("replay")
@@ -53,10 +72,45 @@ def replay_trace(
     try:
         trace = load_trace(file)
     except PlanError as error:
-        typer.echo(str(error), err=True)
+        _tell_mistakes(error, as_json=as_json)
         raise typer.Exit(error.exit_code) from error
     for line in replay(trace):
         typer.echo(json.dumps(line.to_json(), allow_nan=False) if as_json else verdict_line(line))
+
+
+def _tell_mistakes(error: PlanError, *, as_json: bool) -> None:
+    """Print every mistake of a file on stderr: a line each, or one JSON document."""
+    if not as_json:
+        typer.echo(str(error), err=True)
+        return
+    document = {
+        "error": " ".join(error.problem.split()),
+        "remedy": f"correct {error.path}",
+        "exit_code": error.exit_code,
+        "mistakes": [
+            {"line": one.line, "key": one.where, "text": one.text} for one in error.problems
+        ],
+    }
+    typer.echo(json.dumps(document), err=True)
+
+
+def step_facts(step: Step) -> dict[str, Any]:
+    """A step of a plan as JSON values; `gate` None where nothing is watched."""
+    gate = step.gate
+    return {
+        "name": step.name,
+        "phase": step.phase,
+        "percent": step.percent,
+        "approval": step.approval,
+        "gate": gate
+        and {
+            "interval_seconds": gate.interval_seconds,
+            "min_duration_seconds": gate.min_duration_seconds,
+            "max_duration_seconds": gate.max_duration_seconds,
+            "on_blind": str(gate.on_blind),
+            "criteria": [criterion.name for criterion in gate.criteria],
+        },
+    }
 
 
 def step_line(step: Step) -> str:

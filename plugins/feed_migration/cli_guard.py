@@ -1,6 +1,7 @@
 """`backpack-migrate guard run`: the process beside the fleet that takes it back by itself."""
 
 import fcntl
+import json
 import logging
 import os
 import signal
@@ -14,6 +15,8 @@ from typing import Annotated
 
 import typer
 
+from feed_migration.cli_completion import complete_plans
+from feed_migration.cli_parts import AsJson
 from feed_migration.deployment import Deployment, home_directory
 from feed_migration.errors import EnvironmentUnavailable, Refused
 from feed_migration.guard.endpoints import listening
@@ -33,15 +36,24 @@ def _guard() -> None:
 @guard_app.command("run")
 def run(
     plan: Annotated[
-        Path, typer.Option(envvar="BACKPACK_PLAN", help="The plan of the migrations.")
+        Path,
+        typer.Option(
+            envvar="BACKPACK_PLAN",
+            help="The plan of the migrations.",
+            autocompletion=complete_plans,
+        ),
     ] = Path("plans/demo.yaml"),
     host: Annotated[str, typer.Option(help="Where /healthz and /metrics listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
     interval: Annotated[float, typer.Option(min=0.05, help="Seconds between two rounds.")] = 0.5,
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Run until SIGTERM: revert on a Rollback verdict, an expired lease, or a breach of its own."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(
+        _JsonLine() if as_json else _OneLine("%(asctime)s %(levelname)s %(message)s")
+    )
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     deployment = deployment_or_copy(home_directory())
     stop = threading.Event()
@@ -52,6 +64,9 @@ def run(
         guard = GuardAsDeployed(deployment, lambda it: Guard(it, path, actor=actor))
         listens = stack.enter_context(_listening(guard, host, port))
         LOG.info("guarding %s, http://%s:%d/healthz", deployment.home, host, listens)
+        if as_json:
+            url = f"http://{host}:{listens}/healthz"
+            typer.echo(json.dumps({"guarding": str(deployment.home), "healthz": url}))
         while not stop.is_set():
             try:
                 guard.poll()
@@ -70,6 +85,21 @@ class _OneLine(logging.Formatter):
         """Return the record with control characters escaped."""
         text = super().format(record)
         return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class _JsonLine(logging.Formatter):
+    """A record as one JSON object."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return time (unix seconds), level and message, with the traceback where there is one."""
+        fields = {
+            "at": record.created,
+            "level": record.levelname,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(fields)
 
 
 def _listening(guard: GuardAsDeployed, host: str, port: int) -> AbstractContextManager[int]:

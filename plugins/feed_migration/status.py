@@ -1,28 +1,17 @@
 """Where a migration is, for people (`render_status`) and machines (`status_of`). Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from feed_migration.fleet.base import InstanceStatus
 from feed_migration.lease import Lease
 from feed_migration.markdown import number, utc
-from feed_migration.model import Measurement
-from feed_migration.phases import MigrationState, Status
+from feed_migration.situation import Situation, next_of, wait_of
 
 
-def status_of(
-    state: MigrationState,
-    instances: Sequence[InstanceStatus],
-    measurements: Sequence[Measurement] = (),
-    lease: Lease | None = None,
-) -> dict[str, Any]:
-    """Return the state as JSON values; of each criterion the latest measurement of this run.
-
-    `lease` is told while it counts: while a running migration has something exposed.
-    """
-    counts = lease is not None and state.status is Status.RUNNING and bool(state.exposed)
-    latest = {measurement.criterion: measurement for measurement in measurements}
+def status_of(situation: Situation) -> dict[str, Any]:
+    """Return the situation as JSON values; of each criterion the latest measurement of this run."""
+    state, lease, wait = situation.state, situation.watching_lease, wait_of(situation)
     return {
         "migration_id": state.migration_id or None,
         "status": str(state.status),
@@ -33,26 +22,32 @@ def status_of(
         "promoted": list(state.promoted),
         "steps": [str(facts.get("name")) for facts in state.steps],
         "reason": state.reason,
+        "waits_for": {"kind": str(wait.kind), "text": wait.text, "until": wait.until_unix},
+        "gate": _gate(situation),
         "epoch": max(state.epoch, state.rollback_epoch),
         "started_at": state.started_at,
         "ended_at": state.ended_at,
         "exposed": list(state.exposed),
-        "lease": _lease(lease) if lease is not None and counts else None,
+        "lease": _lease(lease) if lease is not None else None,
         "ignored_events": list(state.ignored),
-        "instances": [asdict(status) for status in instances],
-        "criteria": [measurement.to_row() for measurement in latest.values()],
+        "instances": [asdict(status) for status in situation.instances],
+        "criteria": [measurement.to_row() for measurement in situation.newest],
+        "next": next_of(situation),
     }
 
 
 def render_status(status: Mapping[str, Any]) -> str:
     """Return `status_of` as text: one fact a line, then a line per criterion and instance."""
+    waits = status["waits_for"]["text"]
     head = [
         ("migration", status["migration_id"] or "none yet"),
         ("status", str(status["status"]).replace("_", " ")),
         ("plan", status["plan"]),
         ("phase, step", ", ".join(filter(None, (status["phase"], status["step"])))),
         ("promoted", ", ".join(status["promoted"])),
-        ("reason", status["reason"]),
+        ("waits for", waits),
+        # what waits for a person, or goes back, says why already
+        ("reason", "" if status["reason"] in waits else status["reason"]),
         ("started", utc(status["started_at"]) if status["started_at"] is not None else ""),
         ("watched by", _watched(status["lease"])),
         ("ended", utc(status["ended_at"]) if status["ended_at"] is not None else ""),
@@ -60,7 +55,23 @@ def render_status(status: Mapping[str, Any]) -> str:
     lines = [f"{name:<12} {value}" for name, value in head if value]
     lines += [""] * bool(status["criteria"])
     lines += [_criterion(row) for row in status["criteria"]]
-    return "\n".join([*lines, "", *(_instance(row) for row in status["instances"])])
+    lines += ["", *(_instance(row) for row in status["instances"]), ""]
+    return "\n".join([*lines, *(f"next: {command}" for command in status["next"])])
+
+
+def _gate(situation: Situation) -> dict[str, Any] | None:
+    """The open gate; its bounds are None where the plan that the migration began with is away."""
+    start, gate = situation.gate_start, situation.gate
+    if start is None:
+        return None
+    return {
+        "step": start.step,
+        "run": start.run,
+        "started_at": start.started_unix,
+        "elapsed_seconds": situation.gate_elapsed_seconds,
+        "min_duration_seconds": gate.min_duration_seconds if gate else None,
+        "max_duration_seconds": gate.max_duration_seconds if gate else None,
+    }
 
 
 def _lease(lease: Lease) -> dict[str, Any]:

@@ -8,7 +8,11 @@ from urllib.parse import unquote
 
 
 class SmallAirflow:
-    """`requests` holds (method, decoded path, body); `approvals` what waits for a person."""
+    """`requests` holds (method, decoded path, body); `approvals` what waits for a person.
+
+    `run_states` are what a DAG run says of itself, one after the other and then the last one again;
+    `cleared` the tasks that clearing one clears; `lacks` is what it answers 404 to.
+    """
 
     def __init__(self) -> None:
         self.url = ""
@@ -16,15 +20,20 @@ class SmallAirflow:
         self.paused = False
         self.approvals: list[dict] = []
         self.requests: list[tuple[str, str, dict | None]] = []
+        self.run_states = ["failed"]
+        self.cleared = ["begin", "cutover_50.gate", "verdict"]
+        self.lacks = "/nothing"
 
-    def wait_for(self, task_id: str) -> None:
+    def wait_for(self, task_id: str, *may_answer: str) -> None:
         task = {
             "dag_id": "backpack_migration",
             "dag_run_id": "manual__2026-10-02T10:15:30+00:00",
             "task_id": task_id,
             "map_index": -1,
         }
-        self.approvals.append({"task_instance": task, "subject": f"Start {task_id}?"})
+        users = [{"id": name, "name": name} for name in may_answer]
+        subject = f"Start {task_id}?"
+        self.approvals.append({"task_instance": task, "subject": subject, "assigned_users": users})
 
     def answer(self, method: str, path: str, body: dict | None, token: str) -> tuple[int, dict]:
         self.requests.append((method, path, body))
@@ -34,10 +43,20 @@ class SmallAirflow:
             return 401, {"detail": "Invalid credentials"}
         if token != "Bearer t0ken":
             return 401, {"detail": "Not authenticated"}
+        if self.lacks in path:
+            return 404, {"detail": "not found"}
+        return 200, self._said(method, path)
+
+    def _said(self, method: str, path: str) -> dict:
         if "/hitlDetails" in path:
-            return 200, {} if method == "PATCH" else {"hitl_details": self.approvals}
+            return {} if method == "PATCH" else {"hitl_details": self.approvals}
+        if path.endswith("/clearTaskInstances"):
+            return {"task_instances": [{"task_id": name} for name in self.cleared]}
+        if "/dagRuns/" in path:
+            more = len(self.run_states) > 1
+            return {"state": self.run_states.pop(0) if more else self.run_states[0]}
         started = path.endswith("/dagRuns")
-        return 200, {"dag_run_id": "manual__1"} if started else {"is_paused": self.paused}
+        return {"dag_run_id": "manual__1"} if started else {"is_paused": self.paused}
 
 
 @contextmanager

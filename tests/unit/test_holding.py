@@ -167,7 +167,7 @@ def test_a_waiting_approval_needs_no_hold(journal):
     journal.renew_lease(migration_id, holder=f"approval {STEP}", seconds=seconds)
     with pytest.raises(NothingToHold, match="cutover-50 waits for an approval") as refused:
         held(journal, migration_id)
-    assert "unanswered until 2026-09-21 14:" in refused.value.remedy
+    assert "unanswered until 2026-09-21 15:13:20 UTC" in refused.value.remedy
     pending = holding.pending_approval(journal.state(migration_id), journal.lease(migration_id))
     assert (pending.step, pending.until_unix) == (STEP, NOW + 3600.0)
     approve(journal, migration_id, STEP)

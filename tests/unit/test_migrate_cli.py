@@ -69,11 +69,14 @@ status       held
 plan         small
 phase, step  cutover, cutover-50
 promoted     preflight, shadow, cutover-10
-reason       coverage 0.80 is below 0.95
+waits for    cutover-50 is held, a person decides: coverage 0.80 is below 0.95
 started      2026-10-02 00:13:23 UTC
 
 feed-00      unknown           0 messages  not ready: does not listen, supervisord \
 does not answer
+
+next: backpack-migrate resume
+next: backpack-migrate rollback
 """
 
 
@@ -218,7 +221,8 @@ def airflow(home):
 def test_start_triggers_the_whole_migration(capsys, airflow):
     """A run of backpack_migration; the reason travels in its conf."""
     code, out, _ = invoke(capsys, "start", "--reason", "release 7")
-    assert (code, out) == (0, "backpack_migration started: manual__1\n")
+    assert code == 0
+    assert out == "backpack_migration started: manual__1\nnext: backpack-migrate status --watch\n"
     assert airflow.requests[-1] == (
         "POST",
         "/api/v2/dags/backpack_migration/dagRuns",
@@ -248,7 +252,8 @@ def test_approve_answers_the_one_that_waits(capsys, airflow, flags, option):
     """The run id has a plus sign, which must survive the URL."""
     airflow.wait_for("cutover-50.approve")
     code, out, _ = invoke(capsys, "approve", *flags)
-    assert (code, out) == (0, f"{option}: Start cutover-50.approve?\n")
+    assert code == 0
+    assert out.splitlines()[0] == f"{option}: Start cutover-50.approve?"
     method, path, body = airflow.requests[-1]
     assert (method, body["chosen_options"]) == ("PATCH", [option])
     assert "/dagRuns/manual__2026-10-02T10:15:30+00:00/taskInstances/cutover-50.approve/-1/" in path

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from feed_migration.driving import JOINED
 from feed_migration.orchestration.actor import UNKNOWN
-from feed_migration.orchestration.joining import JOINED
 
 if TYPE_CHECKING:
     from feed_migration.journal import Journal

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from feed_migration.driving import JOINED, joins
 from feed_migration.errors import GateNotPassed, MigrationActive, PlanChanged
 from feed_migration.model import Plan, Step
 
 if TYPE_CHECKING:
     from feed_migration.journal import Journal
 
-JOINED = "joined"
 ALIVE = frozenset({"running", "queued"})
 
 
@@ -50,8 +50,8 @@ def join_migration(
     migration_id = journal.active_migration()
     if migration_id is not None:
         _require_same_plan(journal, migration_id, plan)
-        joins = _joins(journal, migration_id)
-        _require_no_other_driver(joins[-1] if joins else None, migration_id, applicant, run_state)
+        joined = joins(journal, migration_id)
+        _require_no_other_driver(joined[-1] if joined else None, migration_id, applicant, run_state)
     missing = _missing(plan, _promoted(journal, migration_id), applicant.steps)
     if missing and not (applicant.waive and applicant.reason):
         raise GateNotPassed(
@@ -78,7 +78,7 @@ def join_migration(
 
 def drives(journal: "Journal", migration_id: str, dag_run: Any) -> bool:
     """Return whether `dag_run` (with `dag_id`, `run_id`) is the last that joined the migration."""
-    last = (_joins(journal, migration_id) or [{}])[-1]
+    last = (joins(journal, migration_id) or [{}])[-1]
     return (last.get("dag_id"), last.get("run_id")) == (dag_run.dag_id, dag_run.run_id)
 
 
@@ -150,14 +150,14 @@ def _take_over(
 ) -> None:
     """Become the driver; of two runs that ask at once, one does and the other is refused."""
     while True:
-        joins = _joins(journal, migration_id)
-        driver = joins[-1] if joins else None
+        joined = joins(journal, migration_id)
+        driver = joined[-1] if joined else None
         _require_no_other_driver(driver, migration_id, applicant, run_state)
         if driver is not None and driver["key"] == applicant.key:
             return
         body = {
             "note": JOINED,
-            "turn": len(joins) + 1,
+            "turn": len(joined) + 1,
             "key": applicant.key,
             "dag_id": applicant.dag_id,
             "run_id": applicant.run_id,
@@ -183,11 +183,3 @@ def _require_no_other_driver(
             f"{driver['dag_id']} {driver['run_id']} drives migration {migration_id}",
             "wait for it, or mark it failed: it then rolls back",
         )
-
-
-def _joins(journal: "Journal", migration_id: str) -> list[Mapping[str, Any]]:
-    return [
-        event.body
-        for event in journal.events(migration_id=migration_id, kind="audit_note")
-        if event.body.get("note") == JOINED
-    ]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from feed_migration.driving import JOINED
 from feed_migration.errors import JournalUnavailable
 from feed_migration.events import Event, EventKind
-from feed_migration.orchestration.joining import JOINED
 from feed_migration.phases import MigrationState, Status
 from tests.chaos.nemesis.check import (
     ENDS,

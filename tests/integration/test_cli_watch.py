@@ -1,0 +1,216 @@
+"""`status --watch` as a process: on a terminal, in a pipe, and while parts go away and come back."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from pathlib import Path
+
+import pytest
+import yaml
+
+from feed_migration.holding import hold
+from feed_migration.journal import Journal
+from tests.support.conditions import eventually_sync
+from tests.support.memory_fleet import MemoryFleet
+from tests.support.migration_plans import begin, pass_steps
+from tests.support.small_airflow import small_airflow
+from tests.unit.test_cli_acts import STEP, open_gate
+
+PROGRAM = Path(sys.executable).with_name("backpack-migrate")
+ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("BACKPACK_HOME", str(tmp_path))
+    monkeypatch.setenv("TERM", "xterm-256color")
+    write(tmp_path, "http://127.0.0.1:9")
+    return tmp_path
+
+
+def write(home, airflow_url):
+    document = {
+        "prometheus_url": "http://127.0.0.1:9",
+        "instances": [{"id": "feed-00", "url": "http://127.0.0.1:9", "config": "f.yaml"}],
+        "airflow": {"url": airflow_url, "password_file": "passwords.json"},
+    }
+    (home / "deployment.yaml").write_text(yaml.safe_dump(document))
+    (home / "passwords.json").write_text(json.dumps({"admin": "correct horse"}))
+
+
+@pytest.fixture
+def journal(home):
+    """At 50 %, the gate open."""
+    journal = Journal(home / "journal.db")
+    pass_steps(journal, MemoryFleet(), begin(journal), until=STEP)
+    open_gate(journal)
+    return journal
+
+
+class Watching:
+    """A process of `status --watch`, and what it has written so far, without escapes."""
+
+    def __init__(self, *options, columns=0):
+        self.raw = b""
+        self._terminal = bool(columns)
+        if self._terminal:
+            self.fd, child = pty.openpty()
+            fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        else:
+            self.fd, child = os.pipe()
+        self.process = subprocess.Popen(
+            [PROGRAM, "status", "--watch", *options],
+            stdout=child,
+            stderr=child,
+            stdin=child if self._terminal else subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        os.close(child)
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self):
+        while True:
+            try:
+                chunk = os.read(self.fd, 65536)
+            except OSError:
+                return
+            if not chunk:
+                return
+            self.raw += chunk
+
+    @property
+    def text(self) -> str:
+        return ESCAPES.sub(b"", self.raw).decode(errors="replace")
+
+    def shows(self, words: str):
+        eventually_sync(lambda: words in self.text, 30.0, lambda: self.text[-2000:])
+
+    def ends(self, number: int | None = None) -> int:
+        if number is not None:
+            self.process.send_signal(number)
+        code = self.process.wait(20)
+        self._reader.join(5)
+        return code
+
+
+@pytest.fixture
+def watching():
+    started = []
+
+    def start(*options, columns=0):
+        started.append(Watching(*options, columns=columns))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.wait()
+        one._reader.join(5)
+        os.close(one.fd)
+
+
+def held(journal):
+    hold(journal, journal.latest_migration(), actor="bo", reason="odd", at_unix=1.0)
+
+
+def taken_back(journal):
+    who = {"migration_id": journal.latest_migration(), "actor": "bo"}
+    journal.append("rollback_started", body={"reason": "odd", "epoch": 2}, **who)
+    journal.append("rollback_verified", body={"instances": {"feed-00": "ccxt"}}, **who)
+
+
+def test_a_terminal_shows_every_change_and_ctrl_c_ends_with_0(journal, watching):
+    """In its own screen, which is given back; the last status stays to be read."""
+    view = watching(columns=80)
+    view.shows("the gate of cutover-50")
+    held(journal)
+    view.shows("is held, a person decides: held by bo: odd")
+    assert view.ends(signal.SIGINT) == 0
+    assert view.raw.count(b"\x1b[?1049h") == view.raw.count(b"\x1b[?1049l") == 1
+    assert view.text.rstrip().endswith("next: backpack-migrate rollback")
+
+
+def test_sigterm_gives_the_terminal_back_too(journal, watching):
+    """Who ends it by force has a prompt that shows."""
+    view = watching(columns=80)
+    view.shows("the gate of cutover-50")
+    assert view.ends(signal.SIGTERM) == 128 + signal.SIGTERM
+    assert view.raw.count(b"\x1b[?1049l") == 1
+
+
+def test_a_pipe_gets_a_line_per_change(journal, watching):
+    """And ends by itself, with 1 for a rollback; nothing is said twice."""
+    view = watching("--until-done")
+    view.shows("gate of cutover-50")
+    held(journal)
+    view.shows("held by bo: odd")
+    taken_back(journal)
+    assert view.ends() == 1
+    said = [row[24:] for row in view.text.splitlines() if "mig-0001" in row]
+    assert [row.split(" | ")[0].split(maxsplit=1)[1] for row in said[-1:]] == ["rolled back"]
+    assert len(said) == len(set(said))
+    assert b"\x1b[" not in view.raw
+
+
+def test_as_json_each_change_is_a_document_on_a_line(journal, watching):
+    """With what does not answer."""
+    view = watching("--json", "--until-done")
+    view.shows('"waits_for"')
+    taken_back(journal)
+    assert view.ends() == 1
+    documents = [json.loads(row) for row in view.text.splitlines()]
+    assert documents[-1]["status"] == "rolled_back"
+    assert documents[0]["gate"]["step"] == STEP
+
+
+def test_a_promoted_migration_ends_the_wait_with_0(home, watching):
+    """What is over at the start is over at once."""
+    journal = Journal(home / "journal.db")
+    migration_id = begin(journal)
+    pass_steps(journal, MemoryFleet(), migration_id, until="")
+    who = {"migration_id": migration_id, "actor": "ana"}
+    journal.append("migration_finished", body={"outcome": "promoted"}, **who)
+    assert watching("--until-done").ends() == 0
+
+
+def test_it_goes_on_while_the_journal_is_away(home, journal, watching):
+    """Shown as it was last known, told of, and on again when the journal is back."""
+    view = watching()
+    view.shows("gate of cutover-50")
+    (home / "journal.db").rename(home / "away.db")
+    (home / "journal.db").mkdir()
+    view.shows("the journal does not answer")
+    (home / "journal.db").rmdir()
+    (home / "away.db").rename(home / "journal.db")
+    eventually_sync(lambda: "journal does not" not in view.text.splitlines()[-1], 30.0)
+    held(Journal(home / "journal.db"))
+    view.shows("held by bo: odd")
+
+
+def test_it_goes_on_while_airflow_is_away(home, journal, watching):
+    """Who may approve is known from Airflow; until when, from the journal."""
+    migration_id = journal.latest_migration()
+    with small_airflow() as airflow:
+        write(home, airflow.url)
+        airflow.wait_for("cutover_50.approval", "ann")
+        view = watching()
+        view.shows("gate of cutover-50")
+        assert "Airflow does not answer" not in view.text
+        held(journal)
+        open_gate(journal, key="again")
+        journal.renew_lease(migration_id, holder="approval cutover-100", seconds=7200.0)
+        view.shows("cutover-100 waits for an approval by ann")
+    view.shows("Airflow does not answer")
+    taken_back(journal)
+    view.shows("rolled back")
+    assert view.ends(signal.SIGINT) == 0
