@@ -51,7 +51,9 @@ def hold(journal: Journal, migration_id: str, *, actor: str, reason: str, at_uni
 
 def held_by(actor: str, reason: str) -> str:
     """Return a hold's reason in one line: who, and why as far as that was said."""
-    said = " ".join(reason.split())[:MAX_REASON]
+    # control characters would move the cursor of everybody who reads it
+    readable = "".join(c if c.isprintable() else " " for c in reason)
+    said = " ".join(readable.split())[:MAX_REASON]
     return f"held by {actor}: {said}" if said else f"held by {actor}"
 
 

@@ -144,8 +144,9 @@ def apply(state: MigrationState, event: Event) -> MigrationState:
     if status is None or _unproven(state, event) or _passes_hold(state, event):
         return replace(_exposure(state, event), ignored=(*state.ignored, event.seq))
     effect = _EFFECTS.get(EventKind(event.kind))
-    after = effect(state, event) if effect else state
-    return replace(_exposure(after, event), status=status)
+    after = _exposure(effect(state, event) if effect else state, event)
+    # of a long journal most events change no status, and a copy of the state costs the most
+    return after if after.status is status else replace(after, status=status)
 
 
 def promotion_refusal(state: MigrationState, step: str) -> str:
@@ -335,8 +336,9 @@ def _exposure(state: MigrationState, event: Event) -> MigrationState:
     named = body_names(event.body)
     if event.kind in {EventKind.ACT_INTENDED, EventKind.ACT_CONFIRMED}:
         if event.body.get("variant") == "native":
-            fresh = tuple(name for name in named if name not in state.exposed)
-            return replace(state, exposed=state.exposed + fresh)
+            known = frozenset(state.exposed)
+            fresh = tuple(name for name in named if name not in known)
+            return replace(state, exposed=state.exposed + fresh) if fresh else state
     elif event.kind == EventKind.ROLLBACK_VERIFIED:
         return replace(state, exposed=())
     return state

@@ -105,7 +105,7 @@ def _running(situation: Situation) -> Wait:
         text = f"{approval.step} waits for an approval{names}; none by {until} is a No"
         return Wait(kind=WaitsFor.APPROVAL, text=text, until_unix=approval.until_unix)
     if situation.gate_start is not None:
-        return Wait(kind=WaitsFor.GATE, text=f"the gate of {state.step} {gate_progress(situation)}")
+        return Wait(kind=WaitsFor.GATE, text=f"gate of {state.step}: {gate_progress(situation)}")
     if (act := state.pending_act) is not None:
         named = act.get("instances") or ()
         moved = f", {len(named)} instances" if named else ""
@@ -118,11 +118,11 @@ def gate_progress(situation: Situation) -> str:
     """Return how far the open gate is, in words."""
     elapsed, gate = situation.gate_elapsed_seconds or 0.0, situation.gate
     if elapsed < 0:
-        return f"is asked first in {-elapsed:.0f} s"
+        return f"its first tick is in {-elapsed:.0f} s"
     if gate is None:
-        return f"has watched for {minutes(elapsed)}"
+        return f"{minutes(elapsed)} so far"
     least, most = minutes(gate.min_duration_seconds), minutes(gate.max_duration_seconds)
-    return f"has watched for {minutes(elapsed)}, at least {least} and at most {most}"
+    return f"{minutes(elapsed)} of at least {least}, at most {most}"
 
 
 def next_of(situation: Situation) -> list[str]:

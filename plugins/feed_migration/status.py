@@ -56,7 +56,13 @@ def render_status(status: Mapping[str, Any]) -> str:
     lines += [""] * bool(status["criteria"])
     lines += [_criterion(row) for row in status["criteria"]]
     lines += ["", *(_instance(row) for row in status["instances"]), ""]
-    return "\n".join([*lines, *(f"next: {command}" for command in status["next"])])
+    lines += [f"next: {command}" for command in status["next"]]
+    return "\n".join(map(printable, lines))
+
+
+def printable(text: str) -> str:
+    """Return `text` in as many characters, none of which moves a cursor or changes a colour."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "·" for c in text)
 
 
 def _gate(situation: Situation) -> dict[str, Any] | None:

@@ -85,7 +85,7 @@ def test_the_shell_resumes_what_it_held(stage: Stage, api, monkeypatch: pytest.M
     journal = stage.journal
     migration_id = journal.latest_migration() or ""
     notes = journal.events(migration_id, "audit_note")
-    [resumed] = [note for note in notes if note.body["note"] == "resumed"]
+    [resumed] = [note for note in notes if note.body.get("note") == "resumed"]
     assert (resumed.actor, resumed.body["reason"]) == ("cli:bo", "it was the venue")
     assert rerun(stage.dag(DAG_ID), newest_run(DAG_ID)) == "success"
     assert journal.state(migration_id).status is Status.PROMOTED

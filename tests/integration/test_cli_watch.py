@@ -132,7 +132,7 @@ def taken_back(journal):
 def test_a_terminal_shows_every_change_and_ctrl_c_ends_with_0(journal, watching):
     """In its own screen, which is given back; the last status stays to be read."""
     view = watching(columns=80)
-    view.shows("the gate of cutover-50")
+    view.shows("gate of cutover-50")
     held(journal)
     view.shows("is held, a person decides: held by bo: odd")
     assert view.ends(signal.SIGINT) == 0
@@ -143,7 +143,7 @@ def test_a_terminal_shows_every_change_and_ctrl_c_ends_with_0(journal, watching)
 def test_sigterm_gives_the_terminal_back_too(journal, watching):
     """Who ends it by force has a prompt that shows."""
     view = watching(columns=80)
-    view.shows("the gate of cutover-50")
+    view.shows("gate of cutover-50")
     assert view.ends(signal.SIGTERM) == 128 + signal.SIGTERM
     assert view.raw.count(b"\x1b[?1049l") == 1
 
