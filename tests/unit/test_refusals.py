@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from feed_migration import cli
+from feed_migration import cli, cli_acts
 from feed_migration.errors import FleetUnavailable, GateNotPassed, StaleEpoch
 from feed_migration.journal import Journal
 from feed_migration.refusals import note_refusal, refusal_in
@@ -91,7 +91,7 @@ def test_a_refused_command_is_noted_and_ends_as_before(tmp_path, monkeypatch, ca
     def overtaken(*_: object, **__: object) -> None:
         raise StaleEpoch(presented=3, current=4)
 
-    monkeypatch.setattr(cli.way_back, "revert", overtaken)
+    monkeypatch.setattr(cli_acts.way_back, "revert", overtaken)
     for _ in range(2):
         assert cli.run(["rollback", "--reason", "because"]) == 1
         assert "epoch 4, this actor at 3" in capsys.readouterr().err
