@@ -34,6 +34,8 @@ from feed_migration.status import render_status, status_of
 JOURNAL_SECONDS, FLEET_SECONDS, AIRFLOW_SECONDS = 1.0, 2.0, 5.0
 # A frame a second shows the clocks; more than four a second nobody reads
 FRAME_SECONDS, LEAST_SECONDS = 1.0, 0.25
+# What the first frame waits for parts that take their time
+FIRST_SECONDS = 8.0
 ENDED = {Status.PROMOTED: 0, Status.ROLLED_BACK: 1}
 type Clock = Callable[[], float]
 
@@ -42,11 +44,17 @@ class Source[T](threading.Thread):
     """Asks one part again and again; keeps its last answer, and since when there is none."""
 
     def __init__(
-        self, part: str, ask: Callable[[], T], pause_seconds: float, news: threading.Event
+        self,
+        part: str,
+        ask: Callable[[], T],
+        *,
+        pause_seconds: float,
+        news: threading.Event,
+        clock: Clock,
     ) -> None:
         super().__init__(name=f"ask {part}", daemon=True)
         self.part = part
-        self._ask, self._pause_seconds, self._news = ask, pause_seconds, news
+        self._ask, self._pause_seconds, self._news, self._clock = ask, pause_seconds, news, clock
         self._stop_asked = threading.Event()
         self.answer: T | None = None
         self.asked = False
@@ -55,7 +63,7 @@ class Source[T](threading.Thread):
     def run(self) -> None:
         """Ask until `stop`."""
         while not self._stop_asked.is_set():
-            self._ask_once(time.time())  # noqa: TID251 - the edge of the process
+            self._ask_once(self._clock())
             self._stop_asked.wait(self._pause_seconds)
 
     def stop(self) -> None:
@@ -89,10 +97,13 @@ class Sources:
         self._deployment, self._migration = deployment, migration
         self._view: JournalView | None = None
         self._airflow: AirflowApi | None = None
-        self.journal = Source("the journal", self._ask_journal, JOURNAL_SECONDS, self.news)
-        self.fleet = Source("the fleet", self._ask_fleet, FLEET_SECONDS, self.news)
-        self.airflow = Source("Airflow", self._ask_airflow, AIRFLOW_SECONDS, self.news)
+        self.journal = self._source("the journal", self._ask_journal, JOURNAL_SECONDS)
+        self.fleet = self._source("the fleet", self._ask_fleet, FLEET_SECONDS)
+        self.airflow = self._source("Airflow", self._ask_airflow, AIRFLOW_SECONDS)
         self._all: tuple[Source[Any], ...] = (self.journal, self.fleet, self.airflow)
+
+    def _source[T](self, part: str, ask: Callable[[], T], pause_seconds: float) -> Source[T]:
+        return Source(part, ask, pause_seconds=pause_seconds, news=self.news, clock=self._clock)
 
     @contextmanager
     def asked(self) -> Iterator[None]:
@@ -231,7 +242,8 @@ def _print(situation: Situation, silences: list[Silence], said: str, *, as_json:
 
 def _situations(sources: Sources) -> Iterator[Situation]:
     """Yield a situation at every change, and every second for the clocks."""
-    while not sources.ready:
+    patience = time.monotonic() + FIRST_SECONDS
+    while not sources.ready and time.monotonic() < patience:
         sources.news.wait(LEAST_SECONDS)
         sources.news.clear()
     while True:
