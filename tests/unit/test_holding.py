@@ -8,7 +8,14 @@ import pytest
 from feed_migration import cutover, holding
 from feed_migration.errors import GateNotPassed, NothingToHold
 from feed_migration.events import EventKind
-from feed_migration.gate_record import GateStart, join_gate, record_verdict, recorded_verdict
+from feed_migration.gate_record import (
+    GateStart,
+    append_verdict,
+    join_gate,
+    record_verdict,
+    recorded_verdict,
+)
+from feed_migration.guard.follower import JournalFollower
 from feed_migration.journal import Journal
 from feed_migration.lease import HANDOVER_SECONDS
 from feed_migration.model import Decision, Verdict
@@ -113,6 +120,18 @@ def test_a_breach_found_at_the_same_moment_outranks_the_hold(journal, migration_
     assert journal.state(migration_id).last_verdict["decision"] == "Rollback"
     again = record_verdict(journal, start, judged(Decision.HOLD))
     assert again["decision"] == "Rollback"
+
+
+def test_the_guard_knows_a_hold_by_hand_and_still_reverts_on_a_breach(journal, migration_id, start):
+    """No gate is left to tick, the exposure is watched, and a Rollback wants it back."""
+    follower = JournalFollower(journal)
+    assert follower.read().gate_started_unix == NOW
+    held(journal, migration_id)
+    known = follower.read()
+    assert (known.status, known.gate_started_unix, known.breach) == (Status.HELD, None, "")
+    assert known.exposed == journal.state(migration_id).exposed
+    append_verdict(journal, start, judged(Decision.ROLLBACK), actor="guard:here")
+    assert follower.read().breach.startswith(f"gate {STEP}: Rollback")
 
 
 def test_another_run_of_the_gate_ends_the_hold(journal, migration_id, start):
