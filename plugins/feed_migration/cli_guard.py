@@ -20,6 +20,7 @@ from feed_migration.cli_parts import AsJson
 from feed_migration.deployment import Deployment, home_directory
 from feed_migration.errors import EnvironmentUnavailable, Refused
 from feed_migration.guard.endpoints import listening
+from feed_migration.guard.metrics import guard_registry
 from feed_migration.guard.process import Guard
 from feed_migration.guard.redeployed import GuardAsDeployed, deployment_or_copy
 
@@ -103,8 +104,9 @@ class _JsonLine(logging.Formatter):
 
 
 def _listening(guard: GuardAsDeployed, host: str, port: int) -> AbstractContextManager[int]:
+    registry = guard_registry(lambda: guard.sight, time.time)  # noqa: TID251 - the process's edge
     try:
-        return listening(host, port, lambda: guard.health, time.monotonic)
+        return listening(host, port, lambda: guard.health, registry, time.monotonic)
     except OSError as error:
         raise EnvironmentUnavailable(
             f"{host}:{port} cannot be listened on ({error.strerror})", "choose another --port"

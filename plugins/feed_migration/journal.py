@@ -5,6 +5,7 @@ it is (`phases`). An append returns once the event is on disk; it is safe from s
 """
 
 import json
+import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -245,14 +246,21 @@ class Journal:
             if fresh:
                 connection.execute(sa.insert(MEASUREMENTS), fresh)
 
-    def measurements(self, migration_id: str, step: str, run: str = "1") -> list[Measurement]:
-        """Return the measurements of one run of a gate, in the order of their ticks."""
+    def measurements(
+        self, migration_id: str, step: str, run: str = "1", *, since_seconds: float = -math.inf
+    ) -> list[Measurement]:
+        """Return the measurements of one run of a gate, in the order of their ticks.
+
+        Those of ticks from `since_seconds` into the gate on.
+        """
         columns = MEASUREMENTS.c
         query = (
             sa.select(columns.row)
             .filter_by(migration_id=migration_id, step=step, run=run)
             .order_by(columns.tick_seconds, columns.criterion)
         )
+        if math.isfinite(since_seconds):
+            query = query.where(columns.tick_seconds >= since_seconds)
         with self._database.reading() as connection:
             return [Measurement.from_row(json.loads(row.row)) for row in connection.execute(query)]
 

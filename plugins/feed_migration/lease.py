@@ -15,6 +15,7 @@ PERSON_SECONDS = 7 * 86400.0
 UNKNOWN_SECONDS = HANDOVER_SECONDS
 # A gate renews when this share of its lease is used up, so that one lost renewal costs nothing
 RENEW_AT = 0.25
+_APPROVAL = "approval "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,3 +41,17 @@ def act_seconds(instances: int, max_unavailable: int, ready_deadline_seconds: fl
     """Return the lease of an act that restarts `instances` in batches of `max_unavailable`."""
     batches = -(-instances // max(1, max_unavailable))
     return (batches + 1) * ready_deadline_seconds + HANDOVER_SECONDS
+
+
+def approval_holder(step: str) -> str:
+    """Return who holds the lease while a person is asked for `step`, and until the step begins."""
+    return f"{_APPROVAL}{step}"
+
+
+def person_asked(lease: Lease) -> str:
+    """Return the step that a person is waited for, "" where nobody is.
+
+    The answer renews the lease for the hand-over alone, which is how it is told from the wait.
+    """
+    waits = lease.holder.startswith(_APPROVAL) and lease.seconds > HANDOVER_SECONDS
+    return lease.holder.removeprefix(_APPROVAL) if waits else ""

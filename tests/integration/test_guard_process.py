@@ -304,7 +304,7 @@ def test_it_says_how_it_is(running, journal, exposed, guard):
     assert (health["alive"], health["reverting"]) == (True, False)
     assert health["lease_left_seconds"] > 60
     text = requests.get(f"{guard.url}/metrics", timeout=5).text
-    assert "feed_migration_guard_exposed_instances 2\n" in text
+    assert "feed_migration_guard_exposed_instances 2.0\n" in text
     assert "# TYPE feed_migration_guard_reverts_total counter\n" in text
     assert requests.get(f"{guard.url}/else", timeout=5).status_code == 404
 

@@ -2,15 +2,17 @@
 
 import pytest
 import requests
+from prometheus_client import CollectorRegistry
 
 from feed_migration.guard.endpoints import STALE_REVERT_SECONDS, STALE_SECONDS, listening
-from feed_migration.guard.process import Health
+from feed_migration.guard.sight import Health
 
 NOW = 1000.0
 
 
 def status(health):
-    with listening("127.0.0.1", 0, lambda: health, lambda: NOW) as port:
+    registry = CollectorRegistry()
+    with listening("127.0.0.1", 0, lambda: health, registry, lambda: NOW) as port:
         return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5).status_code
 
 

@@ -6,8 +6,11 @@
     lease_clock how long a lease still holds, by a clock that nobody sets
     watch       judges exposed instances while nobody else does
     watcher     the watch beside the loop, and another one where it hangs
+    gate_reader the measurements of the open gate, read beside the loop
+    sight       what all of these see, as one value
     process     the loop
     redeployed  the loop over deployment.yaml as it is now
+    metrics     that value for Prometheus, with migration_metrics and gate_metrics
     endpoints   /healthz and /metrics
 
 It promotes nothing and renews nothing. See docs/guard.md.

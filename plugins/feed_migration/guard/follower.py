@@ -1,6 +1,6 @@
 """The journal as the guard reads it: on from where it was last, folded as it comes."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,7 @@ from feed_migration import phases
 from feed_migration.events import Event, EventKind, body_number
 from feed_migration.gate_record import explain
 from feed_migration.guard.knowledge import Known
+from feed_migration.guard.sight import Story
 from feed_migration.journal import Journal
 from feed_migration.model import Decision
 from feed_migration.phases import MigrationState, Status
@@ -26,9 +27,15 @@ class _Story:
     judged: set[tuple[str, str]] = field(default_factory=set)
     rollback_actor: str = ""
     rollback_said_at: float = 0.0
+    status_since: float | None = None
+    step_started: dict[str, float] = field(default_factory=dict)
 
     def add(self, event: Event) -> None:
-        self.state = phases.apply(self.state, event)
+        before, self.state = self.state, phases.apply(self.state, event)
+        if self.state.status is not before.status:
+            self.status_since = event.at
+        if self.state.step:
+            self.step_started.setdefault(self.state.step, event.at)
         key = (str(event.body.get("step", "")), str(event.body.get("run", "1")))
         started = body_number(event.body, "started_unix")
         if event.kind == EventKind.STEP_STARTED and started is not None:
@@ -47,6 +54,10 @@ class JournalFollower:
         self._last: Event | None = None
         self._stories: OrderedDict[str, _Story] = OrderedDict()
         self._told_of: set[str] = set()
+        self._events: Counter[str] = Counter()
+        self._verdicts: Counter[str] = Counter()
+        self._rollback_seconds: float | None = None
+        self.story: Story | None = None
 
     def read(self) -> Known | None:
         """Return the migration that holds the deployment, or else the newest; None without one.
@@ -55,8 +66,10 @@ class JournalFollower:
         """
         for event in self._news():
             self._take(event)
+            self._count(event)
         active = [story for story in self._stories.values() if story.state.status.active]
         newest = (active or list(self._stories.values()))[-1:]
+        self.story = self._told(newest[0] if newest else _Story())
         return self._known(newest[0]) if newest else None
 
     def knows(self, migration_id: str) -> bool:
@@ -74,6 +87,9 @@ class JournalFollower:
         self._last = None
         self._stories.clear()
         self._told_of.clear()
+        self._events.clear()
+        self._verdicts.clear()
+        self._rollback_seconds = None
         return self._journal.events()
 
     def _take(self, event: Event) -> None:
@@ -86,6 +102,24 @@ class JournalFollower:
         over = [name for name, it in self._stories.items() if not it.state.status.active]
         for name in over[:-_REMEMBERED]:
             del self._stories[name]
+
+    def _count(self, event: Event) -> None:
+        self._events[event.kind] += 1
+        if event.kind == EventKind.VERDICT:
+            self._verdicts[str(event.body.get("decision", ""))] += 1
+        elif event.kind == EventKind.ROLLBACK_VERIFIED:
+            seconds = body_number(event.body, "breach_to_rollback_seconds")
+            self._rollback_seconds = seconds if seconds is not None else self._rollback_seconds
+
+    def _told(self, story: _Story) -> Story:
+        return Story(
+            state=story.state,
+            status_since=story.status_since,
+            step_started=dict(story.step_started),
+            events=dict(self._events),
+            verdicts=dict(self._verdicts),
+            rollback_seconds=self._rollback_seconds,
+        )
 
     def _known(self, story: _Story) -> Known:
         state = story.state

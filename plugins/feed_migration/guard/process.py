@@ -1,11 +1,9 @@
 """The guard's loop: read, decide, watch or revert, and say how it is."""
 
 import logging
-import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from feed_migration.cutover import expected_instances
@@ -13,12 +11,14 @@ from feed_migration.deployment import Deployment
 from feed_migration.errors import MigrationError
 from feed_migration.gate_record import explain
 from feed_migration.guard.decision import Act, Clocks, Next, decide
+from feed_migration.guard.gate_reader import GateReader
 from feed_migration.guard.knowledge import Known
 from feed_migration.guard.lease_clock import LeaseClock
 from feed_migration.guard.plan_copy import PlanCopy
 from feed_migration.guard.prometheus_clock import PrometheusClock
 from feed_migration.guard.reading import Reading
 from feed_migration.guard.reverting import Reverting
+from feed_migration.guard.sight import Health, Sight
 from feed_migration.guard.watch import Breach, Watch
 from feed_migration.guard.watcher import Watcher
 from feed_migration.model import Plan, Step
@@ -37,25 +37,6 @@ def watched_step(plan: Plan, name: str) -> Step:
     step = plan.step(name)
     until = plan.steps[: plan.steps.index(step) + 1]
     return next((one for one in reversed(until) if one.gate is not None), step)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Health:
-    """How the guard is: what `endpoints` shows.
-
-    `polled_unix` is the end of its last round, or the beginning of a rollback; `polled_monotonic`
-    the same by the monotonic clock.
-    """
-
-    polled_unix: float = 0.0
-    polled_monotonic: float = -math.inf
-    journal_silent_seconds: float = 0.0
-    exposed: int = 0
-    lease_left_seconds: float | None = None
-    watching: bool = False
-    reverting: bool = False
-    reverts: int = 0
-    failed_reverts: int = 0
 
 
 class Guard:
@@ -85,6 +66,8 @@ class Guard:
             lambda: Watch(source, PrometheusClock(source.now_unix, clock, monotonic), monotonic),
             monotonic,
         )
+        self._gates = GateReader(monotonic)
+        self._known: Known | None = None
         self._breach: Breach | None = None
         self._rollback_said: tuple[str, float] = ("", 0.0)
         self._rollback_heard_at = 0.0
@@ -94,11 +77,13 @@ class Guard:
         """Do one round."""
         # before it is asked: what was read is no older than that, however long it took to think
         began = self._monotonic()
-        known = self._reading.read()
+        self._known = known = self._reading.read()
         step = self._step(known)
         left = self._lease_left(known, began)
         todo = self._decided(known, step, left, began)
         self._say(known, todo, left, reverting=todo.act is Act.REVERT)
+        if known is not None:
+            self._gates.look(known, step, self._reading.journal)
         if known is not None and todo.act is Act.WATCH and step is not None:
             self._look(known, step)
         if known is not None and todo.act is Act.REVERT:
@@ -112,6 +97,18 @@ class Guard:
     def close(self) -> None:
         """Let go of the watch."""
         self._watcher.close()
+        self._gates.close()
+
+    @property
+    def sight(self) -> Sight:
+        """What it sees now; for any thread."""
+        return Sight(
+            health=self.health,
+            fleet_size=len(self._deployment.instances),
+            known=self._known,
+            story=self._reading.story,
+            gate=self._gates.view,
+        )
 
     def _step(self, known: Known | None) -> Step | None:
         """Return the step that the migration is at, if the plan it began with is at hand."""

@@ -9,6 +9,7 @@ from feed_migration.deployment import Deployment
 from feed_migration.errors import JournalUnavailable
 from feed_migration.guard.follower import JournalFollower
 from feed_migration.guard.knowledge import Copy, KnowledgeFile, Known
+from feed_migration.guard.sight import Story
 from feed_migration.journal import Journal
 from feed_migration.phases import Status
 from feed_migration.spool import Spool
@@ -77,6 +78,11 @@ class Reading:
     def journal(self) -> Journal | None:
         """The journal, None while it does not answer."""
         return self._journal if self._readable else None
+
+    @property
+    def story(self) -> Story | None:
+        """The newest migration in full, as it was last read; None until then."""
+        return self._follower.story if self._follower else None
 
     @property
     def lease_seen_at(self) -> float:

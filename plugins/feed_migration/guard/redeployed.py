@@ -7,7 +7,8 @@ from pathlib import Path
 
 from feed_migration.deployment import FILE_NAME, Deployment, load_deployment
 from feed_migration.errors import DeploymentError
-from feed_migration.guard.process import Guard, Health
+from feed_migration.guard.process import Guard
+from feed_migration.guard.sight import Health, Sight
 
 LOG = logging.getLogger(__name__)
 
@@ -39,6 +40,11 @@ class GuardAsDeployed:
     def health(self) -> Health:
         """How the guard is now."""
         return self._guard.health
+
+    @property
+    def sight(self) -> Sight:
+        """What the guard sees now."""
+        return self._guard.sight
 
     def poll(self) -> None:
         """Do one round, over the deployment as it is now; a broken file changes nothing."""

@@ -8,7 +8,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from feed_migration.gate_record import explain
-from feed_migration.lease import HANDOVER_SECONDS, PERSON_SECONDS
+from feed_migration.lease import HANDOVER_SECONDS, PERSON_SECONDS, approval_holder
 from feed_migration.orchestration.act_operators import BEGIN, migration_of
 from feed_migration.orchestration.place import Place
 from feed_migration.orchestration.refusing import refusals_noted
@@ -39,7 +39,7 @@ class StepApprovalOperator(ApprovalOperator):
         # what is exposed may wait for the person as long as the person may take
         limit = self.response_timeout.total_seconds() if self.response_timeout else PERSON_SECONDS
         seconds = limit + HANDOVER_SECONDS
-        holder = f"approval {self.step}"
+        holder = approval_holder(self.step)
         journal.renew_lease(migration_id, holder=holder, seconds=seconds)
         return super().execute(context)
 
@@ -56,7 +56,7 @@ class StepApprovalOperator(ApprovalOperator):
     def _record(self, context: Any, event: Mapping[str, Any]) -> None:
         journal, migration_id = open_runtime(self.place).journal, migration_of(context)
         # the wait is over, and so is its lease
-        holder = f"approval {self.step}"
+        holder = approval_holder(self.step)
         journal.renew_lease(migration_id, holder=holder, seconds=HANDOVER_SECONDS)
         user = event.get("responded_by_user") or {}
         name = user.get("name") if isinstance(user, dict) else getattr(user, "name", None)
