@@ -9,6 +9,8 @@ from tools.demo.airflow_env import ADMIN
 from tools.demo.layout import REPOSITORY, Layout
 
 SCRAPE_INTERVAL_SECONDS = 1
+EVALUATION_INTERVAL_SECONDS = 2
+RULES = REPOSITORY / "deploy" / "prometheus" / "rules" / "*.yaml"
 BOOK_EVENTS_PER_SECOND = 5
 
 
@@ -57,12 +59,14 @@ def environment_file(environment: Mapping[str, str]) -> str:
 
 
 def prometheus(layout: Layout) -> dict[str, Any]:
-    """Return prometheus.yml as data: file-based discovery of the fleet."""
+    """Return prometheus.yml as data: file-based discovery of the fleet, the shipped rules."""
     return {
         "global": {
             "scrape_interval": f"{SCRAPE_INTERVAL_SECONDS}s",
             "scrape_timeout": f"{SCRAPE_INTERVAL_SECONDS}s",
+            "evaluation_interval": f"{EVALUATION_INTERVAL_SECONDS}s",
         },
+        "rule_files": [str(RULES)],
         "scrape_configs": [
             {
                 "job_name": "backpack_feed",
