@@ -221,3 +221,15 @@ def test_a_journal_that_goes_away_leaves_what_was_known(stage, guard):
     found = exported(stage, guard)
     assert found["status", "running"] == 1
     assert found["guard_journal_silent_seconds",] > 0
+
+
+def test_a_journal_of_odd_bodies_is_exported_as_far_as_it_means_something(stage, guard):
+    """As another version, or a hand, may have written it; a scrape that fails is a guard that is down."""
+    odd = [{"approval": True}, {"name": 5, "phase": None, "percent": True}, {"name": "\ud800\n"}]
+    body = {"plan": "\udfff", "plan_sha256": None, "epoch": "x", "steps": odd}
+    stage.journal.append("migration_started", migration_id="mig-odd", actor="x", body=body)
+    guard.poll()
+    found = exported(stage, guard)
+    assert found["status", "running"] == 1
+    assert found["step_promoted", "", "5"] == 0
+    assert ("step_percent", "", "5") not in found

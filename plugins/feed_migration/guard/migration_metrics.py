@@ -39,7 +39,8 @@ def _status(story: Story) -> Iterator[Metric]:
     yield family
     family = _family("info", "1, with what is migrated by", "migration_id", "plan", "plan_sha256")
     if state.migration_id:
-        family.add_metric([state.migration_id, state.plan_name, state.plan_sha256], 1.0)
+        told = (state.migration_id, state.plan_name, state.plan_sha256)
+        family.add_metric([_label(one) for one in told], 1.0)
     yield family
     times = (
         ("started_timestamp_seconds", "When the migration began, unix time", state.started_at),
@@ -66,13 +67,14 @@ def _steps(story: Story) -> Iterator[Metric]:
     )
     for facts in state.steps:
         name = str(facts.get("name", ""))
-        labels = [name, str(facts.get("phase", ""))]
+        labels = [_label(name), _label(facts.get("phase") or "")]
         here = state.status.active and name == state.step
         current.add_metric(labels, float(here))
         promoted.add_metric(labels, float(name in state.promoted))
         if name in story.step_started:
             started.add_metric(labels, story.step_started[name])
-        if isinstance(share := facts.get("percent"), int):
+        share = facts.get("percent")
+        if isinstance(share, int) and not isinstance(share, bool):
             percent.add_metric(labels, share)
     yield from (current, promoted, started, percent)
 
@@ -87,12 +89,12 @@ def _approvals(sight: Sight, state: MigrationState, now_unix: float) -> Iterator
         "step",
     )
     wait = sight.wait
-    for name in (str(facts["name"]) for facts in state.steps if facts.get("approval")):
+    for name in (str(facts.get("name", "")) for facts in state.steps if facts.get("approval")):
         asked = wait is not None and wait.step == name
         since = now_unix - wait.since_unix if wait is not None and asked else 0.0
         until = wait.until_unix - now_unix if wait is not None and asked else math.nan
-        waiting.add_metric([name], max(0.0, since))
-        left.add_metric([name], until)
+        waiting.add_metric([_label(name)], max(0.0, since))
+        left.add_metric([_label(name)], until)
     yield from (waiting, left)
 
 
@@ -141,3 +143,8 @@ def _gauge(name: str, text: str, value: float | None) -> Metric:
     if value is not None:
         family.add_metric([], value)
     return family
+
+
+def _label(value: object) -> str:
+    """Return what a body says as UTF-8 can hold it; it may have been written by hand."""
+    return str(value).encode("utf-8", "backslashreplace").decode()
