@@ -53,8 +53,7 @@ def queries(name: str) -> Iterator[Query]:
 def annotations(name: str) -> Iterator[Query]:
     """The queries of its annotations."""
     for one in dashboard(name)["annotations"]["list"]:
-        if "expr" in one:
-            yield Query(name, one["name"], "annotation", one["expr"], instant=False)
+        yield Query(name, one["name"], "annotation", one["target"]["expr"], instant=False)
 
 
 def variables(name: str) -> dict[str, dict[str, Any]]:
