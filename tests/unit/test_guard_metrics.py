@@ -211,6 +211,29 @@ def test_a_tick_that_is_read_again_counts_once():
     assert view.last_tick_unix == 1005.0
 
 
+def test_measurements_that_cannot_be_read_are_told_of_once(stage, guard, monkeypatch, caplog):
+    """As with a row that means nothing: asked again, and what was seen stays."""
+    monkeypatch.setattr(guard._watcher, "look", lambda *_: None)
+    stage.goes_to(STEP)
+    open_gate(stage)
+    asked = []
+
+    def unreadable(*_, **__):
+        asked.append(1)
+        raise KeyError("outcome")
+
+    monkeypatch.setattr(type(stage.journal), "measurements", unreadable)
+
+    def polled():
+        stage.clock.passes(READ_SECONDS)
+        guard.poll()
+        return len(asked) >= 3
+
+    eventually_sync(polled)
+    assert caplog.text.count("measurements cannot be read") == 1
+    assert exported(stage, guard)["gate_open",] == 1
+
+
 def test_a_journal_that_goes_away_leaves_what_was_known(stage, guard):
     """And says for how long it has been silent."""
     stage.goes_to(STEP)

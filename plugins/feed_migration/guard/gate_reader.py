@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
-from feed_migration.errors import JournalUnavailable
 from feed_migration.guard.knowledge import Known
 from feed_migration.guard.sight import GateView
 from feed_migration.journal import Journal
@@ -29,6 +28,7 @@ class GateReader:
         self._read_at = -math.inf
         self._migration_id = ""
         self._is_over = True
+        self._complained = False
         self.view: GateView | None = None
 
     def look(self, known: Known, step: Step | None, journal: Journal | None) -> None:
@@ -68,12 +68,12 @@ class GateReader:
         done, self._reading = self._reading, None
         try:
             read = done.result()
-        except JournalUnavailable as error:
-            LOG.warning("measurements cannot be read: %s", error)
+        except Exception as error:  # noqa: BLE001 - nothing that guards anything depends on it
+            if not self._complained:
+                LOG.warning("measurements cannot be read: %s", error)
+            self._complained = True
             return True
-        except Exception:
-            LOG.exception("measurements cannot be read")
-            return True
+        self._complained = False
         if self.view is not None:
             self.view = replace(read, gate=self.view.gate)
         return True
@@ -81,8 +81,7 @@ class GateReader:
 
 def read_on(view: GateView, migration_id: str, journal: Journal) -> GateView:
     """Return `view` with what was measured since; raises `JournalUnavailable`."""
-    last = view.last_tick_unix
-    since = -math.inf if last is None else last - view.started_unix
+    since = max((one.tick_seconds for one in view.latest.values()), default=-math.inf)
     rows = journal.measurements(migration_id, view.step, view.run, since_seconds=since)
     return added(view, rows)
 
