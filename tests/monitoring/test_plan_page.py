@@ -97,9 +97,9 @@ def shape_of(key: str, annotation: Any) -> str:
     """Of a choice, a list, a mapping or a model; what is read elsewhere is called as its key."""
     origin = get_origin(annotation)
     if origin is list:
-        (item,) = get_args(annotation)
-        return "list" if item is Any else f"list of {SECTIONS[item.__name__].lower()}s"
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        item, _ = unwrapped(get_args(annotation)[0], [])
+        return f"list of {SECTIONS[item.__name__].lower()}s" if is_model(item) else "list"
+    if is_model(annotation):
         return SECTIONS[annotation.__name__].lower()
     return {Literal: "choice", dict: "mapping"}.get(origin, key)
 
@@ -170,7 +170,10 @@ def test_examples_are_valid(name, key):
 
 
 def is_spec(field: FieldInfo) -> bool:
-    annotation, _ = unwrapped(field.annotation, [])
+    return is_model(unwrapped(field.annotation, [])[0])
+
+
+def is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
