@@ -13,6 +13,7 @@ MAX_BYTES: Final = 1_048_576
 MAX_FILES: Final = 200
 MAX_ROWS: Final = 40
 _WHO: Final = ("native", "ccxt", "venue")
+SAMPLE_HEAD: Final = ("blamed", "what", "symbol", "id or sequence", *_WHO)
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,40 @@ def parity_section(shards: Sequence[ShardParity]) -> str:
     if not shards:
         return "No shadow process left evidence."
     parts = [_counts(shards), _blame(shards)]
-    samples = [s for shard in shards for s in _list(shard.facts.get("samples"))]
-    if samples:
-        shown = sorted(samples, key=_weight)[:MAX_ROWS]
-        parts.append(f"{len(samples)} samples are kept, {len(shown)} of them here.")
-        parts.append(_samples(shown))
+    if rows := sample_rows(shards):
+        shown = rows[:MAX_ROWS]
+        parts.append(f"{len(rows)} samples are kept, {len(shown)} of them here.")
+        parts.append(table(SAMPLE_HEAD, shown))
     return "\n\n".join(parts)
+
+
+def disagreements(shards: Sequence[ShardParity]) -> Counter[tuple[str, str]]:
+    """Return how often each (blamed, kind) differed, over all shards."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for shard in shards:
+        for name, count in _map(shard.facts.get("disagreements")).items():
+            kind, _, blamed = str(name).partition("/")
+            counts[blamed, kind] += count if isinstance(count, int) else 0
+    return counts
+
+
+def compared(shards: Sequence[ShardParity]) -> dict[str, tuple[int, int]]:
+    """Return per kind (trade, book) how many were compared and how many agreed."""
+    totals: dict[str, tuple[int, int]] = {}
+    for shard in shards:
+        agreed = _map(shard.facts.get("agreed"))
+        for kind, count in _map(shard.facts.get("compared")).items():
+            before = totals.get(str(kind), (0, 0))
+            ours = (count, agreed.get(kind, 0))
+            if all(isinstance(number, int) for number in ours):
+                totals[str(kind)] = (before[0] + ours[0], before[1] + ours[1])
+    return totals
+
+
+def sample_rows(shards: Sequence[ShardParity]) -> list[tuple[object, ...]]:
+    """Return every kept disagreement as a row under `SAMPLE_HEAD`, native's first."""
+    samples = [s for shard in shards for s in _list(shard.facts.get("samples"))]
+    return [_sample(sample) for sample in sorted(samples, key=_weight)]
 
 
 def _read(file: Path) -> ShardParity:
@@ -91,34 +120,25 @@ def _row(shard: ShardParity) -> tuple[object, ...]:
 
 
 def _blame(shards: Sequence[ShardParity]) -> str:
-    counts: Counter[tuple[str, str]] = Counter()
-    for shard in shards:
-        for name, count in _map(shard.facts.get("disagreements")).items():
-            kind, _, blamed = str(name).partition("/")
-            counts[blamed, kind] += count if isinstance(count, int) else 0
+    counts = disagreements(shards)
     if not counts:
         return "Nothing differed."
     rows = [(blamed, kind, count) for (blamed, kind), count in sorted(counts.items())]
     return table(("blamed", "what", "times"), rows)
 
 
-def _samples(samples: Sequence[Mapping[str, Any]]) -> str:
-    rows = []
-    for sample in samples:
-        difference = _map(sample.get("first_difference"))
-        said = difference or sample
-        place = f"{difference.get('side')} {difference.get('depth')}" if difference else ""
-        number = sample.get("id", sample.get("sequence", ""))
-        rows.append(
-            (
-                sample.get("blamed", ""),
-                sample.get("kind", ""),
-                sample.get("symbol", ""),
-                " ".join(filter(None, (str(number), place))),
-                *(_said(said.get(who)) for who in _WHO),
-            )
-        )
-    return table(("blamed", "what", "symbol", "id or sequence", *_WHO), rows)
+def _sample(sample: Mapping[str, Any]) -> tuple[object, ...]:
+    difference = _map(sample.get("first_difference"))
+    said = difference or sample
+    place = f"{difference.get('side')} {difference.get('depth')}" if difference else ""
+    number = sample.get("id", sample.get("sequence", ""))
+    return (
+        sample.get("blamed", ""),
+        sample.get("kind", ""),
+        sample.get("symbol", ""),
+        " ".join(filter(None, (str(number), place))),
+        *(_said(said.get(who)) for who in _WHO),
+    )
 
 
 def _said(value: object) -> str:
