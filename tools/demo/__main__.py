@@ -119,6 +119,7 @@ def _print_login(stack: Stack) -> None:
     layout = stack.layout
     password = admin_password(layout.home / "airflow")
     console.print(f"Airflow: {layout.airflow_url}  user {ADMIN}  password {password}", markup=False)
+    console.print(f"Console: {layout.airflow_url}/plugin/backpack-migration  after the login")
     console.print(f"Prometheus: {layout.prometheus_url}")
 
 

@@ -1,0 +1,127 @@
+"""Follows the journal for the console: reads only what is new since the last look."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from feed_migration.console.gate_view import POINTS, gate_view
+from feed_migration.console.view import GateRunFacts, PendingApproval, migration_view
+from feed_migration.errors import MigrationError
+from feed_migration.events import Event, EventKind, body_number
+from feed_migration.journal_pages import PagedJournal
+from feed_migration.model import Gate, Measurement, Outcome, Plan
+from feed_migration.phases import MigrationState, Status, fold
+
+# A second sample, or a missed tick, is written that much later than ticks after it
+LATE_SECONDS = 600.0
+
+
+@dataclass
+class JournalReading:
+    """The newest migration of a journal, its gate under way, and the number of the last event.
+
+    `plan` may raise MigrationError: the gate is then shown as far as the journal knows it.
+    """
+
+    journal: PagedJournal
+    plan: Callable[[], Plan]
+    approvals: Callable[[], Sequence[PendingApproval]]
+    _seq: int = 0
+    _migration_id: str = ""
+    _state: MigrationState = field(default_factory=MigrationState)
+    _gates: dict[str, GateRunFacts] = field(default_factory=dict)
+    _measured: dict[tuple[float, str], Measurement] = field(default_factory=dict)
+    _measured_of: tuple[str, str, str] = ("", "", "")
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def sections(self) -> Mapping[str, Any]:
+        """Return the sections `migration`, `gate` and `log` as they are now; of any thread."""
+        with self._lock:
+            return self._sections()
+
+    def _sections(self) -> Mapping[str, Any]:
+        last_seq = self.journal.last_seq()
+        if last_seq != self._seq:
+            self._follow(last_seq)
+        state = self._state
+        facts = self._gate_facts(state)
+        lease = self.journal.lease(state.migration_id) if state.migration_id else None
+        approvals = self.approvals() if state.status is Status.RUNNING else ()
+        return {
+            "migration": migration_view(state, lease=lease, approvals=approvals, gate=facts),
+            "gate": gate_view(facts, self._gate(state, facts), self._measurements(state, facts)),
+            "log": {"last_seq": last_seq},
+        }
+
+    @property
+    def state(self) -> MigrationState:
+        """The migration as it was at the last look."""
+        return self._state
+
+    def gate_facts(self) -> GateRunFacts | None:
+        """Return the run of the gate that the migration is at, as of the last look."""
+        return self._gate_facts(self._state)
+
+    def _follow(self, last_seq: int) -> None:
+        latest = self.journal.latest_migration() or ""
+        if latest != self._migration_id or last_seq < self._seq:
+            self._migration_id, self._seq = latest, 0
+            self._state, self._gates = MigrationState(), {}
+        events = self.journal.events(latest, after_seq=self._seq) if latest else []
+        self._state = fold(events, self._state)
+        for event in events:
+            if (facts := _gate_run(event)) is not None:
+                self._gates[facts.step] = facts
+        self._seq = last_seq
+
+    def _gate_facts(self, state: MigrationState) -> GateRunFacts | None:
+        step = state.held_step if state.status is Status.HELD and state.held_step else state.step
+        return self._gates.get(step or "")
+
+    def _gate(self, state: MigrationState, facts: GateRunFacts | None) -> Gate | None:
+        if facts is None:
+            return None
+        try:
+            plan = self.plan()
+            # another plan's thresholds would explain nothing
+            return plan.step(facts.step).gate if plan.sha256 == state.plan_sha256 else None
+        except MigrationError:
+            return None
+
+    def _measurements(
+        self, state: MigrationState, facts: GateRunFacts | None
+    ) -> Sequence[Measurement]:
+        if facts is None:
+            return ()
+        of = (state.migration_id, facts.step, facts.run)
+        if of != self._measured_of:
+            self._measured, self._measured_of = {}, of
+        newest = max((tick for tick, _ in self._measured), default=0.0)
+        fresh = self.journal.measurements_since(*of, newest - LATE_SECONDS)
+        self._measured |= {(one.tick_seconds, one.criterion): one for one in fresh}
+        self._forget()
+        return [self._measured[key] for key in sorted(self._measured)]
+
+    def _forget(self) -> None:
+        """Drop what no sparkline and no budget shows: a day's gate has 70,000 measurements."""
+        ticks = sorted({tick for tick, _ in self._measured})
+        if len(ticks) > POINTS:
+            kept_from = min(ticks[-POINTS], ticks[-1] - LATE_SECONDS)
+            self._measured = {
+                key: one
+                for key, one in self._measured.items()
+                if key[0] >= kept_from or one.counts_as is Outcome.FAILURE
+            }
+
+
+def _gate_run(event: Event) -> GateRunFacts | None:
+    started = body_number(event.body, "started_unix")
+    if event.kind != EventKind.STEP_STARTED or started is None or "key" not in event.body:
+        return None
+    return GateRunFacts(
+        step=str(event.body.get("step", "")),
+        run=str(event.body.get("run", "1")),
+        key=str(event.body["key"]),
+        started_unix=started,
+    )

@@ -1,0 +1,86 @@
+"""What a person may do to a migration now, and what it would bring about, in words. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from feed_migration.phases import MigrationState, Status
+
+Offer = Mapping[str, Any]
+
+
+def offers(
+    state: MigrationState, waiting: Sequence[str], *, gate_key: str, gate_open: bool
+) -> dict[str, Offer]:
+    """Return act → {possible, why_not, effect, needs_reason}, for the dialogs of the page.
+
+    `waiting` names the steps that wait for an approval; `gate_key` the DAG run of the step's gate,
+    which is `gate_open` while it has no verdict.
+    """
+    return {
+        "approve": _approve(state, waiting),
+        "reject": _reject(state, waiting),
+        "hold": _hold(state, gate_open=gate_open),
+        "resume": _resume(state, gate_key),
+        "rollback": _rollback(state),
+    }
+
+
+def _offer(effect: str, why_not: str = "", *, needs_reason: bool = False) -> Offer:
+    return {
+        "possible": not why_not,
+        "why_not": why_not,
+        "effect": effect,
+        "needs_reason": needs_reason,
+    }
+
+
+def _approve(state: MigrationState, waiting: Sequence[str]) -> Offer:
+    step = waiting[0] if waiting else "the step"
+    percent = state.step_facts(step).get("percent")
+    share = f"{percent} % of the fleet goes to the native feed, and its" if percent else "Its"
+    effect = f"{step} begins. {share} gate decides afterwards."
+    return _offer(effect, "" if waiting else "nothing waits for an approval")
+
+
+def _reject(state: MigrationState, waiting: Sequence[str]) -> Offer:
+    step = waiting[0] if waiting else "the step"
+    back = f"{len(state.exposed)} instances go back to ccxt" if state.exposed else "nothing moves"
+    effect = f"{step} does not begin. The DAG run ends failed, {back}, the migration is over."
+    return _offer(effect, "" if waiting else "nothing waits for an approval")
+
+
+def _hold(state: MigrationState, *, gate_open: bool) -> Offer:
+    effect = (
+        f"The gate of {state.step or 'the step'} ends without a promotion. The exposure stays as "
+        f"it is: {len(state.exposed)} instances may be on native. Nothing goes on until you "
+        "resume; the guard still takes the fleet back on a breach."
+    )
+    why_not = "" if gate_open else "no gate is open now: hold the next one, or roll back"
+    if state.status is not Status.RUNNING:
+        why_not = f"the migration is {_told(state)}"
+    return _offer(effect, why_not, needs_reason=True)
+
+
+def _resume(state: MigrationState, gate_key: str) -> Offer:
+    step = state.held_step or state.step or "the step"
+    effect = (
+        f"The gate of {step} and what follows it are cleared in Airflow: the step is watched anew, "
+        "from the beginning. Nothing that was measured before counts."
+    )
+    if state.status is not Status.HELD:
+        return _offer(effect, f"the migration is {_told(state)}")
+    return _offer(effect, "" if gate_key else f"{step} has no gate to clear: see its DAG run")
+
+
+def _rollback(state: MigrationState) -> Offer:
+    exposed = f"{len(state.exposed)} of them may be on native now" if state.exposed else "none is"
+    effect = (
+        "Every instance is put back on the ccxt feed, restarted where it is not, and verified "
+        f"({exposed}). The DAG backpack_rollback does it and writes the incident down. A migration "
+        "under way ends as rolled back and must begin anew."
+    )
+    return _offer(effect, needs_reason=True)
+
+
+def _told(state: MigrationState) -> str:
+    return str(state.status).replace("_", " ")

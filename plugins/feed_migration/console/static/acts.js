@@ -1,0 +1,105 @@
+// Buttons and the one dialog that stands before each act: it says what will happen, under whose name.
+
+import { byId, h, setText } from "./dom.js";
+
+const LABELS = { approve: "Approve", reject: "Reject", hold: "Hold", resume: "Resume", rollback: "Roll back" };
+const BUTTONS = ["hold", "resume", "rollback"];
+const ALLOWED_BY = { approve: "answer", reject: "answer" };
+
+let me = { name: "", may: {} };
+let migration = null;
+let gate = null;
+let pending = null;
+let opener = null;
+
+export function startActs(user) {
+  me = user;
+  byId("buttons").replaceChildren(...BUTTONS.map((act) => h("button", { type: "button", "data-act": act,
+    class: act === "rollback" ? "strong" : null, onclick: () => ask(act) }, `${LABELS[act]} …`)));
+  byId("dialog-no").addEventListener("click", () => byId("dialog").close());
+  byId("dialog").addEventListener("close", () => opener?.focus());
+  byId("dialog-form").addEventListener("submit", (event) => { event.preventDefault(); send(); });
+  showActs();
+}
+
+export function showActs(newMigration = migration, newGate = gate) {
+  [migration, gate] = [newMigration, newGate];
+  for (const button of document.querySelectorAll("button[data-act]")) {
+    const why = refusal(button.dataset.act);
+    button.setAttribute("aria-disabled", String(why !== ""));
+    button.title = why;
+    if (button.dataset.act === "hold") button.hidden = migration?.status === "held";
+    if (button.dataset.act === "resume") button.hidden = migration?.status !== "held";
+  }
+}
+
+function refusal(act) {
+  if (!me.may[ALLOWED_BY[act] ?? act]) return `${me.name || "you"} may not do this in Airflow`;
+  return migration?.acts[act]?.why_not ?? "the migration has not been read yet";
+}
+
+// `approval` is the one to answer, for approve and reject
+export function ask(act, approval = null) {
+  const why = refusal(act);
+  if (why) return tell(`${LABELS[act]} is not possible: ${why}`);
+  const offer = migration.acts[act];
+  pending = { act, approval, needsReason: offer.needs_reason, busy: false };
+  opener = document.activeElement;
+  setText(byId("dialog-title"), `${LABELS[act]}${approval ? ` ${approval.step}` : ""}?`);
+  setText(byId("dialog-effect"), offer.effect);
+  setText(byId("dialog-who"), `Recorded under the name ${me.name}.`);
+  setText(byId("dialog-problem"), "");
+  byId("dialog-evidence").hidden = !approval;
+  setText(byId("dialog-evidence"), approval?.body ?? "");
+  byId("dialog-reason-part").hidden = !offer.needs_reason;
+  byId("dialog-reason").value = "";
+  const yes = byId("dialog-yes");
+  setText(yes, LABELS[act]);
+  yes.className = ["rollback", "reject"].includes(act) ? "strong" : "plain";
+  byId("dialog").showModal();
+  (offer.needs_reason ? byId("dialog-reason") : byId("dialog-no")).focus();
+}
+
+async function send() {
+  const { act, approval, needsReason, busy } = pending;
+  const reason = byId("dialog-reason").value.trim();
+  if (busy) return;
+  if (needsReason && reason.length < 3) {
+    setText(byId("dialog-problem"), "Say why, in a few words at least.");
+    return byId("dialog-reason").focus();
+  }
+  pending.busy = true;
+  const answer = await post(...request(act, approval, reason)).catch(() => null);
+  pending.busy = false;
+  const body = await answer?.json().catch(() => null);
+  if (!answer?.ok) return setText(byId("dialog-problem"), problem(answer, body));
+  byId("dialog").close();
+  tell(body.done, "good");
+}
+
+function request(act, approval, reason) {
+  if (act === "rollback") return ["backpack_rollback", "rollback", { reason }];
+  if (act === "hold") return [gate?.dag_id, "hold", { reason }];
+  if (act === "resume") return [gate?.dag_id, "resume", { run_id: gate?.run_id, dry_run: false }];
+  const { dag_id, run_id, task_id, map_index } = approval;
+  return [dag_id, "answer", { run_id, task_id, map_index, option: act === "approve" ? "Approve" : "Reject" }];
+}
+
+const post = (dagId, act, body) => fetch(`api/dags/${encodeURIComponent(dagId ?? "backpack_migration")}/${act}`, {
+  method: "POST", body: JSON.stringify(body),
+  // the second header is one that no other site's form can send
+  headers: { "Content-Type": "application/json", "X-Backpack-Console": "1" },
+});
+
+function problem(answer, body) {
+  if (!answer) return "Airflow does not answer: nothing is known to have happened, look before you repeat.";
+  const detail = typeof body?.detail === "string" ? body.detail : JSON.stringify(body?.detail ?? "");
+  return `Refused (${answer.status}): ${detail}`;
+}
+
+export function tell(text, tone = "bad") {
+  const place = byId("trouble");
+  place.className = `trouble ${tone}`;
+  place.hidden = text === "";
+  place.replaceChildren(h("p", {}, text));
+}

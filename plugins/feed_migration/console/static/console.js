@@ -1,0 +1,51 @@
+// Wires the page: who looks, the stream, and one function per section.
+
+import { ask, showActs, startActs, tell } from "./acts.js";
+import { showChain, showLog, startAudit } from "./audit.js";
+import { byId, setText } from "./dom.js";
+import { showFleet } from "./fleet.js";
+import { clock, moment } from "./format.js";
+import { showGate, showGateFacts } from "./gate.js";
+import { follow } from "./live.js";
+import { showLease, showMigration } from "./migration.js";
+import { showParity } from "./parity.js";
+
+const TOLD = { journal: "The journal", fleet: "The fleet", parity: "The parity files", chain: "The chain" };
+const seen = {};
+
+const show = {
+  migration: (view) => { showMigration(view, ask); redraw(); },
+  gate: () => redraw(),
+  fleet: showFleet,
+  parity: showParity,
+  chain: showChain,
+  log: showLog,
+  sources: showSources,
+};
+
+function redraw() {
+  if (seen.gate) showGate(seen.gate, seen.migration);
+  showActs(seen.migration, seen.gate);
+}
+
+function showSources(sources) {
+  const troubles = Object.entries(sources).map(
+    ([name, trouble]) => `${TOLD[name] ?? name} cannot be read since ${moment(trouble.since)} UTC, what is shown of it is older: ${trouble.error}`);
+  if (troubles.length || seen.troubled) tell(troubles.join(" · "));
+  seen.troubled = troubles.length > 0;
+}
+
+function showState(state) {
+  const element = byId("live");
+  element.classList.toggle("stale", !state.live);
+  setText(element, state.live ? "live" : `stale since ${clock(state.since)} UTC: ${state.reason}`);
+}
+
+follow((name, value) => { seen[name] = value; show[name](value); }, showState);
+setInterval(() => { showLease(); showGateFacts(); }, 1000);
+
+const answer = await fetch("api/me").catch(() => null);
+const me = answer?.ok ? await answer.json() : { name: "", may: {}, kinds: [] };
+startActs(me);
+startAudit(me.kinds);
+redraw();

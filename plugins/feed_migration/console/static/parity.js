@@ -1,0 +1,21 @@
+// What the two feeds disagreed on while they ran side by side.
+
+import { byId, h, setText } from "./dom.js";
+
+export function showParity(parity) {
+  const facts = byId("parity-facts");
+  if (!parity.shards) return setText(facts, "No shadow process has left evidence yet.");
+  const compared = parity.compared.map((row) => `${row.agreed} of ${row.compared} ${row.kind}s agreed`);
+  const blamed = parity.disagreements.map((row) => `${row.count} × ${row.kind} blamed on ${row.blamed}`);
+  setText(facts, [
+    ...compared, blamed.length ? blamed.join(", ") : "nothing differed",
+    `${parity.unsettled} unsettled`, `${parity.shards} shadow processes`, ...parity.problems,
+  ].join("; "));
+  const place = byId("parity-samples");
+  place.hidden = parity.samples.length === 0;
+  if (place.hidden) return place.replaceChildren();
+  place.replaceChildren(h("table", {},
+    h("caption", { class: "muted" }, `${parity.samples.length} of ${parity.sample_count} kept examples, native's first`),
+    h("thead", {}, h("tr", {}, parity.sample_head.map((name) => h("th", { scope: "col" }, name)))),
+    h("tbody", {}, parity.samples.map((row) => h("tr", {}, row.map((cell) => h("td", {}, cell)))))));
+}
