@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv with every pinned package, and sees to Prometheus, PostgreSQL and the clients for Node.
+# Makes .venv with every pinned package, and sees to Prometheus, PostgreSQL, Chromium and the clients for Node.
 # Safe to run again: it does only what is missing. Writes inside the checkout, but for Debian's packages.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -72,6 +72,11 @@ install_postgres() {
         || install_debian postgresql PostgreSQL
 }
 
+# the tests look at the console with it
+install_chromium() {
+    command -v chromium >/dev/null || install_debian chromium Chromium
+}
+
 # .venv/bin comes first: Node from the wheel, where the machine's own is too old
 new_enough_node() {
     command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null
@@ -105,5 +110,6 @@ install_node_clients() {
 install_packages
 install_prometheus
 install_postgres
+install_chromium
 install_node
 install_node_clients

@@ -1,0 +1,223 @@
+"""The console in a real Chromium: what a person sees, does, and can reach without a mouse."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from feed_migration.phases import Status
+from tests.console.browsing import DESKTOP, PHONE, opened, serious_faults
+from tests.console.scene import (
+    Scene,
+    airflow_log,
+    start_run,
+    sync_dags,
+    task_states,
+    wait_for_approval,
+)
+from tests.support.conditions import eventually_sync
+
+pytestmark = pytest.mark.timeout(120)
+HOSTILE = '<img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script>'
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    executable = shutil.which("chromium")
+    assert executable, "Chromium is missing: run tools/setup.sh"
+    with sync_playwright() as playwright:
+        # a container's root has no user namespaces, and a small /dev/shm
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
+        browser = playwright.chromium.launch(executable_path=executable, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def halfway(scene: Scene) -> str:
+    """A gate under way on half of the fleet, with a breach in its history."""
+    migration_id = scene.begin()
+    scene.start_gate(migration_id, "cutover-50")
+    scene.measure(migration_id, "cutover-50", [1.0, 2.0, 12.0, 3.0, 2.5])
+    return migration_id
+
+
+def step(page: Page, name: str):
+    return page.locator("#track li", has=page.get_by_text(name, exact=True))
+
+
+def test_a_person_sees_where_the_migration_is(browser, scene, halfway):
+    """Track, gate, map, chain and log, all from one look."""
+    with opened(browser, scene) as page:
+        expect(step(page, "cutover-10")).to_have_class("done")
+        expect(step(page, "cutover-50")).to_have_class("running")
+        expect(page.locator("#criteria li")).to_have_count(2)
+        slow = page.locator("#criteria li", has_text="slow_checks")
+        expect(slow).to_contain_text("budget: 1 of 4 failures")
+        expect(slow.get_by_role("img")).to_have_attribute(
+            "aria-label", "last 5: 1 to 12, 1 failures"
+        )
+        expect(page.locator("#fleet-map .native")).to_have_count(5)
+        expect(page.locator("#fleet-map .ccxt")).to_have_count(5)
+        expect(page.locator("#chain")).to_contain_text("Chain intact")
+        expect(page.locator("#audit-rows tr").first).to_be_visible()
+        expect(page.locator("#live")).to_have_text("live")
+
+
+def test_the_page_follows_without_being_asked(browser, scene, halfway):
+    """What happens elsewhere is on the page a second later."""
+    with opened(browser, scene) as page:
+        expect(step(page, "cutover-50")).to_have_class("running")
+        scene.append(halfway, "held", actor="bob", step="cutover-50", reason="held by bob: a look")
+        expect(step(page, "cutover-50")).to_have_class("held")
+        expect(page.locator("#why")).to_contain_text("held by bob: a look")
+        expect(page.locator("#audit-rows tr").first).to_contain_text("bob")
+
+
+def test_a_hold_by_button_says_what_it_does_and_asks_why(browser, scene, halfway):
+    """No act without its consequence in words, and no hold without a reason."""
+    with opened(browser, scene, name="bob", role="user") as page:
+        page.get_by_role("button", name="Hold …").click()
+        dialog = page.get_by_role("dialog", name="Hold?")
+        expect(dialog).to_contain_text("The exposure stays as it is")
+        expect(dialog).to_contain_text("under the name bob")
+        dialog.get_by_role("button", name="Hold").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("Say why")
+        dialog.get_by_label("Reason").fill("the venue is odd")
+        dialog.get_by_role("button", name="Hold").click()
+        expect(dialog).to_be_hidden()
+        expect(step(page, "cutover-50")).to_have_class("held")
+        expect(page.get_by_role("button", name="Resume …")).to_be_visible()
+    assert scene.journal.state(halfway).status is Status.HELD
+    assert scene.journal.events(halfway, "held")[0].actor == "bob"
+
+
+def test_a_rollback_by_keyboard_alone(browser, scene, halfway):
+    """Who cannot use a mouse must be able to take the fleet back as well."""
+    sync_dags()
+    before = len(airflow_log("trigger_dag_run"))
+    with opened(browser, scene, name="bob", role="user") as page:
+        button = page.get_by_role("button", name="Roll back …")
+        expect(button).to_have_attribute("aria-disabled", "false")
+        button.focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_label("Reason")).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        expect(button).to_be_focused()
+        page.keyboard.press("Enter")
+        page.keyboard.type("the venue is odd")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect(page.locator("#trouble")).to_contain_text("backpack_rollback started")
+    assert len(airflow_log("trigger_dag_run")) == before + 1
+    assert airflow_log("trigger_dag_run")[0][:2] == ("bob", "backpack_rollback")
+
+
+def test_an_approval_is_given_with_its_evidence_in_view(browser, scene):
+    """The dialog shows what speaks for the step, and Airflow gets the answer."""
+    scene.begin()
+    sync_dags()
+    run_id = start_run(scene)
+    wait_for_approval(run_id)
+    with opened(browser, scene) as page:
+        expect(step(page, "cutover-50")).to_have_class("waiting")
+        page.locator(".approval").first.get_by_role("button", name="Approve …").click()
+        dialog = page.get_by_role("dialog", name="Approve cutover-50?")
+        expect(dialog).to_contain_text("cutover-10**: Promote")
+        expect(dialog).to_contain_text("50 % of the fleet")
+        dialog.get_by_role("button", name="Approve").click()
+        expect(dialog).to_be_hidden()
+        expect(page.locator(".approval")).to_have_count(0)
+    assert task_states(run_id)["cutover_50.approval"] == "scheduled"
+
+
+def test_a_viewer_is_told_why_the_buttons_do_nothing(browser, scene, halfway):
+    """Disabled, reachable, and with a reason; no dialog opens."""
+    with opened(browser, scene, name="vic", role="viewer") as page:
+        button = page.get_by_role("button", name="Roll back …")
+        expect(button).to_have_attribute("aria-disabled", "true")
+        button.click(force=True)
+        expect(page.locator("#trouble")).to_contain_text("vic may not do this")
+        expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_hostile_text_is_text(browser, scene, halfway):
+    """From the journal, from instances, from approvals: shown as it was written, run nowhere."""
+    scene.fleet.never_ready.add("feed-07")
+    scene.append(halfway, "held", actor=HOSTILE, step="cutover-50", reason=HOSTILE)
+    with opened(browser, scene) as page:
+        expect(page.locator("#why")).to_contain_text(HOSTILE)
+        expect(page.locator("#audit-rows tr").first).to_contain_text(HOSTILE)
+        page.locator("#audit-rows summary").first.click()
+        expect(page.locator("#audit-rows pre").first).to_contain_text("hash")
+        expect(page.locator("#fleet-faults")).to_contain_text("no book")
+        assert page.evaluate("window.hacked") is None
+        assert page.locator("main img, main script").count() == 0
+
+
+def test_a_lost_connection_is_told_and_the_state_stays(browser, scene, halfway, monkeypatch):
+    """Stale is not empty: the person keeps what was true, and knows since when."""
+    monkeypatch.setattr("feed_migration.console.live.STREAM_SECONDS", 1.0)
+    with opened(browser, scene) as page:
+        expect(page.locator("#live")).to_have_text("live")
+        page.route("**/api/live", lambda route: route.abort())
+        expect(page.locator("#live")).to_contain_text("stale since", timeout=20_000)
+        expect(step(page, "cutover-50")).to_have_class("running")
+        page.unroute("**/api/live")
+        expect(page.locator("#live")).to_have_text("live", timeout=20_000)
+
+
+def test_arrow_keys_move_on_the_map(browser, scene, halfway):
+    """One stop in the tab order for the whole fleet; Enter tells of an instance."""
+    with opened(browser, scene) as page:
+        page.locator("#fleet-map button").first.focus()
+        page.keyboard.press("ArrowRight")
+        expect(page.locator("#fleet-map button").nth(1)).to_be_focused()
+        page.keyboard.press("End")
+        page.keyboard.press("Enter")
+        expect(page.locator("#fleet-one")).to_contain_text("feed-09: ccxt, ready")
+        assert page.locator('#fleet-map button[tabindex="0"]').count() == 1
+
+
+def test_the_log_is_searched_and_paged(browser, scene, halfway):
+    """By hand, as an auditor does."""
+    for number in range(130):
+        scene.append(
+            halfway, "audit_note", actor="eve" if number == 3 else "bob", note=f"mark-{number}"
+        )
+    with opened(browser, scene) as page:
+        page.get_by_role("searchbox", name="Who").fill("eve")
+        expect(page.locator("#audit-rows tr")).to_have_count(1)
+        page.get_by_role("searchbox", name="Who").fill("")
+        page.get_by_role("combobox", name="Event").select_option("audit_note")
+        expect(page.locator("#audit-rows tr")).to_have_count(100)
+        page.get_by_role("button", name="Older").click()
+        expect(page.locator("#audit-rows tr")).to_have_count(30)
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault(browser, scene, halfway, viewport, scheme):
+    """In both themes and sizes, the dialog included; and nothing is wider than the screen."""
+    scene.fleet.never_ready.add("feed-07")
+    with opened(browser, scene, viewport=viewport, scheme=scheme) as page:
+        expect(page.locator("#audit-rows tr").first).to_be_visible()
+        expect(page.locator("#fleet-faults li")).to_have_count(1)
+        assert serious_faults(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+        page.get_by_role("button", name="Roll back …").click()
+        expect(page.get_by_label("Reason")).to_be_focused()
+        assert serious_faults(page) == []
+
+
+def test_the_page_works_in_airflows_own_frame(browser, scene, halfway):
+    """There it is sandboxed: no pop-ups, no confirm(), so the dialog is the page's own."""
+    with opened(browser, scene, path="/plugin/backpack-migration") as page:
+        frame = page.frame_locator('iframe[title="Backpack migration"]')
+        expect(frame.locator("#track li").first).to_be_visible(timeout=30_000)
+        frame.get_by_role("button", name="Roll back …").click()
+        expect(frame.get_by_role("dialog")).to_contain_text("put back on the ccxt feed")
+        eventually_sync(lambda: frame.locator("#live").text_content() == "live")
