@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feed_migration.events import EventKind
+from feed_migration.feedback import feedback_of, feedback_section
+from feed_migration.leftovers.listing import write_leftovers
 from feed_migration.parity_evidence import read_parity
 from feed_migration.phases import Status
 from feed_migration.report import migration_report
@@ -33,8 +35,9 @@ def close_promoted(
 ) -> Path:
     """Write the report to `page` and finish the migration; told twice, it finishes once.
 
-    `instances` is id → variant now; `root` is the checkout in which redundant files are looked for;
-    `parity` is the folder with the evidence of the shadow phase.
+    `instances` is id → variant now; `root` is the checkout in which references to ccxt are looked
+    for, into a list and a patch beside `page`; `parity` is the folder with the evidence of the
+    shadow phase.
     """
     if journal.state(migration_id).status is Status.RUNNING:
         journal.append(
@@ -43,12 +46,24 @@ def close_promoted(
             actor=actor,
             body={"outcome": str(Status.PROMOTED)},
         )
-    report = migration_report(
-        journal.events(migration_id), instances, journal.verify(), read_parity(parity)
-    )
+    events = journal.events(migration_id)
+    report = migration_report(events, instances, journal.verify(), read_parity(parity))
+    parts = (report, feedback_section(feedback_of(events)), clean_up_list(root), _left(root, page))
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(f"{report}\n{clean_up_list(root)}", encoding="utf-8")
+    page.write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
     return page
+
+
+def _left(root: Path, page: Path) -> str:
+    """Return the section about references to ccxt, whose list and patch are written beside."""
+    head = "## References to ccxt in docs, fixtures and tests"
+    try:
+        found = write_leftovers(root, page.parent, page.stem)
+    except OSError as error:
+        # no reason to leave a promoted migration open
+        return f"{head}\n\nThey could not be listed: {error.strerror or type(error).__name__}."
+    files = f"[list]({found.listing.name}), [patch]({found.patch.name})"
+    return f"{head}\n\n{files}\n\n{found.summary}"
 
 
 def clean_up_list(root: Path) -> str:
