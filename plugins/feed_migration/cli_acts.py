@@ -29,6 +29,7 @@ from feed_migration.errors import (
 from feed_migration.events import EventKind
 from feed_migration.fleet.choice import open_fleet
 from feed_migration.journal import Journal
+from feed_migration.notices.outside import rollback_told
 from feed_migration.refusals import NO_MIGRATION
 from feed_migration.report import document_incident
 from feed_migration.spool import UNRESOLVED, Spool
@@ -163,10 +164,12 @@ def rollback(
     deployment, actor = load_deployment(home_directory(), {}), actor_here()
     fleet, spool = open_fleet(deployment), Spool(deployment.spool_file)
     journal, migration_id = journal_if_any(deployment, migration, as_json=as_json)
-    result = way_back.revert(fleet, journal, migration_id, actor, reason, spool=spool)
-    proof = way_back.verify(
-        fleet, journal, migration_id, actor, breach_at=result.breach_at, spool=spool
-    )
+    with rollback_told(deployment, journal, migration_id, actor, reason) as told:
+        result = way_back.revert(fleet, journal, migration_id, actor, reason, spool=spool)
+        proof = way_back.verify(
+            fleet, journal, migration_id, actor, breach_at=result.breach_at, spool=spool
+        )
+        told(proof)
     page: str | None = None
     # the fleet is back; a page that cannot be written must not say otherwise
     try:

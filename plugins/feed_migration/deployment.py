@@ -13,6 +13,12 @@ venue: {rest_url: "https://127.0.0.1:8600", ws_url: "wss://127.0.0.1:8600", ca_f
 credentials_file: sandbox/api_key.json
 airflow: {url: "http://127.0.0.1:8080", username: admin, password_file: airflow/passwords.json}
 guard_url: http://127.0.0.1:9699           # optional: no migration begins unless it answers there
+grafana_url: http://127.0.0.1:3000/d/backpack-migration   # optional: linked wherever evidence is
+owner: {name: market data, url: "https://wiki.example.com/market-data"}   # optional, of the DAGs
+consumers: [risk, execution]               # optional: asked for feedback after the migration
+checkout: /srv/backpack                    # optional: where references to ccxt are looked for
+notifications:                             # optional, see docs/notifications.md
+- {name: oncall, kind: slack, connection: slack_oncall, url_file: secrets/oncall_webhook}
 ```
 
 Relative paths mean "in the state directory"; every path of a loaded `Deployment` is absolute.
@@ -30,6 +36,7 @@ import msgspec
 
 from feed_migration.document import PlanError, read_document
 from feed_migration.errors import DeploymentError
+from feed_migration.notices.channel import Channel, ChannelSpec, channels_of
 
 FILE_NAME = "deployment.yaml"
 MAX_BYTES = 1_048_576
@@ -102,6 +109,14 @@ class AirflowSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Owner:
+    """Who looks after the DAGs, as Airflow shows it."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Deployment:
     """One deployment; `home` is its state directory (BACKPACK_HOME)."""
 
@@ -115,6 +130,11 @@ class Deployment:
     credentials_file: Path | None
     airflow: AirflowSettings
     guard_url: str | None = None
+    grafana_url: str | None = None
+    owner: Owner | None = None
+    consumers: tuple[str, ...] = ()
+    checkout: Path | None = None
+    notifications: tuple[Channel, ...] = ()
     logs: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -189,6 +209,11 @@ class _Airflow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password_file: str = "airflow/passwords.json"  # noqa: S105 - a file name
 
 
+class _Owner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    url: Annotated[str, msgspec.Meta(pattern=r"^(https?://[^\s@/]+\S*|mailto:\S+@\S+)$")]
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prometheus_url: _Url
     instances: Annotated[tuple[_Instance, ...], msgspec.Meta(min_length=1)]
@@ -199,6 +224,11 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     journal_url: str | None = None
     airflow: _Airflow = _Airflow()
     guard_url: _Url | None = None
+    grafana_url: _Url | None = None
+    owner: _Owner | None = None
+    consumers: tuple[_Identifier, ...] = ()
+    checkout: str | None = None
+    notifications: tuple[ChannelSpec, ...] = ()
 
 
 def home_directory(environ: Mapping[str, str] = os.environ) -> Path:
@@ -241,6 +271,11 @@ def load_deployment(
             / (environ.get("AIRFLOW_PASSWORD_FILE") or file.airflow.password_file),
         ),
         guard_url=file.guard_url.rstrip("/") if file.guard_url else None,
+        grafana_url=file.grafana_url,
+        owner=Owner(name=file.owner.name, url=file.owner.url) if file.owner else None,
+        consumers=file.consumers,
+        checkout=_optional(home, file.checkout),
+        notifications=channels_of(home, file.notifications),
     )
 
 
@@ -282,11 +317,15 @@ def _url(environ: Mapping[str, str], name: str) -> str:
 
 
 def _require_unique(path: Path, file: _File) -> None:
-    seen: set[str] = set()
-    for entry in (*file.instances, *file.shadow_instances):
-        if entry.id in seen:
-            raise DeploymentError(f"{path}: instance {entry.id!r} twice", "rename one of them")
-        seen.add(entry.id)
+    named = {
+        "instance": [entry.id for entry in (*file.instances, *file.shadow_instances)],
+        "consumer": list(file.consumers),
+        "notification channel": [channel.name for channel in file.notifications],
+    }
+    for what, names in named.items():
+        for name in names:
+            if names.count(name) > 1:
+                raise DeploymentError(f"{path}: {what} {name!r} twice", "rename one of them")
 
 
 def _require_pods(path: Path, entries: Sequence[_Instance], stateful_set: str) -> None:

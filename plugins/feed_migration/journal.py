@@ -39,6 +39,7 @@ from feed_migration.journal_tables import EVENTS, LEASES, MEASUREMENTS
 from feed_migration.journal_verify import verify_journal
 from feed_migration.lease import Lease
 from feed_migration.model import Measurement, Step
+from feed_migration.notices.ledger import NoticeLedger
 from feed_migration.phases import MigrationState
 from feed_migration.spool import UNRESOLVED, Spool, SpooledEvent
 
@@ -318,6 +319,10 @@ class Journal:
     def heads(self) -> list[Head]:
         """Return the signed heads in the database, in order."""
         return heads_after(self._database, 0)
+
+    def notice_ledger(self) -> NoticeLedger:
+        """Return which notices were told."""
+        return NoticeLedger(self._database)
 
     def grant(self, role: str) -> None:
         """Let a Postgres role read and append; see `JournalDatabase.grant`."""

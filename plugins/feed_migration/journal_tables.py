@@ -56,6 +56,25 @@ LEASES = sa.Table(
     sa.Column("seconds", sa.Double, nullable=False),
 )
 
+# Which notice was told to whom, `notices.ledger`: beside the audit log, which they would only fill
+NOTICES = sa.Table(
+    "notices",
+    METADATA,
+    sa.Column(
+        "id",
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        sa.Identity(),
+        primary_key=True,
+    ),
+    sa.Column("migration_id", sa.Text, nullable=False, index=True),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("stage", sa.Text, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("holder", sa.Text, nullable=False),
+)
+
 # Honest code never rewrites history, so the database refuses it; the chain shows who went around
 SQLITE_INSERT_ONLY = tuple(
     f"CREATE TRIGGER IF NOT EXISTS {table.name}_no_{verb.lower()} BEFORE {verb} ON {table.name} "

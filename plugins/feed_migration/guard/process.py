@@ -97,6 +97,7 @@ class Guard:
     def close(self) -> None:
         """Let go of the watch."""
         self._watcher.close()
+        self._reverting.close()
         self._gates.close()
 
     @property

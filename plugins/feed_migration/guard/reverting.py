@@ -12,6 +12,7 @@ from feed_migration.gate_record import GateStart, append_verdict, record_verdict
 from feed_migration.guard.knowledge import Known
 from feed_migration.guard.watch import Breach
 from feed_migration.journal import Journal
+from feed_migration.notices.outside import Telling
 from feed_migration.report import document_incident
 from feed_migration.spool import Spool
 from feed_migration.take_back import TakenBack, take_back
@@ -37,6 +38,7 @@ class Reverting:
         self._actor = actor
         self._clock, self._monotonic = clock, monotonic
         self._spool = Spool(deployment.spool_file)
+        self._telling = Telling(deployment, actor, clock)
         self._migration_id, self._tries, self._next_at = "", 0, 0.0
         self.done = 0
         self.failed = 0
@@ -53,8 +55,7 @@ class Reverting:
         again = not _is_told(self._tries)
         if not again:
             LOG.warning("taking %s back: %s", known.migration_id, reason)
-        if breach is not None and journal is not None:
-            self._record(known, breach, journal)
+        self._announce(known, reason, breach, journal)
         try:
             taken = take_back(
                 self._fleet(),
@@ -76,6 +77,19 @@ class Reverting:
             self._tell(known, taken, journal)
         return True
 
+    def close(self) -> None:
+        """Tell nobody anything from now on."""
+        self._telling.close()
+
+    def _announce(
+        self, known: Known, reason: str, breach: Breach | None, journal: Journal | None
+    ) -> None:
+        """Say that it begins: into the journal, or where that is away straight to people."""
+        if journal is None:
+            self._telling.begun(known.migration_id, reason)
+        elif breach is not None:
+            self._record(known, breach, journal)
+
     def _failed(self, error: Exception, *, again: bool) -> None:
         pause = RETRY_SECONDS[min(self._tries, len(RETRY_SECONDS)) - 1]
         self._next_at = self._monotonic() + pause
@@ -91,6 +105,8 @@ class Reverting:
             len(taken.proof.instances),
             taken.proof.breach_to_rollback_seconds,
         )
+        if journal is None:
+            self._telling.back(known.migration_id, taken.proof)
         try:
             document_incident(
                 self._deployment,

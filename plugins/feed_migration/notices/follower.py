@@ -1,0 +1,72 @@
+"""Tells beside what a process does: a thread that looks at the journal once a second.
+
+It may die with its process at any moment, and never holds it up.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from feed_migration.journal import Journal
+from feed_migration.notices.teller import Teller, describe
+
+INTERVAL_SECONDS = 1.0
+LOG = logging.getLogger(__name__)
+
+
+class Follower:
+    """Tells the newest migration's notices as its events come, until it is stopped.
+
+    `journal` is asked for at every look, and may raise `JournalUnavailable`.
+    """
+
+    def __init__(self, journal: Callable[[], Journal], teller: Teller) -> None:
+        self._journal = journal
+        self._teller = teller
+        self._stopped = threading.Event()
+        self._complained = False
+        self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Begin nothing new; what is being sent goes on as long as the process lives."""
+        self._stopped.set()
+
+    def finish(self, seconds: float) -> bool:
+        """Stop, look once more, and wait for what is being sent; returns whether all is said."""
+        self.stop()
+        done = threading.Event()
+
+        def last() -> None:
+            # a channel that is at work takes nothing new
+            self._teller.settle(seconds / 3)
+            self._round()
+            done.set()
+
+        # the journal itself may hang
+        threading.Thread(target=last, name="notices at last", daemon=True).start()
+        return done.wait(2 * seconds / 3) and self._teller.settle(seconds / 3)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            self._round()
+            self._stopped.wait(INTERVAL_SECONDS)
+
+    def _round(self) -> None:
+        try:
+            journal = self._journal()
+            migration_id = journal.latest_migration()
+            if migration_id is not None:
+                self._teller.tell(journal, migration_id)
+        except Exception as error:  # noqa: BLE001 - it tells of others' faults, and ends of none
+            self._say(error)
+        else:
+            self._complained = False
+
+    def _say(self, error: Exception) -> None:
+        if not self._complained:
+            self._complained = True
+            LOG.warning("notices wait: %s", describe(error))

@@ -1,0 +1,187 @@
+"""Rollbacks that Airflow does not see are told by guard and shell, in the same words and once."""
+
+import json
+import shutil
+from contextlib import contextmanager
+
+import pytest
+import yaml
+
+from feed_migration.deployment import load_deployment
+from feed_migration.errors import DeploymentError
+from feed_migration.guard import reverting as guards
+from feed_migration.guard.process import Guard
+from feed_migration.journal import Journal
+from feed_migration.notices.ledger import Stage
+from feed_migration.notices.outside import rollback_told
+from feed_migration.notices.teller import SendFailed
+from feed_migration.notices.webhook import read_url
+from feed_migration.rollback import RollbackVerified
+from tests.support.conditions import eventually_sync
+from tests.support.guard_stage import STEP
+from tests.support.guard_stage import Stage as GuardStage
+from tests.support.inboxes import web_inbox
+
+SECRET = "T0P-s3cret-path"
+PROOF = RollbackVerified(
+    instances={"feed-00": "ccxt"}, breach_at=0.0, breach_to_rollback_seconds=3.0
+)
+
+
+@pytest.fixture
+def inbox():
+    with web_inbox() as inbox:
+        yield inbox
+
+
+@pytest.fixture
+def stage(tmp_path, inbox, monkeypatch):
+    """A deployment with a channel that guard and shell reach by a file."""
+    stage = GuardStage(tmp_path)
+    url_file = tmp_path / "oncall"
+    url_file.touch(mode=0o600)
+    url_file.write_text(f"{inbox.url}/{SECRET}\n")
+    document = yaml.safe_load((tmp_path / "deployment.yaml").read_text())
+    document["notifications"] = [{"name": "oncall", "kind": "webhook", "url_file": "oncall"}]
+    (tmp_path / "deployment.yaml").write_text(yaml.safe_dump(document))
+    stage.deployment = load_deployment(tmp_path, {})
+    monkeypatch.setattr(guards, "open_fleet", lambda _: stage.fleet)
+    return stage
+
+
+@contextmanager
+def guarding(stage):
+    guard = Guard(
+        stage.deployment,
+        stage.plan_path,
+        actor="guard:here",
+        clock=lambda: stage.clock.unix,
+        monotonic=lambda: stage.clock.monotonic,
+    )
+    try:
+        yield guard
+    finally:
+        guard.close()
+
+
+def test_the_guard_tells_of_a_rollback_that_it_does(stage, inbox):
+    """Begun with its reason, then verified; nothing of it twice."""
+    stage.goes_to(STEP)
+    stage.says("verdict", step=STEP, run="1", decision="Rollback", at_seconds=3.0, reasons=[])
+    with guarding(stage) as guard:
+        guard.poll()
+        eventually_sync(lambda: inbox.kinds() == ["rollback", "rolled_back"], describe=inbox.kinds)
+        guard.poll()
+    assert stage.fleet.native == []
+    assert inbox.texts[0].startswith("ROLLBACK: ")
+    assert inbox.texts[1].startswith("BACK ON CCXT: ccxt data flows on all 4 instances")
+    assert set(inbox.paths) == {f"/{SECRET}"}
+
+
+def test_without_a_journal_the_guard_tells_all_the_same(stage, inbox, tmp_path_factory):
+    """The database is down, the fleet goes back, and people hear of it."""
+    stage.goes_to(STEP)
+    home = stage.deployment.home
+    with guarding(stage) as guard:
+        guard.poll()
+        copy = tmp_path_factory.mktemp("copy")
+        for path in home.glob("journal.db*"):
+            shutil.copy(path, copy / path.name)
+        stage.journal_goes_away()
+
+        def told_after_a_while() -> bool:
+            stage.clock.passes(5.0)
+            guard.poll()
+            return inbox.kinds() == ["rollback", "rolled_back"]
+
+        eventually_sync(told_after_a_while, 30, describe=inbox.kinds)
+        eventually_sync(lambda: len(json.loads((home / "guard/told.json").read_text())) == 2)
+        (home / "journal.db").rmdir()
+        for path in copy.glob("journal.db*"):
+            shutil.copy(path, home / path.name)
+        eventually_sync(lambda: (home / "guard/told.json").read_text().strip() == "[]", 20)
+    journal = Journal(home / "journal.db", home=home)
+    rows = [
+        row
+        for rows in journal.notice_ledger().attempts(stage.migration_id).values()
+        for row in rows
+    ]
+    assert {(row.key, row.stage) for row in rows} >= {
+        ("rollback 1", Stage.TOLD),
+        ("rolled back 1", Stage.TOLD),
+    }
+    assert inbox.kinds() == ["rollback", "rolled_back"]
+
+
+def test_the_shell_tells_with_nobody_else_there(stage, inbox):
+    """No guard, no Airflow, no journal."""
+    with rollback_told(stage.deployment, None, "mig-1", "cli:ann", "consumers complain") as told:
+        told(PROOF)
+    assert inbox.texts[0].startswith("ROLLBACK: consumers complain")
+    assert "cli:ann" in inbox.texts[0]
+    assert inbox.kinds() == ["rollback", "rolled_back"]
+
+
+def test_a_channel_that_hangs_does_not_keep_the_shell_for_long(stage, inbox, monkeypatch):
+    """The fleet is back; what a person waits for is bounded."""
+    monkeypatch.setattr("feed_migration.notices.outside.CLOSE_SECONDS", 0.2)
+    inbox.hangs.set()
+    with rollback_told(stage.deployment, None, "mig-1", "cli:ann", "why") as told:
+        told(PROOF)
+    assert inbox.kinds() == []
+
+
+def test_the_url_is_in_no_file_but_its_own(stage, inbox):
+    """Journal, logs of the table and what was told hold names of channels, never addresses."""
+    inbox.status = 500
+    stage.goes_to(STEP)
+    stage.says("verdict", step=STEP, run="1", decision="Rollback", at_seconds=3.0, reasons=[])
+    with guarding(stage) as guard:
+        guard.poll()
+        eventually_sync(
+            lambda: any(
+                event.body.get("note") == "notice_failed"
+                for event in stage.journal.events(kind="audit_note")
+            )
+        )
+    for path in stage.deployment.home.rglob("*"):
+        if path.is_file() and path.name != "oncall":
+            assert SECRET.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "says"),
+    [
+        ("ftp://example.com/x", 0o600, "no http"),
+        ("not a url", 0o600, "no http"),
+        ("http://example.com/x", 0o644, "chmod"),
+    ],
+)
+def test_a_url_file_that_cannot_be_used_says_so_without_its_content(tmp_path, text, mode, says):
+    """The remedy names the file; what is in it may be the secret."""
+    path = tmp_path / "url"
+    path.write_text(text)
+    path.chmod(mode)
+    with pytest.raises(SendFailed, match=says) as caught:
+        read_url(path)
+    assert text not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("channel", "says"),
+    [
+        ({"name": "x", "kind": "slack"}, "connection"),
+        ({"name": "x", "kind": "email", "connection": "smtp"}, "to"),
+        ({"name": "x", "kind": "webhook", "connection": "c", "to": ["a@b.example"]}, "email only"),
+        ({"name": "x", "kind": "pigeon", "connection": "c"}, "pigeon"),
+        ({"name": "x", "kind": "slack", "connection": "c", "kinds": ["helt"]}, "helt"),
+        ({"name": "x", "kind": "slack", "token": "abc"}, "token"),
+    ],
+)
+def test_a_channel_that_could_never_send_is_a_mistake_of_the_file(stage, channel, says):
+    """One line with the place."""
+    path = stage.deployment.home / "deployment.yaml"
+    document = yaml.safe_load(path.read_text()) | {"notifications": [channel]}
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(DeploymentError, match=says):
+        load_deployment(stage.deployment.home, {})
