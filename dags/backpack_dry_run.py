@@ -7,6 +7,18 @@ DOC = """
 
 The native feed's integration tests and a signed request with the deployment's credentials. Nothing
 of the fleet is touched. Begins a migration if none is active.
+
+**Before you start.** The release is deployed and every Airflow component was restarted since; the
+credentials file is there with mode 0600.
+
+**What you see.** *Preflight*, then both checks side by side, a minute or two. Their output is in the
+tasks' logs.
+
+**When it ends red.** The release or the credentials are at fault, see the log of the red task. A
+failed check of the preflight names its remedy. Nothing has to be taken back. Correct it and trigger
+this DAG again: it joins the migration that it began.
+
+Next: `backpack_shadow`.
 """
 
 dag = migration_dag("backpack_dry_run", DOC, "preflight", "dry_run")

@@ -5,13 +5,26 @@ from feed_migration.orchestration.dag_factory import migration_dag
 DOC = """
 # Move the fleet from the ccxt feed to the native one
 
-Phases: preflight, dry run, shadow, cutover step by step, stabilisation, report. Every step after
-the dry run ends with a gate; a breach at any point puts the whole fleet back on ccxt, and the run
-ends **failed**. A run on top of a held migration continues where the journal says it is.
+Preflight, dry run, shadow, cutover step by step, stabilisation, report. Every step after the dry run
+ends with a gate; a breach at any point puts the whole fleet back on ccxt, and the run ends **failed**.
 
-* *Mark the run failed* to take everything back by hand.
+**Before you start.** `backpack-migrate guard run` is up, Prometheus scrapes the fleet, every instance
+runs ccxt and is healthy. Nobody deploys while a migration is active. Say in the form why you start.
+
+**What you see.** One task group per step; hover it for share, criteria and durations. A gate waits
+deferred (violet), an approval waits for input. Live values: *Backpack migration* in the menu, or
+`backpack-migrate status --watch`.
+
+| It | Means | Do |
+| --- | --- | --- |
+| waits at **Approval** | a person is asked, until the time in the question | answer under *Required Actions*; **No** and silence take the fleet back |
+| ends red, **held** | nothing is proven, the exposure stays and is watched | read the reasons; clear the gate *with what follows it*, or trigger this DAG again: it goes on there. Or `backpack_rollback` |
+| ends red, **rolled back** | the native feed was found bad, ccxt data flows again | nothing is urgent; read the incident in the report |
+| ends red, **not promoted** | a task failed before its gate | the error says which; correct it, start again |
+
+* *Mark the run failed* takes everything back by hand.
 * *Mark a gate success* changes nothing: only the journal promotes.
-* Clear a held gate together with what follows it to watch that step anew.
+* A run on top of a held migration continues where the journal says it is.
 """
 
 dag = migration_dag("backpack_migration", DOC)

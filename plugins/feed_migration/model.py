@@ -177,13 +177,27 @@ class Gate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Approver:
+    """A person who may approve: `id` as Airflow's auth manager knows them, `name` for readers."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Step:
-    """One station of the runbook; only cutover steps have a `percent` of the fleet."""
+    """One station of the runbook; only cutover steps have a `percent` of the fleet.
+
+    With `approval` a person is asked first: one of `approvers`, or whoever may act in Airflow
+    where there are none; no answer within `approval_timeout_seconds` is a No.
+    """
 
     name: str
     phase: PhaseName
     percent: int | None = None
     approval: bool = False
+    approvers: tuple[Approver, ...] = ()
+    approval_timeout_seconds: float = 86400.0
     gate: Gate | None = None
 
 

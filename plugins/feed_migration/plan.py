@@ -191,13 +191,13 @@ def _steps(spec: PlanSpec, gates: Mapping[Place, Gate | None]) -> Iterator[Step]
                     name=f"cutover-{ramp.percent}",
                     phase=phase,
                     percent=ramp.percent,
-                    approval=ramp.approval,
+                    **ramp.asked(),
                     gate=gates[("phases", "cutover", "steps", index, "gate")],
                 )
         else:
             gate = gates.get(("phases", phase, "gate"))
-            approval = getattr(spec.phases, phase).approval
-            yield Step(name=phase, phase=phase, approval=approval, gate=gate)
+            asked = getattr(spec.phases, phase).asked()
+            yield Step(name=phase, phase=phase, **asked, gate=gate)
 
 
 def _fingerprint(name: str, steps: tuple[Step, ...]) -> str:

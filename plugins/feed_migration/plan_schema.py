@@ -26,11 +26,13 @@ from feed_migration.plan_types import (
     PositiveDuration,
     Query,
     Spec,
+    approver,
     series_count,
 )
 from feed_migration.promql import range_seconds
 
 _DEFAULT_MAX_DURATION_SECONDS = 6 * 3600.0
+_APPROVAL_TIMEOUT_SECONDS = 24 * 3600.0
 
 
 class BandSpec(Spec):
@@ -238,15 +240,31 @@ class GateSpec(Spec):
 
 
 class BareStepSpec(Spec):
-    """A phase without a gate."""
+    """A phase without a gate; `approval` asks a person before it."""
 
     approval: bool = False
+    approvers: list[Annotated[Any, PlainValidator(approver)]] = Field(default_factory=list)
+    approval_timeout: PositiveDuration = _APPROVAL_TIMEOUT_SECONDS
+
+    @model_validator(mode="after")
+    def _somebody_asked(self) -> Self:
+        given = self.model_fields_set & {"approvers", "approval_timeout"}
+        if given and not self.approval:
+            raise ValueError(f"{min(given)} without `approval: true`: nobody would be asked")
+        return self
+
+    def asked(self) -> dict[str, Any]:
+        """Who is asked before the step, and for how long, as `Step` takes it."""
+        return {
+            "approval": self.approval,
+            "approvers": tuple(self.approvers),
+            "approval_timeout_seconds": self.approval_timeout,
+        }
 
 
-class GatedStepSpec(Spec):
+class GatedStepSpec(BareStepSpec):
     """A phase that a gate watches."""
 
-    approval: bool = False
     gate: Any
 
 

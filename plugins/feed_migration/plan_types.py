@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from feed_migration.model import Approver
 from feed_migration.promql import checked_query
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(s|m|h)")
@@ -47,6 +48,17 @@ def series_count(value: object) -> int | Literal["fleet"]:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
     raise ValueError(f"was {value!r}, it is a number of series from 1, or fleet")
+
+
+def approver(value: object) -> Approver:
+    """A user name, or `{id, name}` where the id is not the name; raises ValueError otherwise."""
+    if isinstance(value, str) and value.strip():
+        return Approver(id=value, name=value)
+    if isinstance(value, dict) and set(value) == {"id", "name"}:
+        found = (value["id"], value["name"])
+        if all(isinstance(text, str) and text.strip() for text in found):
+            return Approver(id=found[0], name=found[1])
+    raise ValueError(f"was {value!r}, an approver is a user name, or {{id: '7', name: ann}}")
 
 
 Duration = Annotated[float, BeforeValidator(seconds_of)]

@@ -7,14 +7,14 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from feed_migration.orchestration import listener
-from feed_migration.orchestration.prometheus_link import PrometheusLink
+from feed_migration.orchestration.links import DashboardLink, PrometheusLink, ReportLink
 
 
 class FeedMigrationPlugin(AirflowPlugin):
-    """Adds the console, the link from a gate to its query, and who acts by hand to the journal."""
+    """Adds the console, links from tasks, and who acts by hand to the journal."""
 
     name = "feed_migration"
-    operator_extra_links = (PrometheusLink(),)
+    operator_extra_links = (PrometheusLink(), DashboardLink(), ReportLink())
     listeners = (listener,)
 
     # properties: only the api-server asks, and only it is to import what the console needs

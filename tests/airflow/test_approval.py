@@ -1,5 +1,6 @@
 """The approval task: evidence in, a name in the journal out, and silence is no consent."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +23,8 @@ def context(stage: Stage) -> dict[str, Any]:
 def approval(stage: Stage) -> Any:
     from feed_migration.orchestration.approval_operator import StepApprovalOperator
 
-    return StepApprovalOperator(task_id="approval", place=current_place(), step="cutover-50")
+    step = replace(current_place().plan().step("cutover-50"), approval=True)
+    return StepApprovalOperator(task_id="approval", place=current_place(), step=step)
 
 
 def answer(option: str) -> dict[str, Any]:
@@ -76,3 +78,50 @@ def test_a_step_approved_before_is_not_asked_again(context, approval):
     """A rerun after a crash, or an approval by the command line, is respected."""
     approval.execute_complete(context, answer("Approve"))
     assert "approved already" in approval.execute(context)
+
+
+def asking(approval, context, monkeypatch) -> Any:
+    """Ask, with Airflow's side of it taken away; returns the task's body."""
+    from airflow.providers.standard.operators import hitl
+
+    monkeypatch.setattr(hitl.HITLOperator, "execute", lambda self, context: None)
+    run = SimpleNamespace(
+        dag_id="backpack_cutover", run_id="r1", clear_number=0, triggering_user_name="ann"
+    )
+    approval.execute(context | {"dag_run": run})
+    return approval.body
+
+
+def test_the_question_shows_the_evidence_and_its_own_rules(stage, context, approval, monkeypatch):
+    """Criteria with value, threshold and outcome of the last gate, links, and until when."""
+    from feed_migration.model import Measurement, Outcome
+
+    journal, migration_id = stage.journal, context["ti"].xcom_pull(task_ids="begin")
+    row = Measurement(
+        criterion="errors",
+        tick_seconds=9.0,
+        outcome=Outcome.SUCCESS,
+        counts_as=Outcome.SUCCESS,
+        value=0.25,
+        threshold="success <= 1, failure >= 5",
+        query='sum(errors{variant="native"})',
+    )
+    journal.record(migration_id, "shadow", [row])
+    body = {"step": "shadow", "run": "1", "decision": "Promote", "at_seconds": 9.0, "reasons": []}
+    journal.append("verdict", migration_id=migration_id, actor="gate", body=body)
+    text = asking(approval, context, monkeypatch)
+    assert "50 % of the fleet goes to the native feed" in text
+    assert f"[errors]({stage.prometheus.url}/graph?g0.expr=sum%28errors" in text
+    assert "| Success | 0.25 | success \\<= 1, failure \\>= 5 |" in text
+    assert "it is a No" in text
+    assert "/plugin/backpack-migration" in text
+
+
+def test_that_somebody_is_asked_is_kept_once(stage, context, approval, monkeypatch):
+    """A retry of the task asks no second time in the audit log."""
+    for _ in range(2):
+        asking(approval, context, monkeypatch)
+    notes = [event.body for event in stage.journal.events(kind="audit_note")]
+    (asked,) = [note for note in notes if note["note"] == "approval_asked"]
+    assert (asked["step"], asked["run_id"]) == ("cutover-50", "r1")
+    assert stage.journal.lease(stage.journal.latest_migration()).seconds > 86400

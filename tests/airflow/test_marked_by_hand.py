@@ -95,7 +95,7 @@ def test_a_way_back_that_never_ran_is_said_by_the_verdict(stage: Stage):
     assert set(state.exposed) == set(stage.fleet.names)
     (note,) = [e.body for e in stage.journal.events() if e.body.get("task_id") == "verdict"]
     assert "still on native: feed-00, feed-01, feed-02, feed-03" in note["text"]
-    assert stage.run("backpack_rollback") == "success"
+    assert stage.run("backpack_rollback", reason="a test", confirm=True) == "success"
     assert stage.natives == []
 
 

@@ -114,7 +114,7 @@ def test_the_rollback_dag_takes_back_a_half_done_migration(stage: Stage):
         assert stage.run(f"backpack_{phase}") == "success", phase
     assert stage.natives == stage.fleet.names
     assert stage.kinds().count("migration_started") == 1
-    assert stage.run("backpack_rollback", reason="consumers complain") == "success"
+    assert stage.run("backpack_rollback", reason="consumers complain", confirm=True) == "success"
     assert stage.natives == []
     assert stage.journal.active_migration() is None
     assert "consumers complain" in json.dumps(

@@ -1,6 +1,7 @@
 """Where notices arrive: an HTTP and a mail server on loopback, well-behaved or hostile."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -99,11 +100,10 @@ class MailInbox:
 def mail_inbox() -> Iterator[MailInbox]:
     """Yield a `MailInbox` that listens."""
     inbox = MailInbox()
-    controller = Controller(inbox, hostname="127.0.0.1", port=0)
-    # it looks at its own port before the kernel has chosen one
-    controller._trigger_server = lambda: None
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        inbox.port = probe.getsockname()[1]
+    controller = Controller(inbox, hostname="127.0.0.1", port=inbox.port)
     controller.start()
-    inbox.port = controller.server.sockets[0].getsockname()[1]
     try:
         yield inbox
     finally:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from feed_migration.addresses import Addresses, Link
+from feed_migration.driving import JOINED
 from feed_migration.events import Event, EventKind, body_number
 from feed_migration.feedback import FEEDBACK, feedback_of, summary
 from feed_migration.gate_record import explain
@@ -19,7 +20,6 @@ from feed_migration.phases import MigrationState, Status, apply
 # audit notes that call for a notice
 APPROVAL_ASKED = "approval_asked"
 FEEDBACK_ASKED = "feedback_asked"
-JOINED = "joined"
 _UNTIL_VERIFIED = (
     "Wait for the message that it is verified; if it does not come within minutes, run "
     "`backpack-migrate rollback`."

@@ -16,9 +16,11 @@ from feed_migration.errors import (
 from feed_migration.events import EventKind
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.actor import actor_of
+from feed_migration.orchestration.passed import announce
 from feed_migration.orchestration.place import Place
 from feed_migration.orchestration.refusing import refusals_noted
 from feed_migration.orchestration.runtime import Runtime, open_runtime
+from feed_migration.orchestration.telling import telling
 from feed_migration.phases import Status
 
 BEGIN = "begin"
@@ -37,7 +39,7 @@ class ActOperator(BaseOperator):
 
     def execute(self, context: Any) -> Any:
         """Run `act`; raises AirflowFailException where a retry is senseless."""
-        with self.refusing(context):
+        with telling(self.place), self.refusing(context):
             return self.act(open_runtime(self.place), context)
 
     @contextmanager
@@ -147,4 +149,5 @@ class ReportOperator(ActOperator):
             note_start(runtime, migration_id, self.step, actor)
             runtimes.require_native(runtime)
             runtimes.promote(runtime, self.step, migration_id, actor)
+            announce(context, runtime.journal.state(migration_id), self.step, actor)
         return runtimes.close_promoted(runtime, migration_id, actor)

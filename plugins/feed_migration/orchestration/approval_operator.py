@@ -1,46 +1,71 @@
 """A person's word before a step, asked with the evidence in view and kept in the journal."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from feed_migration.addresses import addresses_of
+from feed_migration.evidence import approval_body
 from feed_migration.gate_record import explain
-from feed_migration.lease import HANDOVER_SECONDS, PERSON_SECONDS, approval_holder
+from feed_migration.lease import HANDOVER_SECONDS, approval_holder
+from feed_migration.model import Step
+from feed_migration.notices.wording import APPROVAL_ASKED
 from feed_migration.orchestration.act_operators import BEGIN, migration_of
+from feed_migration.orchestration.actor import actor_of, run_key
 from feed_migration.orchestration.place import Place
 from feed_migration.orchestration.refusing import refusals_noted
-from feed_migration.orchestration.runtime import open_runtime
+from feed_migration.orchestration.runtime import Runtime, open_runtime
+from feed_migration.orchestration.telling import QUESTION_SECONDS, TellNotifier
 
 if TYPE_CHECKING:
     from feed_migration.journal import Journal
 
 
 class StepApprovalOperator(ApprovalOperator):
-    """Wait for Approve; Reject and silence both fail for good, which takes the fleet back."""
+    """Wait for Approve; Reject and silence both fail for good, which takes the fleet back.
 
-    def __init__(self, *, place: Place, step: str, **kwargs: Any) -> None:
+    Only the step's approvers may answer, if it names any: an administrator may not.
+    """
+
+    def __init__(
+        self,
+        *,
+        place: Place,
+        step: Step,
+        clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
-            subject=f"Start {step} of the Backpack feed migration?", fail_on_reject=True, **kwargs
+            subject=f"Start {step.name} of the Backpack feed migration?",
+            fail_on_reject=True,
+            response_timeout=timedelta(seconds=step.approval_timeout_seconds),
+            assigned_users=[{"id": one.id, "name": one.name} for one in step.approvers] or None,
+            # told within seconds or by the next task; what fails there must not fail the question
+            notifiers=[TellNotifier(place, QUESTION_SECONDS)],
+            **kwargs,
         )
-        self.place, self.step = place, step
+        self.place, self.step, self.clock = place, step, clock
 
     def execute(self, context: Any) -> Any:
         """Ask, unless the step is approved or promoted in the journal already."""
-        with refusals_noted(self.place, context, begun_by=BEGIN, step=self.step):
+        with refusals_noted(self.place, context, begun_by=BEGIN, step=self.step.name):
             migration_id = migration_of(context)
-        journal = open_runtime(self.place).journal
-        state = journal.state(migration_id)
-        if self.step in {*state.approved, *state.promoted}:
-            return f"{self.step} is approved already"
-        self.body = evidence(journal, migration_id)
+        runtime = open_runtime(self.place)
+        state = runtime.journal.state(migration_id)
+        if self.step.name in {*state.approved, *state.promoted}:
+            return f"{self.step.name} is approved already"
+        until = self.clock() + self.step.approval_timeout_seconds
+        self.body = self._evidence(runtime, migration_id, until)
         # what is exposed may wait for the person as long as the person may take
-        limit = self.response_timeout.total_seconds() if self.response_timeout else PERSON_SECONDS
-        seconds = limit + HANDOVER_SECONDS
-        holder = approval_holder(self.step)
-        journal.renew_lease(migration_id, holder=holder, seconds=seconds)
+        self._renew(
+            runtime.journal, migration_id, self.step.approval_timeout_seconds + HANDOVER_SECONDS
+        )
+        self._note(runtime.journal, migration_id, context, until)
         return super().execute(context)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
@@ -51,35 +76,53 @@ class StepApprovalOperator(ApprovalOperator):
             return super().execute_complete(context, event)
         except (HITLRejectException, HITLTimeoutError) as error:
             # a retry would only ask again
-            raise AirflowFailException(f"{self.step} was not approved: {error}") from error
+            raise AirflowFailException(f"{self.step.name} was not approved: {error}") from error
+
+    def _evidence(self, runtime: Runtime, migration_id: str, until: float) -> str:
+        journal = runtime.journal
+        verdicts = [event.body for event in journal.events(migration_id, "verdict")]
+        last = verdicts[-1] if verdicts else {}
+        run = str(last.get("run", "1"))
+        return approval_body(
+            self.step,
+            journal.state(migration_id),
+            verdicts,
+            journal.measurements(migration_id, str(last.get("step", "")), run),
+            addresses_of(runtime.deployment),
+            until_unix=until,
+        )
+
+    def _note(
+        self, journal: "Journal", migration_id: str, context: Mapping[str, Any], until: float
+    ) -> None:
+        """Keep that somebody is asked; once per attempt at the DAG run, whatever a retry does."""
+        dag_run = context["dag_run"]
+        verdict = journal.state(migration_id).last_verdict
+        body = {
+            "note": APPROVAL_ASKED,
+            "id": f"{self.step.name}/{run_key(context)}",
+            "step": self.step.name,
+            "until": until,
+            "approvers": [one.name for one in self.step.approvers],
+            "summary": explain(dict(verdict)) if verdict else "No gate has run yet.",
+            "dag_id": dag_run.dag_id,
+            "run_id": dag_run.run_id,
+            "task_id": self.task_id,
+        }
+        journal.note(migration_id, actor_of(context), body, once="id")
+
+    def _renew(self, journal: "Journal", migration_id: str, seconds: float) -> None:
+        journal.renew_lease(migration_id, holder=approval_holder(self.step.name), seconds=seconds)
 
     def _record(self, context: Any, event: Mapping[str, Any]) -> None:
         journal, migration_id = open_runtime(self.place).journal, migration_of(context)
         # the wait is over, and so is its lease
-        holder = approval_holder(self.step)
-        journal.renew_lease(migration_id, holder=holder, seconds=HANDOVER_SECONDS)
+        self._renew(journal, migration_id, HANDOVER_SECONDS)
         user = event.get("responded_by_user") or {}
         name = user.get("name") if isinstance(user, dict) else getattr(user, "name", None)
         journal.append(
             "approval",
             migration_id=migration_id,
             actor=str(name or "unknown"),
-            body={"step": self.step, "decision": event["chosen_options"][0], "reason": ""},
+            body={"step": self.step.name, "decision": event["chosen_options"][0], "reason": ""},
         )
-
-
-def evidence(journal: "Journal", migration_id: str) -> str:
-    """Return what speaks for the next step, as Markdown."""
-    state = journal.state(migration_id)
-    verdicts = journal.events(migration_id=migration_id, kind="verdict")
-    lines = [f"* **{event.body['step']}**: {explain(dict(event.body))}" for event in verdicts]
-    return "\n".join(
-        [
-            f"Migration `{migration_id}`, plan `{state.plan_name}`.",
-            "",
-            f"Promoted: {', '.join(state.promoted) or 'nothing yet'}.",
-            f"On native: {len(state.exposed)} instances.",
-            "",
-            *(lines or ["No gate has run yet."]),
-        ]
-    )

@@ -8,6 +8,7 @@ from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.act_operators import ActOperator
 from feed_migration.orchestration.actor import actor_of, run_key
 from feed_migration.orchestration.joining import Applicant, drives, join_migration
+from feed_migration.orchestration.passed import announce
 from feed_migration.orchestration.place import PROJECT_ROOT
 from feed_migration.orchestration.preflight import preflight
 from feed_migration.orchestration.runtime import Runtime
@@ -59,13 +60,17 @@ class BeginOperator(ActOperator):
         fleet = runtimes.open_fleet(runtime.deployment)
         checks = preflight(runtime.deployment, fleet, PROJECT_ROOT, fresh=fresh)
         self.log.info("preflight passed: %s", ", ".join(checks))
-        return join_migration(
+        migration_id = join_migration(
             runtime.journal,
             runtime.plan,
             self._applicant(context),
             run_state=context["ti"].get_dagrun_state,
             fleet_epoch=fleet.epoch(),
         )
+        if fresh:
+            state = runtime.journal.state(migration_id)
+            announce(context, state, "preflight", actor_of(context))
+        return migration_id
 
     def _applicant(self, context: Any) -> Applicant:
         params = context["params"]

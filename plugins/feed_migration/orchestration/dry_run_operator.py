@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.act_operators import ActOperator, migration_of, note_start
 from feed_migration.orchestration.actor import actor_of
+from feed_migration.orchestration.passed import announce
 from feed_migration.orchestration.place import PROJECT_ROOT
 from feed_migration.orchestration.preflight import DRY_RUN_TESTS
 from feed_migration.orchestration.runtime import Runtime
@@ -73,6 +74,7 @@ class CheckOperator(ActOperator):
             )
         if _passed(runtime.journal, migration_id, self.step) >= set(CHECKS):
             runtimes.promote(runtime, self.step, migration_id, actor)
+            announce(context, runtime.journal.state(migration_id), self.step, actor)
 
     def on_kill(self) -> None:
         """Take the subprocess down with the task."""

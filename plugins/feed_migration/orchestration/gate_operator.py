@@ -20,6 +20,7 @@ from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.act_operators import ActOperator, migration_of
 from feed_migration.orchestration.actor import actor_of, run_key
 from feed_migration.orchestration.gate_trigger import SETTLE_SECONDS, GateTrigger
+from feed_migration.orchestration.passed import announce
 from feed_migration.orchestration.runtime import Runtime, open_runtime
 from feed_migration.phases import Status
 
@@ -105,6 +106,7 @@ class GateOperator(ActOperator):
         text, actor = explain(verdict), actor_of(context)
         if verdict["decision"] == Decision.PROMOTE:
             runtimes.promote(runtime, self.step, start.migration_id, actor)
+            announce(context, runtime.journal.state(start.migration_id), self.step, actor)
             return text
         if verdict["decision"] == Decision.HOLD and not self._is_held(runtime, start):
             body = {"step": self.step, "reason": text}

@@ -16,6 +16,7 @@ from feed_migration.orchestration.act_operators import BEGIN, ActOperator, migra
 from feed_migration.orchestration.actor import actor_of
 from feed_migration.orchestration.refusing import refusals_noted
 from feed_migration.orchestration.runtime import Runtime
+from feed_migration.orchestration.telling import telling
 from feed_migration.phases import MigrationState, Status
 from feed_migration.refusals import NO_MIGRATION
 from feed_migration.spool import UNRESOLVED
@@ -64,7 +65,7 @@ class WayBackOperator(ActOperator):
 
     def execute(self, context: Any) -> Any:
         """Run `take_back` with the journal, or None where that does not answer in seconds."""
-        with refusals_noted(self.place, context, begun_by=BEGIN):
+        with telling(self.place), refusals_noted(self.place, context, begun_by=BEGIN):
             return self.take_back(runtimes.journal_for_rollback(self.place), context)
 
     def take_back(self, journal: "Journal | None", context: Any) -> str:

@@ -136,13 +136,6 @@ def open_gate_run(runtime: Runtime, start: "GateStart") -> "GateRun":
     )
 
 
-def prometheus_url(place: Place) -> str:
-    """Return where the Prometheus of the deployment is."""
-    from feed_migration.deployment import load_deployment
-
-    return load_deployment(place.home).prometheus_url
-
-
 def advance(runtime: Runtime, step: str, migration_id: str, actor: str) -> "CutoverResult":
     """Bring `step` about; see `cutover.advance`."""
     from feed_migration import cutover
@@ -239,7 +232,7 @@ def close_promoted(runtime: Runtime, migration_id: str, actor: str) -> str:
         actor,
         instances={status.id: status.variant for status in fleet.instances()},
         page=page,
-        root=PROJECT_ROOT,
+        root=runtime.deployment.checkout or PROJECT_ROOT,
         parity=runtime.deployment.parity_folder,
     )
     return str(page)
