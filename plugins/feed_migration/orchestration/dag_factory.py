@@ -21,8 +21,9 @@ MAX_REASON = 2000
 def reason_param() -> Param:
     """Return the field whose value the journal keeps beside the user's name."""
     return Param(
-        "",
-        type="string",
+        None,
+        # a plain string would have to be filled in
+        type=["null", "string"],
         title="Reason",
         description="Why this is started. It is kept in the audit log beside your name.",
         maxLength=MAX_REASON,
@@ -87,7 +88,7 @@ def rollback_dag(dag_id: str, doc_md: str) -> DAG:
     with new_dag(
         *(dag_id, doc_md, params, "rollback", "emergency"),
         deployment=deployment,
-        label=f"⛔ {dag_id}",
+        label=f"⚠ {dag_id}: everything back to ccxt",
     ) as dag:
         rollback_chain(place)
     return dag
@@ -131,19 +132,20 @@ def _required_reason() -> Param:
         type="string",
         title="Reason",
         description="What you have seen. It goes into audit log, incident and notices.",
-        minLength=3,
+        minLength=1,
         maxLength=MAX_REASON,
     )
 
 
 def _confirmation() -> Param:
     return Param(
+        # neither `const` nor `enum`: the form hides the one and never forgets the other's first
+        # error, so that the task asks (`rollback_operators.require_confirmed`)
         False,
         type="boolean",
-        const=True,
         title="Put every instance back on the ccxt feed",
         description=(
-            "Tick to confirm. All instances that run native are restarted at once; a migration "
-            "that is under way ends as rolled back."
+            "Tick it, or nothing happens. All instances that run native are restarted at once; a "
+            "migration that is under way ends as rolled back."
         ),
     )

@@ -217,6 +217,7 @@ class TakeBackOperator(WayBackOperator):
 
     def take_back(self, journal: "Journal | None", context: Any) -> str:
         """Return the id of the migration that was taken back, UNRESOLVED without a journal."""
+        require_confirmed(context)
         migration_id = UNRESOLVED
         try:
             if journal is not None:
@@ -229,3 +230,16 @@ class TakeBackOperator(WayBackOperator):
         reason = str(context["params"].get("reason") or "asked for by a person")
         runtimes.revert(self.place, journal, migration_id, actor_of(context), reason)
         return migration_id
+
+
+def require_confirmed(context: Any) -> None:
+    """Fail for good where the form was sent without its tick.
+
+    A form sends every field; who triggers by API or command line means it, and may leave it out.
+    """
+    conf = getattr(context["dag_run"], "conf", None) or {}
+    if conf.get("confirm") is False:
+        raise AirflowFailException(
+            "nothing was done: the box that puts every instance back on ccxt was not ticked; "
+            "trigger backpack_rollback again"
+        )
