@@ -34,6 +34,7 @@ from feed_migration.journal_rows import (
     newest_lease,
     newest_measurements,
     select_events,
+    step_facts,
 )
 from feed_migration.journal_tables import EVENTS, LEASES, MEASUREMENTS
 from feed_migration.journal_verify import verify_journal
@@ -182,7 +183,7 @@ class Journal:
                 "plan_sha256": plan_sha256,
                 "epoch": epoch,
                 "run_key": run_key,
-                "steps": [_facts(step) for step in steps],
+                "steps": [step_facts(step) for step in steps],
             }
             kind = EventKind.MIGRATION_STARTED.value
             self._insert(connection, kind, migration_id, actor, body)
@@ -394,13 +395,3 @@ def _printable(text: str) -> str:
 
 def _stamp(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y%m%dT%H%M%SZ")
-
-
-def _facts(step: Step) -> dict[str, Any]:
-    return {
-        "name": step.name,
-        "phase": step.phase,
-        "percent": step.percent,
-        "approval": step.approval,
-        "gated": step.gate is not None,
-    }

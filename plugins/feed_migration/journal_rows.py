@@ -10,7 +10,7 @@ from feed_migration import phases
 from feed_migration.events import Event, EventKind
 from feed_migration.journal_tables import EVENTS, LEASES, MEASUREMENTS
 from feed_migration.lease import Lease
-from feed_migration.model import Measurement
+from feed_migration.model import Measurement, Step
 from feed_migration.phases import MigrationState
 
 
@@ -116,6 +116,17 @@ def newest_lease(connection: sa.Connection, migration_id: str) -> Lease | None:
     )
     row = connection.execute(query).first()
     return Lease(**row._mapping) if row else None  # noqa: SLF001 - SQLAlchemy's public name for it
+
+
+def step_facts(step: Step) -> dict[str, Any]:
+    """Return what a migration records of a step of its plan."""
+    return {
+        "name": step.name,
+        "phase": step.phase,
+        "percent": step.percent,
+        "approval": step.approval,
+        "gated": step.gate is not None,
+    }
 
 
 def _event(row: sa.Row[Any]) -> Event:

@@ -5,9 +5,10 @@ from itertools import pairwise
 from sys import float_info
 from typing import Annotated, Any, Literal, Protocol, Self
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import Field, PlainValidator, field_validator, model_validator
 
 from feed_migration.model import (
+    Approver,
     Band,
     Comparison,
     Criterion,
@@ -26,7 +27,7 @@ from feed_migration.plan_types import (
     PositiveDuration,
     Query,
     Spec,
-    approver,
+    approvers_of,
     series_count,
 )
 from feed_migration.promql import range_seconds
@@ -243,8 +244,13 @@ class BareStepSpec(Spec):
     """A phase without a gate; `approval` asks a person before it."""
 
     approval: bool = False
-    approvers: list[Annotated[Any, PlainValidator(approver)]] = Field(default_factory=list)
+    approvers: list[Any] = Field(default_factory=list)
     approval_timeout: PositiveDuration = _APPROVAL_TIMEOUT_SECONDS
+
+    @field_validator("approvers")
+    @classmethod
+    def _named(cls, values: list[Any]) -> list[Approver]:
+        return approvers_of(values)
 
     @model_validator(mode="after")
     def _somebody_asked(self) -> Self:

@@ -1,7 +1,7 @@
 """The types of a plan's values: durations, queries, counts, names; each says what it wants."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -50,7 +50,12 @@ def series_count(value: object) -> int | Literal["fleet"]:
     raise ValueError(f"was {value!r}, it is a number of series from 1, or fleet")
 
 
-def approver(value: object) -> Approver:
+def approvers_of(values: list[Any]) -> list[Approver]:
+    """Who may approve; raises ValueError on an entry that names nobody."""
+    return [_approver(value) for value in values]
+
+
+def _approver(value: object) -> Approver:
     """A user name, or `{id, name}` where the id is not the name; raises ValueError otherwise."""
     if isinstance(value, str) and value.strip():
         return Approver(id=value, name=value)
