@@ -1,12 +1,24 @@
 # Everything a newcomer types. `make demo FAULT=gap` shows an automatic rollback.
-.PHONY: setup demo test chaos fuzz judge mutation bench bench-sandbox bench-journal lint format lock clean
+.PHONY: setup demo env images-pin compose-check test chaos fuzz judge mutation bench bench-sandbox bench-journal lint format lock clean
 .DEFAULT_GOAL := help
+# what the images get: what the wheel declares, at the versions that the tests run with
+IMAGE_LOCK = uv pip compile --quiet --python-version 3.13 --generate-hashes --no-annotate --no-header \
+	--constraint requirements.txt --extra ccxt --extra sandbox --extra migration pyproject.toml
 
 setup:  ## Python 3.13, .venv with every pinned package, Prometheus, PostgreSQL
 	@tools/setup.sh
 
 demo: setup  ## a whole migration; FAULT=auth_failure|gap|stale|disconnect|schema_drift; PORT_BASE=18600
 	@.venv/bin/python -m tools.demo $(if $(FAULT),--fault $(FAULT)) $(if $(PORT_BASE),--port-base $(PORT_BASE))
+
+env:  ## .env for docker-compose, every secret random; VENUE=sandbox|backpack PLAN=plans/demo.yaml
+	@VENUE="$(VENUE)" PLAN="$(PLAN)" deploy/docker/make-env.sh
+
+images-pin:  ## pins the images of others by digest in .env; needs the registry
+	@deploy/docker/pin-images.sh
+
+compose-check: setup  ## a whole migration under docker-compose on a real engine; ARGS="--own-engine"
+	@PYTHONPATH=plugins:. .venv/bin/python -m tools.compose_check $(ARGS)
 
 test: setup  ## every test; ARGS="-k gate" for some, "-n 0" without workers
 	@.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
@@ -42,6 +54,9 @@ format: setup  ## let ruff lay the code out
 
 lock: setup  ## pin requirements.in and the clients for Node anew; needs uv
 	@uv pip compile --quiet --python-version 3.13 --generate-hashes --no-annotate --no-header requirements.in -o requirements.txt
+	@$(IMAGE_LOCK) --override deploy/docker/no-airflow.in deploy/docker/requirements-image.in -o deploy/docker/requirements-fleet.txt
+	@$(IMAGE_LOCK) deploy/docker/requirements-image.in deploy/docker/requirements-airflow.in -o deploy/docker/requirements-airflow.txt
+	@$(IMAGE_LOCK) deploy/docker/requirements-image.in deploy/docker/requirements-airflow.in deploy/docker/requirements-celery.in -o deploy/docker/requirements-celery.txt
 	@uv pip compile --quiet --python-version 3.13 --no-deps --generate-hashes --no-annotate --no-header requirements-witnesses.in -o requirements-witnesses.txt
 	@uv pip compile --quiet --python-version 3.13 --generate-hashes --no-annotate --no-header requirements-node.in -o requirements-node.txt
 	@npm install --prefix tests/conformance/node --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error

@@ -1,0 +1,57 @@
+#!/bin/sh
+# Writes .env for docker-compose: every secret random, mode 0600. What is there already stays as it is;
+# only names that are missing are added, as after an upgrade that needs one more.
+# ENV_FILE another file; VENUE=sandbox|backpack (default sandbox) decides at the first run.
+set -eu
+umask 077
+cd "$(dirname "$0")/../.."
+file="${ENV_FILE:-.env}"
+venue="${VENUE:-sandbox}"
+die() { echo "make env: $1" >&2; exit 2; }
+case "$venue" in
+    sandbox) profiles=sandbox plan=plans/demo.yaml prometheus=sandbox.yaml ;;
+    backpack) profiles='' plan=plans/production.yaml prometheus=prometheus.yaml ;;
+    *) die "VENUE=$venue: must be sandbox or backpack" ;;
+esac
+plan="${PLAN:-$plan}"
+[ -f "$plan" ] || die "PLAN=$plan: no such file below $PWD"
+[ ! -L "$file" ] || die "$file is a symbolic link: remove it"
+
+random() { head -c "$1" /dev/urandom | base64 | tr -d '\n=' | tr '+/' '-_'; }
+# 32 bytes in URL-safe base64 with its padding is what Fernet takes
+fernet() { head -c 32 /dev/urandom | base64 | tr -d '\n' | tr '+/' '-_'; }
+
+if [ -e "$file" ]; then
+    chmod 600 "$file"
+    # a last line without its end would swallow the first one that is added
+    [ -z "$(tail -c 1 "$file")" ] || echo >> "$file"
+else
+    echo '# Secrets and settings of docker-compose.yaml, made by `make env`. Keep it out of every repository.' > "$file"
+fi
+added=''
+# add NAME COMMAND…: the output of the command, unless the file has the name
+add() {
+    name="$1"; shift
+    if ! grep -q "^$name=" "$file"; then
+        value="$("$@")"
+        printf '%s=%s\n' "$name" "$value" >> "$file"
+        added="$added $name"
+    fi
+}
+add COMPOSE_PROJECT_NAME echo backpack
+add COMPOSE_PROFILES echo "$profiles"
+add BACKPACK_VENUE echo "$venue"
+add BACKPACK_PLAN echo "$plan"
+add PROMETHEUS_CONFIG echo "$prometheus"
+add AIRFLOW_FERNET_KEY fernet
+add AIRFLOW_JWT_SECRET random 48
+add AIRFLOW_API_SECRET random 48
+add AIRFLOW_ADMIN_PASSWORD random 18
+add AIRFLOW_DB_PASSWORD random 24
+add JOURNAL_OWNER_PASSWORD random 24
+add JOURNAL_PASSWORD random 24
+add POSTGRES_PASSWORD random 24
+add GRAFANA_ADMIN_PASSWORD random 18
+add REDIS_PASSWORD random 24
+# names only: a value on a terminal ends up in somebody's log
+echo "$file:${added:- nothing was missing}"
