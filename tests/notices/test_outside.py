@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from contextlib import contextmanager
+import sqlite3
+from contextlib import closing, contextmanager
 
 import pytest
 import yaml
@@ -84,9 +85,13 @@ def test_without_a_journal_the_guard_tells_all_the_same(stage, inbox, tmp_path_f
     home = stage.deployment.home
     with guarding(stage) as guard:
         guard.poll()
-        copy = tmp_path_factory.mktemp("copy")
-        for path in home.glob("journal.db*"):
-            shutil.copy(path, copy / path.name)
+        copy = tmp_path_factory.mktemp("copy") / "journal.db"
+        # its files come and go with whoever has it open
+        with (
+            closing(sqlite3.connect(home / "journal.db")) as journal_db,
+            closing(sqlite3.connect(copy)) as copied,
+        ):
+            journal_db.backup(copied)
         stage.journal_goes_away()
 
         def told_after_a_while() -> bool:
@@ -97,8 +102,7 @@ def test_without_a_journal_the_guard_tells_all_the_same(stage, inbox, tmp_path_f
         eventually_sync(told_after_a_while, 30, describe=inbox.kinds)
         eventually_sync(lambda: len(json.loads((home / "guard/told.json").read_text())) == 2)
         (home / "journal.db").rmdir()
-        for path in copy.glob("journal.db*"):
-            shutil.copy(path, home / path.name)
+        shutil.copy(copy, home / "journal.db")
         eventually_sync(lambda: (home / "guard/told.json").read_text().strip() == "[]", 20)
     journal = Journal(home / "journal.db", home=home)
     rows = [

@@ -65,7 +65,8 @@ class Stage:
         """Its file cannot be opened from now on: a directory has its name."""
         database = self.deployment.home / "journal.db"
         for path in database.parent.glob("journal.db*"):
-            path.unlink()
+            # SQLite removes its own files when the last connection closes
+            path.unlink(missing_ok=True)
         database.mkdir()
 
     def moves_to(self, journal: Journal) -> None:
