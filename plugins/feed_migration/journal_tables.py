@@ -39,17 +39,18 @@ HEADS = sa.Table(
     sa.Column("signature", sa.Text, nullable=False),
 )
 
+
+def _row_id() -> sa.Column[int]:
+    # unlike a serial's sequence an identity needs no right of its own
+    number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+    return sa.Column("id", number, sa.Identity(), primary_key=True)
+
+
 # Every renewal, so that it can be seen who watched when; the newest row is the lease
 LEASES = sa.Table(
     "leases",
     METADATA,
-    sa.Column(
-        "id",
-        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
-        # unlike a serial's sequence it needs no right of its own
-        sa.Identity(),
-        primary_key=True,
-    ),
+    _row_id(),
     sa.Column("migration_id", sa.Text, nullable=False, index=True),
     sa.Column("holder", sa.Text, nullable=False),
     sa.Column("renewed_at", sa.Double, nullable=False),
@@ -60,12 +61,7 @@ LEASES = sa.Table(
 NOTICES = sa.Table(
     "notices",
     METADATA,
-    sa.Column(
-        "id",
-        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
-        sa.Identity(),
-        primary_key=True,
-    ),
+    _row_id(),
     sa.Column("migration_id", sa.Text, nullable=False, index=True),
     sa.Column("key", sa.Text, nullable=False),
     sa.Column("channel", sa.Text, nullable=False),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -146,6 +147,17 @@ def stage(
             "feed_migration.orchestration.begin_operator.PROJECT_ROOT", _checkout(tmp_path)
         )
         yield Stage(home=tmp_path, fleet=fleet, prometheus=prometheus)
+
+
+@pytest.fixture
+def context(stage: "Stage") -> dict[str, Any]:
+    """The context of a task whose `begin` has begun a migration of the plan."""
+    from feed_migration.orchestration.place import current_place
+
+    plan = current_place().plan()
+    journal = stage.journal
+    migration_id = journal.begin_migration(plan.name, plan.sha256, "ann", steps=plan.steps)
+    return {"ti": SimpleNamespace(xcom_pull=lambda task_ids: migration_id)}
 
 
 def _checkout(home: Path) -> Path:

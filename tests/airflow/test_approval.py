@@ -12,14 +12,6 @@ from tests.airflow.conftest import Stage
 
 
 @pytest.fixture
-def context(stage: Stage) -> dict[str, Any]:
-    plan = current_place().plan()
-    journal = stage.journal
-    migration_id = journal.begin_migration(plan.name, plan.sha256, "ann", steps=plan.steps)
-    return {"ti": SimpleNamespace(xcom_pull=lambda task_ids: migration_id)}
-
-
-@pytest.fixture
 def approval(stage: Stage) -> Any:
     from feed_migration.orchestration.approval_operator import StepApprovalOperator
 

@@ -1,7 +1,6 @@
 """Consumers are asked after the migration; what they say, or that nobody did, is in the report."""
 
 import threading
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,14 +11,6 @@ from feed_migration.feedback import Feedback, feedback_of, summary
 from feed_migration.orchestration.place import current_place
 from tests.airflow.conftest import Stage
 from tests.support.migration_plans import gate
-
-
-@pytest.fixture
-def context(stage: Stage) -> dict[str, Any]:
-    plan = current_place().plan()
-    journal = stage.journal
-    migration_id = journal.begin_migration(plan.name, plan.sha256, "ann", steps=plan.steps)
-    return {"ti": SimpleNamespace(xcom_pull=lambda task_ids: migration_id)}
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +14,6 @@ from tests.support.migration_plans import begin
 from tests.support.small_airflow import small_airflow
 
 BIN = Path(sys.executable).parent
-
-pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
 
 
 @pytest.fixture
