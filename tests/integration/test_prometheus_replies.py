@@ -9,13 +9,13 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from feed_migration.model import Band, Criterion
 from feed_migration.prometheus import PrometheusSource
+from tests.support.http_server import http_server, send
 
 CRITERION = Criterion(
     name="age",
@@ -39,29 +39,14 @@ def scripted():
     """
     script = {"reply": (200, {}, b""), "asked": []}
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            status, headers, body = script["reply"]
-            asked = parse_qs(urlsplit(self.path).query)
-            if "time" in asked:
-                script["asked"].append((asked["query"][0], float(asked["time"][0])))
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(request):
+        asked = parse_qs(urlsplit(request.path).query)
+        if "time" in asked:
+            script["asked"].append((asked["query"][0], float(asked["time"][0])))
+        send(request, script["reply"])
 
-        def log_message(self, *arguments):
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", script
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with http_server(answer) as url:
+        yield url, script
 
 
 @contextmanager
@@ -69,28 +54,19 @@ def dripping(pause_seconds):
     """A server that sends its body a byte at a time until nobody reads it any more."""
     stop = threading.Event()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Length", "1000000")
-            self.end_headers()
-            with suppress(OSError):
-                while not stop.wait(pause_seconds):
-                    self.wfile.write(b" ")
+    def answer(request):
+        request.send_response(200)
+        request.send_header("Content-Length", "1000000")
+        request.end_headers()
+        with suppress(OSError):
+            while not stop.wait(pause_seconds):
+                request.wfile.write(b" ")
 
-        def log_message(self, *arguments):
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        stop.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with http_server(answer) as url:
+        try:
+            yield url
+        finally:
+            stop.set()
 
 
 @pytest.mark.parametrize(

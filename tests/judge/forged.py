@@ -5,7 +5,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,9 +13,9 @@ from feed_migration.gate_run import GateRun
 from feed_migration.model import Band, Criterion, Decision, Gate
 from feed_migration.prometheus import PrometheusSource
 from tests.support.gate_traces import MemoryLog
+from tests.support.http_server import Reply, http_server, send
 
 TICKS = 5
-type Reply = tuple[int, dict[str, str], bytes]
 GOOD: list[tuple[dict[str, str], Any]] = [
     ({"instance_id": f"feed-{index:02}", "variant": "native"}, "0.4") for index in range(3)
 ]
@@ -156,29 +156,12 @@ class Forger:
 def serving(forger: Forger) -> Iterator[str]:
     """The forger behind HTTP on a free port."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            query = parse_qs(urlsplit(self.path).query).get("query", [""])[0]
-            status, headers, body = forger.reply(query)
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        query = parse_qs(urlsplit(request.path).query).get("query", [""])[0]
+        send(request, forger.reply(query))
 
-        def log_message(self, *arguments: Any) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with http_server(answer) as url:
+        yield url
 
 
 def forged(answers: int, seed: int) -> dict[str, Any]:
