@@ -81,7 +81,8 @@ class Judge:
         """Take all measurements of one tick and judge at its time.
 
         While a Failure is `pending` its second sample, nothing but another's Failure decides;
-        while earlier ticks are `gaps` that can still be asked, nothing is promoted.
+        while earlier ticks are `gaps` that can still be asked, nothing but a breach or blindness:
+        the verdict may have fallen in one of them.
         """
         self.last_tick_seconds = tick_seconds
         for measurement in measurements:
@@ -95,9 +96,7 @@ class Judge:
         """The verdict on everything taken so far."""
         decision, reasons = self._breaches()
         if not reasons and not pending:
-            decision, reasons = self._without_breach(now_seconds)
-        if decision is Decision.PROMOTE and gaps:
-            decision, reasons = Decision.RUNNING, ()
+            decision, reasons = self._without_breach(now_seconds, gaps=gaps)
         return Verdict(decision=decision, at_seconds=now_seconds, reasons=reasons)
 
     def doubts(self, now_seconds: float) -> tuple[Reason, ...]:
@@ -115,11 +114,15 @@ class Judge:
         reasons = _reasons((track, track.breach()) for track in self.tracks.values())
         return (Decision.ROLLBACK if reasons else Decision.RUNNING), reasons
 
-    def _without_breach(self, now_seconds: float) -> tuple[Decision, tuple[Reason, ...]]:
+    def _without_breach(
+        self, now_seconds: float, *, gaps: bool
+    ) -> tuple[Decision, tuple[Reason, ...]]:
         gate = self.gate
         blind = _reasons((track, track.blindness(now_seconds)) for track in self.tracks.values())
         if blind:
             return gate.on_blind, blind
+        if gaps:
+            return Decision.RUNNING, ()
         doubts = self.doubts(now_seconds)
         if not doubts:
             return Decision.PROMOTE, self._evidence(now_seconds)

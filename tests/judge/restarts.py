@@ -19,12 +19,16 @@ from tests.support.gate_traces import KINDS, Recording, criterion, gate
 
 START = 1_000_000.0
 TICKS = 40
+AFTER = START + TICKS * 15.0
 # the longest that a tick is let live, in seconds: some die at work, most when done
 LIFE_SECONDS = 0.05
 
 
 def restarts(traces: int, seed: int) -> dict[str, Any]:
-    """So many random traces; each is judged uninterrupted, and killed at every tick."""
+    """So many random traces, each judged uninterrupted, killed at every tick, and dead throughout.
+
+    The last judge of each comes after `max_duration` and has all that is left to catch up with.
+    """
     chance = random.Random(seed)
     killed_ticks, differ, decisions = 0, [], dict.fromkeys(Decision, 0)
     for number in range(traces):
@@ -32,10 +36,13 @@ def restarts(traces: int, seed: int) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as directory:
             plain = _uninterrupted(recording, Path(directory))
             kills, killed = _killed(recording, Path(directory), chance)
+            dead = _to_the_end(_run(recording, Journal(Path(directory) / "dead.db")), AFTER)
         killed_ticks += kills
         decisions[plain.decision] += 1
         if killed.to_json() != plain.to_json():
             differ.append({"trace": number, "plain": plain.to_json(), "killed": killed.to_json()})
+        if dead.to_json() != plain.to_json():
+            differ.append({"trace": number, "plain": plain.to_json(), "dead": dead.to_json()})
     return {
         "kill_traces": traces,
         "kills": killed_ticks,
@@ -51,6 +58,8 @@ def _trace(chance: random.Random) -> Recording:
     kinds = chance.choices(
         [*KINDS, "bad?"], [weights.get(kind, 2) for kind in [*KINDS, "bad?"]], k=TICKS
     )
+    # after the trace Prometheus answers: a judge that comes late can still ask for the past
+    kinds.append("good")
     answers, confirms = [], {}
     for index, kind in enumerate(kinds):
         answers.append({"stale": KINDS[kind.removesuffix("?")]})
@@ -79,15 +88,18 @@ def _run(recording: Recording, journal: Journal) -> GateRun:
 
 
 def _uninterrupted(recording: Recording, directory: Path) -> Verdict:
-    run = _run(recording, Journal(directory / "plain.db"))
-    verdict = run.tick(START)
+    return _to_the_end(_run(recording, Journal(directory / "plain.db")), START)
+
+
+def _to_the_end(run: GateRun, now_unix: float) -> Verdict:
+    verdict = run.tick(now_unix)
     while not verdict.final:
         verdict = run.tick(run.next_due_unix())
     return verdict
 
 
 def _killed(recording: Recording, directory: Path, chance: random.Random) -> tuple[int, Verdict]:
-    """Kill a judge at every tick and every second sample; the verdict of the last one."""
+    """Kill a judge at every tick and every second sample; the verdict of one that lives on."""
     path = directory / "killed.db"
     Journal(path)
     kills = 0
@@ -101,8 +113,7 @@ def _killed(recording: Recording, directory: Path, chance: random.Random) -> tup
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         kills += 1
-    verdict = _run(recording, Journal(path)).tick(START + TICKS * 15.0)
-    return kills, verdict
+    return kills, _to_the_end(_run(recording, Journal(path)), AFTER)
 
 
 def _judge_until_killed(recording: Recording, path: Path, now: float) -> None:

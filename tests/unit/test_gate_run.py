@@ -186,6 +186,28 @@ def test_nothing_is_promoted_over_ticks_that_can_still_be_asked():
     assert resumed.tick(START + 60).decision is PROMOTE
 
 
+@pytest.mark.parametrize("first", [REFUSED, GOOD])
+def test_a_judge_that_is_dead_until_after_the_end_gives_the_verdict_that_fell(first):
+    """Back after max_duration, it does not time out over missed ticks that can still be asked."""
+    watched = gate(min_coverage=0.5, max_duration_seconds=90.0)
+    answers = ticks(first, *[GOOD] * 4, nan, nan, GOOD)
+    uninterrupted = drive(start(Recording(answers), watched=watched), 600)
+    late = start(Recording(answers), watched=watched)
+    looks = [late.tick(START + seconds) for seconds in (120, 135)]
+    assert (uninterrupted.decision, looks[-1]) == (PROMOTE, uninterrupted)
+
+
+def test_missed_ticks_that_are_never_answered_end_in_on_blind():
+    """A Prometheus that stays away holds the verdict back for blind_limit, not for ever."""
+    log, recording = MemoryLog(), Recording(ticks(GOOD))
+    watched = gate(blind_limit_seconds=30.0, max_duration_seconds=90.0)
+    start(recording, log, watched).tick(START)
+    recording.away = True
+    resumed = start(recording, log, watched)
+    seen = [resumed.tick(START + seconds).decision for seconds in (90, 105, 120, 135)]
+    assert seen == [RUNNING, RUNNING, RUNNING, ROLLBACK]
+
+
 def test_blindness_of_a_live_run_ends_in_on_blind():
     """Errors of live ticks count from the first one."""
     run = start(Recording(ticks(GOOD, REFUSED)), watched=gate(blind_limit_seconds=30.0))
