@@ -1,5 +1,5 @@
 # Everything a newcomer types. `make demo FAULT=gap` shows an automatic rollback.
-.PHONY: setup demo env images-pin compose-check test chaos fuzz judge mutation bench bench-sandbox bench-journal lint format lock clean
+.PHONY: setup demo rehearsal env images-pin compose-check test chaos fuzz judge mutation bench bench-sandbox bench-journal lint format lock clean
 .DEFAULT_GOAL := help
 # what the images get: what the wheel declares, at the versions that the tests run with
 IMAGE_LOCK = uv pip compile --quiet --python-version 3.13 --generate-hashes --no-annotate --no-header \
@@ -10,6 +10,9 @@ setup:  ## Python 3.13, .venv with every pinned package, Prometheus, PostgreSQL
 
 demo: setup  ## a whole migration; FAULT=auth_failure|gap|stale|disconnect|schema_drift; PORT_BASE=18600
 	@.venv/bin/python -m tools.demo $(if $(FAULT),--fault $(FAULT)) $(if $(PORT_BASE),--port-base $(PORT_BASE))
+
+rehearsal: setup  ## the demo's stack to practise on by hand, until Ctrl-C; PORT_BASE=18600
+	@.venv/bin/python -m tools.demo.rehearsal $(if $(PORT_BASE),--port-base $(PORT_BASE))
 
 env:  ## .env for docker-compose, every secret random; VENUE=sandbox|backpack PLAN=plans/demo.yaml
 	@VENUE="$(VENUE)" PLAN="$(PLAN)" deploy/docker/make-env.sh

@@ -6,11 +6,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.live import Live
 
 from feed_migration.airflow_api import AirflowApi
@@ -18,19 +16,23 @@ from feed_migration.deployment import load_deployment
 from feed_migration.errors import MigrationError
 from feed_migration.journal import Journal
 from feed_migration.plan import PlanError, load_plan
-from tools.demo.airflow_env import ADMIN, admin_password
+from tools.demo.console import (
+    ENVIRONMENT,
+    FINDING,
+    INTERRUPTED,
+    console,
+    errors,
+    interrupt,
+    print_addresses,
+    refuse,
+)
 from tools.demo.faults import FAULTS
 from tools.demo.layout import DEFAULT_PORT_BASE, FLEET_SIZE, REPOSITORY, DemoError, Layout
 from tools.demo.outcome import Outcome, conclude
 from tools.demo.progress import Snapshot, line, render
 from tools.demo.report import write_reports
-from tools.demo.stack import Stack, running_stack
+from tools.demo.stack import running_stack
 from tools.demo.watch import Watch
-
-FINDING, BAD_INPUT, ENVIRONMENT, INTERRUPTED = 1, 2, 3, 130
-
-console = Console(highlight=False, soft_wrap=True)
-errors = Console(highlight=False, soft_wrap=True, stderr=True)
 
 
 def main(
@@ -46,15 +48,15 @@ def main(
     lacks a part, or one did not start; 130 interrupted.
     """
     if fault is not None and fault not in FAULTS:
-        _refuse(f"unknown fault {fault!r}: choose one of {', '.join(FAULTS)}")
+        refuse(f"demo: unknown fault {fault!r}: choose one of {', '.join(FAULTS)}")
     home = Path(os.environ.get("BACKPACK_HOME") or REPOSITORY / "var").absolute()
     layout = Layout(home, port_base=port_base, fleet_size=fleet_size)
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGHUP, interrupt)
     try:
         outcome = run(layout, plan.absolute(), fault)
     except PlanError as error:
-        _refuse(str(error))
+        refuse(f"demo: {error}")
     except (DemoError, MigrationError) as error:
         errors.print(f"demo: {error}", style="red", markup=False)
         sys.exit(ENVIRONMENT)
@@ -72,7 +74,7 @@ def run(layout: Layout, plan_path: Path, fault: str | None) -> Outcome:
         deployment = load_deployment(layout.home)
         journal = Journal(deployment.journal_url)
         airflow = AirflowApi(deployment.airflow)
-        _print_login(stack)
+        print_addresses(layout)
         run_id = airflow.trigger("backpack_migration", {"reason": "demo"})
         watch = Watch(stack, airflow, plan, journal, fault=fault, began=began)
         state = _follow(watch, run_id)
@@ -115,14 +117,6 @@ def _printer() -> Callable[[Snapshot], None]:
     return show
 
 
-def _print_login(stack: Stack) -> None:
-    layout = stack.layout
-    password = admin_password(layout.home / "airflow")
-    console.print(f"Airflow: {layout.airflow_url}  user {ADMIN}  password {password}", markup=False)
-    console.print(f"Console: {layout.airflow_url}/plugin/backpack-migration  after the login")
-    console.print(f"Prometheus: {layout.prometheus_url}")
-
-
 def _print_outcome(layout: Layout, outcome: Outcome) -> None:
     style = "bold green" if outcome.as_expected else "bold red"
     console.print(f"{outcome.outcome} after {outcome.wall_s:.0f} s", style=style)
@@ -136,15 +130,6 @@ def _print_outcome(layout: Layout, outcome: Outcome) -> None:
     for surprise in outcome.surprises:
         console.print(f"unexpected: {surprise}", style="red", markup=False)
     console.print(f"report: {layout.home / 'report.md'}")
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-def _refuse(message: str) -> None:
-    errors.print(f"demo: {message}", style="red", markup=False)
-    sys.exit(BAD_INPUT)
 
 
 if __name__ == "__main__":

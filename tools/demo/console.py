@@ -1,0 +1,34 @@
+"""What the demo and the rehearsal say on the terminal, and the codes they end with."""
+
+import sys
+from types import FrameType
+from typing import NoReturn
+
+from rich.console import Console
+
+from tools.demo.airflow_env import ADMIN, admin_password
+from tools.demo.layout import Layout
+
+FINDING, BAD_INPUT, ENVIRONMENT, INTERRUPTED = 1, 2, 3, 130
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(highlight=False, soft_wrap=True, stderr=True)
+
+
+def print_addresses(layout: Layout) -> None:
+    """Say where Airflow, the migration's page and Prometheus are, and how to get in."""
+    password = admin_password(layout.home / "airflow")
+    console.print(f"Airflow: {layout.airflow_url}  user {ADMIN}  password {password}", markup=False)
+    console.print(f"Console: {layout.airflow_url}/plugin/backpack-migration  after the login")
+    console.print(f"Prometheus: {layout.prometheus_url}")
+
+
+def interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """End like Ctrl-C; a signal handler."""
+    raise KeyboardInterrupt
+
+
+def refuse(message: str) -> NoReturn:
+    """Say what is wrong with the input and end."""
+    errors.print(message, style="red", markup=False)
+    sys.exit(BAD_INPUT)
