@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from feed_migration.deployment import Deployment
 
 CONSOLE_PATH = "/plugin/backpack-migration"
+REPORT_PATH = "/backpack/report"
 _RANGE = "30m"
 
 type Link = tuple[str, str]

@@ -71,7 +71,7 @@ def migration_summary(
     """Return the migration as JSON values; `instances` is id → variant now. Seconds, unix times."""
     state = fold(events)
     incident = incident_from(events)
-    ended = state.ended_at or (events[-1].at if events else None)
+    latest = state.ended_at or (events[-1].at if events else None)
     started = state.started_at
     return {
         "migration_id": state.migration_id,
@@ -87,8 +87,8 @@ def migration_summary(
         "audit_ok": audit.ok,
         "audit_head": audit.head,
         "started_at": started,
-        "ended_at": ended,
-        "wall_s": ended - started if ended is not None and started is not None else None,
+        "ended_at": state.ended_at,
+        "wall_s": latest - started if latest is not None and started is not None else None,
     }
 
 
@@ -195,12 +195,13 @@ def _by_variant(instances: Mapping[str, str]) -> dict[str, int]:
 
 def _facts(summary: Mapping[str, Any]) -> str:
     took, wall = summary["breach_to_rollback_s"], summary["wall_s"]
+    ended = summary["ended_at"]
     counts = ", ".join(f"{count} {name}" for name, count in summary["instances"].items())
     rows = [
         ("plan", f"{summary['plan']} {summary['plan_sha256'][:12]}"),
         ("started", utc(summary["started_at"])),
-        ("ended", utc(summary["ended_at"])),
-        ("took", "–" if wall is None else f"{wall:.0f} s"),
+        ("ended", utc(ended) if ended else "not yet"),
+        ("took" if ended else "took so far", "–" if wall is None else f"{wall:.0f} s"),
         ("instances", counts),
         ("audit", f"{'intact' if summary['audit_ok'] else 'BROKEN'}, head {summary['audit_head']}"),
     ]

@@ -149,7 +149,7 @@ def test_links_lead_to_query_dashboard_and_report(stage: Stage):
     path = stage.home / "deployment.yaml"
     more = {"grafana_url": "http://127.0.0.1:3000/d/backpack"}
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | more))
-    key = SimpleNamespace(task_id="cutover_50.gate")
+    key = SimpleNamespace(task_id="cutover_50.gate", run_id="manual__1+2")
     task = stage.dag("backpack_cutover").get_task("cutover_50.gate")
     assert (
         PrometheusLink()
@@ -157,7 +157,7 @@ def test_links_lead_to_query_dashboard_and_report(stage: Stage):
         .startswith(f"{stage.prometheus.url}/graph?g0.expr=sum+by")
     )
     assert DashboardLink().get_link(task, ti_key=key) == more["grafana_url"]
-    assert ReportLink().get_link(task, ti_key=key) == "/plugin/backpack-migration"
+    assert ReportLink().get_link(task, ti_key=key) == "/backpack/report?run=manual__1%2B2"
 
 
 def test_a_phase_that_is_passed_gives_an_asset_event(stage: Stage):

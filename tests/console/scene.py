@@ -67,11 +67,11 @@ class Scene:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def begin(self, *, until: str = "cutover-50") -> str:
+    def begin(self, *, until: str = "cutover-50", run_id: str = RUN_ID) -> str:
         """A migration whose steps before `until` are promoted; five instances are on native."""
         plan = current_place().plan()
         migration_id = self.journal.begin_migration(
-            plan.name, plan.sha256, "ann", steps=plan.steps, run_key=f"{DAG_ID}/{RUN_ID}#0"
+            plan.name, plan.sha256, "ann", steps=plan.steps, run_key=f"{DAG_ID}/{run_id}#0"
         )
         for step in plan.steps:
             if step.name == until:

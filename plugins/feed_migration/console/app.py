@@ -16,7 +16,7 @@ from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
 from airflow.api_fastapi.logging.decorators import action_logging
 from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Response, status
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field, StringConstraints
 from sse_starlette import EventSourceResponse
 
@@ -27,6 +27,7 @@ from feed_migration.console.journal_reading import JournalReading
 from feed_migration.console.live import live_response
 from feed_migration.console.page_link import URL_PREFIX
 from feed_migration.console.pending import DAG_PREFIX, pending_approvals
+from feed_migration.console.report_page import migration_of_run, report_page, report_text
 from feed_migration.console.security import SecurityHeaders, refuse_cross_site
 from feed_migration.deployment import Deployment
 from feed_migration.errors import MigrationError, Refused, UsageError
@@ -192,6 +193,29 @@ def audit(
         "events": [_event(event) for event in shown],
         "next": shown[-1].seq if len(events) > limit else None,
     }
+
+
+def migration_asked_for(
+    migration: Annotated[str, Query(max_length=200)] = "",
+    run: Annotated[str, Query(max_length=250)] = "",
+) -> str:
+    """Return the id of the migration that DAG run `run` drives, or `migration`, or the latest."""
+    journal = sources().reading().journal
+    if run:
+        return migration_of_run(journal, run)
+    return migration or journal.latest_migration() or ""
+
+
+@app.get("/report")
+def report(migration_id: Annotated[str, Depends(migration_asked_for)]) -> Response:
+    """Return a migration's report as a page."""
+    return HTMLResponse(report_page(sources(), migration_id))
+
+
+@app.get("/report.md")
+def report_markdown(migration_id: Annotated[str, Depends(migration_asked_for)]) -> Response:
+    """Return a migration's report as Markdown."""
+    return Response(report_text(sources(), migration_id), media_type="text/markdown")
 
 
 @app.post("/api/dags/{dag_id}/answer", dependencies=may("answer"))

@@ -5,10 +5,11 @@ there while a gate waits, which a link stored by the finished task would not be.
 """
 
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlencode
 
 from airflow.sdk.bases.operatorlink import BaseOperatorLink
 
-from feed_migration.addresses import CONSOLE_PATH
+from feed_migration.addresses import REPORT_PATH
 from feed_migration.model import Plan
 from feed_migration.orchestration.act_operators import AdvanceOperator, ReportOperator
 from feed_migration.orchestration.approval_operator import StepApprovalOperator
@@ -54,7 +55,7 @@ class DashboardLink(BaseOperatorLink):
 
 
 class ReportLink(BaseOperatorLink):
-    """Opens the migration's page in this UI, which has the report and the audit log."""
+    """Opens the report of the migration that the DAG run drives, as far as it has come."""
 
     name = "Report"
     operators: ClassVar[list[type["BaseOperator"]]] = [
@@ -68,7 +69,7 @@ class ReportLink(BaseOperatorLink):
 
     def get_link(self, operator: "BaseOperator", *, ti_key: Any) -> str:  # noqa: ARG002
         """Return the path, under whatever address the reader came by."""
-        return CONSOLE_PATH
+        return f"{REPORT_PATH}?{urlencode({'run': ti_key.run_id})}"
 
 
 def addresses() -> "Addresses":

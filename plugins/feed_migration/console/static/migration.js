@@ -17,6 +17,8 @@ export function showMigration(view, onAnswer) {
   const ended = view.ended_at ? `, ended ${clock(view.ended_at)} UTC` : "";
   const facts = view.id ? `${view.id}, plan ${view.plan}, ${words(view.status)}${begun}${ended}` : "No migration yet";
   setText(byId("facts"), facts);
+  byId("report").hidden = !view.id;
+  byId("report").href = `report?migration=${encodeURIComponent(view.id ?? "")}`;
   setText(byId("why"), view.why);
   byId("track").replaceChildren(...view.steps.map(stepItem));
   lease = view.lease;
