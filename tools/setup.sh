@@ -77,6 +77,11 @@ install_chromium() {
     command -v chromium >/dev/null || install_debian chromium Chromium
 }
 
+# the tests step the clock of a process with it
+install_faketime() {
+    command -v faketime >/dev/null || install_debian faketime faketime
+}
+
 # .venv/bin comes first: Node from the wheel, where the machine's own is too old
 new_enough_node() {
     command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null
@@ -111,5 +116,6 @@ install_packages
 install_prometheus
 install_postgres
 install_chromium
+install_faketime
 install_node
 install_node_clients

@@ -54,13 +54,13 @@ class FeedCounters:
     rest: dict[str, int] = field(default_factory=dict)
     messages: dict[str, int] = field(default_factory=dict)
     trades: dict[str, int] = field(default_factory=dict)
-    last_message_timestamp: dict[str, float] = field(default_factory=dict)
+    heard_at: dict[str, float] = field(default_factory=dict)
 
-    def message(self, channel: str, symbol: str | None, unix_seconds: float) -> None:
-        """Count one frame of `channel`, received at `unix_seconds`; balances have no symbol."""
+    def message(self, channel: str, symbol: str | None, heard_at: float) -> None:
+        """Count one frame of `channel`; balances have no symbol. `heard_at` is monotonic seconds."""
         self.messages[channel] = self.messages.get(channel, 0) + 1
         if symbol is not None:
-            self.last_message_timestamp[symbol] = unix_seconds
+            self.heard_at[symbol] = heard_at
 
     def trade(self, symbol: str) -> None:
         """Count one delivered trade."""
@@ -77,10 +77,12 @@ class FeedCounters:
         symbol_snapshot_age: Mapping[str, float],
         private_authenticated: bool,
         socket_down_seconds: float = 0.0,
+        unix_ahead_seconds: float = 0.0,
     ) -> dict[str, Any]:
         """Return a copy that later counting does not change; ages are in seconds.
 
-        `socket_down_seconds` is 0 while the socket is open.
+        `socket_down_seconds` is 0 while the socket is open. `unix_ahead_seconds` is unix minus
+        monotonic seconds now: after a step of the clock, what was heard before is as old as it is.
         """
         return {
             "ws_errors": self.ws_errors,
@@ -102,7 +104,9 @@ class FeedCounters:
             "messages": dict(self.messages),
             "trades": dict(self.trades),
             "symbol_snapshot_age": dict(symbol_snapshot_age),
-            "last_message_timestamp": dict(self.last_message_timestamp),
+            "last_message_timestamp": {
+                symbol: heard_at + unix_ahead_seconds for symbol, heard_at in self.heard_at.items()
+            },
             "private_authenticated": private_authenticated,
             "socket_down_seconds": socket_down_seconds,
         }

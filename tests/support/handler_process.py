@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
@@ -21,9 +21,12 @@ FLAG = "CRYPTOFEED_BACKPACK_NATIVE"
 class FeedProcess:
     """Starts on entry; `kill` is SIGKILL, leaving is SIGTERM."""
 
-    def __init__(self, config_file: Path, *, native: bool) -> None:
+    def __init__(
+        self, config_file: Path, *, native: bool, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.config_file = config_file
         self.native = native
+        self.environment = environment or {}
         self.port = 0
         self.log: list[str] = []
 
@@ -35,7 +38,7 @@ class FeedProcess:
             "run",
             "--config",
             str(self.config_file),
-            env={**os.environ, FLAG: str(self.native).lower()},
+            env={**os.environ, **self.environment, FLAG: str(self.native).lower()},
             stderr=asyncio.subprocess.PIPE,
         )
         self._reader = asyncio.create_task(self._read())

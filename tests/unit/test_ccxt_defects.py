@@ -118,7 +118,7 @@ def test_looking_on_never_raises(message, nonce):
     if route is not None:
         witness.handled(route, message["data"], nonce)
     assert set(counters.ccxt_defects) == set(KINDS)
-    assert set(counters.last_message_timestamp) <= {"SOL-USDC"}
+    assert set(counters.heard_at) <= {"SOL-USDC"}
 
 
 def test_every_kind_is_documented():

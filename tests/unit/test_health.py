@@ -12,7 +12,7 @@ from backpack_feed.process.status import DropWatch
 def snapshot(ages=None, *, private=False, heard=(), down=0.0, **counts):
     counters = FeedCounters(**counts)
     for symbol in heard:
-        counters.message("l2_book", symbol, 1790900001.0)
+        counters.message("l2_book", symbol, 1.0)
     return counters.snapshot(
         symbol_snapshot_age=ages or {}, private_authenticated=private, socket_down_seconds=down
     )

@@ -52,9 +52,11 @@ def test_every_integer_of_the_snapshot_is_exported():
 def test_values_carry_their_labels():
     """Counts per channel and symbol, ages in seconds, flags as 0 or 1."""
     counters = FeedCounters(ws_errors=3)
-    counters.message("trades", "A", 1790900001.5)
+    counters.message("trades", "A", 1.5)
     counters.trade("A")
-    snapshot = counters.snapshot(symbol_snapshot_age={"A": 2.5}, private_authenticated=True)
+    snapshot = counters.snapshot(
+        symbol_snapshot_age={"A": 2.5}, private_authenticated=True, unix_ahead_seconds=1790900000.0
+    )
     text = exposition(snapshot, ready=False)
     for line in (
         f"backpack_feed_ws_errors_total{LABELS} 3.0",

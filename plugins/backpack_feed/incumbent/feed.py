@@ -131,6 +131,7 @@ class CcxtBackpackFeed(Feed):
             symbol_snapshot_age=self._books.ages(),
             private_authenticated=bool(self._private) and self._signed_in(),
             socket_down_seconds=self._socket_down_seconds(),
+            unix_ahead_seconds=self._clock() - self._monotonic(),
         )
 
     def health(self, max_snapshot_age: float = MAX_SNAPSHOT_AGE_SECONDS) -> Health:
@@ -150,7 +151,7 @@ class CcxtBackpackFeed(Feed):
 
         A symbol without a book is ready once anything was heard of it.
         """
-        heard = self.counters.last_message_timestamp
+        heard = self.counters.heard_at
         ready = {symbol: symbol in heard for symbol in self._configured()}
         return ready | {symbol: book["synced"] for symbol, book in self._books.summary().items()}
 

@@ -117,7 +117,7 @@ class FrameWitness:
         now = self._clock()
         self.alive_at = self._monotonic()
         for channel in route.channels:
-            self._counters.message(channel, route.market.symbol, now)
+            self._counters.message(channel, route.market.symbol, self.alive_at)
             route.receipts.last[channel] = now
         return route
 

@@ -254,6 +254,7 @@ class BackpackFeed(Feed):
             socket_down_seconds=(
                 now - self._started_at if self.session is None else self.session.down_seconds
             ),
+            unix_ahead_seconds=self._clock() - now,
         )
 
     def health(self, max_snapshot_age: float = MAX_SNAPSHOT_AGE_SECONDS) -> Health:
@@ -276,7 +277,7 @@ class BackpackFeed(Feed):
         self.session.collect(self.counters)
         speaking = {s for channel in (L2_BOOK, TRADES) for s in configured.get(channel, ())}
         for symbol in ready:
-            ready[symbol] = symbol in self.counters.last_message_timestamp or (
+            ready[symbol] = symbol in self.counters.heard_at or (
                 symbol not in speaking and self.session.subscribed
             )
         for market in self.session.depth.markets.values():

@@ -308,7 +308,7 @@ class VenueSession:
 
     def collect(self, counters: FeedCounters) -> None:
         """Bring what the markets counted for themselves into `counters`."""
-        collect_markets(counters, self.depth, self.trades, self._clock() - self._monotonic())
+        collect_markets(counters, self.depth, self.trades)
         counters.rest = asdict(self._rest.counters)
         counters.suppressed = {
             "unread_frames": sum(self.unread.values()),
