@@ -22,6 +22,7 @@ class ScriptedPrometheus:
     def __init__(self, script: Script) -> None:
         self.script = script
         self.queries: list[str] = []
+        self.clock: Callable[[], float] = time.time
         self.url = ""
 
     @contextmanager
@@ -38,6 +39,9 @@ class ScriptedPrometheus:
             server.server_close()
 
     def reply(self, query: str, at_unix: float) -> dict[str, object]:
+        if query == "time()":
+            value = [at_unix, str(self.clock())]
+            return {"status": "success", "data": {"resultType": "scalar", "result": value}}
         self.queries.append(query)
         result = [
             {"metric": labels, "value": [at_unix, str(value)]}

@@ -15,7 +15,6 @@ from feed_migration.guard.gate_reader import GateReader
 from feed_migration.guard.knowledge import Known
 from feed_migration.guard.lease_clock import LeaseClock
 from feed_migration.guard.plan_copy import PlanCopy
-from feed_migration.guard.prometheus_clock import PrometheusClock
 from feed_migration.guard.reading import Reading
 from feed_migration.guard.reverting import Reverting
 from feed_migration.guard.sight import Health, Sight
@@ -24,6 +23,7 @@ from feed_migration.guard.watcher import Watcher
 from feed_migration.model import Plan, Step
 from feed_migration.phases import Status
 from feed_migration.prometheus import PrometheusSource
+from feed_migration.prometheus_clock import PrometheusClock
 
 QUERY_TIMEOUT_SECONDS = 5.0
 LOG = logging.getLogger(__name__)

@@ -1,7 +1,5 @@
 """A gate as a deferrable task: it begins or rejoins the run, waits in a trigger, then acts."""
 
-import time
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -40,14 +38,12 @@ class GateOperator(ActOperator):
         step: str,
         gate: Gate,
         settle_seconds: float = SETTLE_SECONDS,
-        clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.step, self.gate = step, gate
         self.longest_seconds = gate.max_duration_seconds + SLACK_SECONDS
         self.settle_seconds = settle_seconds
-        self.clock = clock
 
     def act(self, runtime: Runtime, context: Any) -> str:
         """Begin or rejoin the run and defer, unless its verdict is in the journal already."""
@@ -61,13 +57,14 @@ class GateOperator(ActOperator):
             if not held_here:
                 runtimes.require_open(runtime, self.step, migration_id)
             runtimes.require_moved(runtime, self.step, state)
+        now_unix = runtimes.gate_clock(self.place)()
         start = join_gate(
             runtime.journal,
             migration_id=migration_id,
             step=self.step,
             key=run_key(context),
             actor=actor_of(context),
-            started_unix=first_tick_unix(self.gate, self.clock()),
+            started_unix=first_tick_unix(self.gate, now_unix),
         )
         if (verdict := recorded_verdict(runtime.journal, start)) is not None:
             return self._settle(runtime, context, start, verdict)
@@ -77,7 +74,7 @@ class GateOperator(ActOperator):
                 place=self.place, start=asdict(start), settle_seconds=self.settle_seconds
             ),
             method_name="resume",
-            timeout=self._timeout(start),
+            timeout=self._timeout(start, now_unix),
         )
 
     def resume(self, context: Any, event: dict[str, Any]) -> str:
@@ -143,6 +140,6 @@ class GateOperator(ActOperator):
             self.log.exception("not back on ccxt yet, the task rollback.revert goes on")
         return AirflowFailException(text)
 
-    def _timeout(self, start: GateStart) -> timedelta:
-        left_seconds = start.started_unix + self.longest_seconds - self.clock()
+    def _timeout(self, start: GateStart, now_unix: float) -> timedelta:
+        left_seconds = start.started_unix + self.longest_seconds - now_unix
         return timedelta(seconds=max(left_seconds, SLACK_SECONDS))

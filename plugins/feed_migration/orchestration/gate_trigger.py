@@ -44,16 +44,17 @@ class GateTrigger(BaseTrigger):
         place: Place | dict[str, str],
         start: dict[str, Any],
         settle_seconds: float = SETTLE_SECONDS,
-        clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
+        clock: Callable[[], float] | None = None,
     ) -> None:
         super().__init__()
         self.place = place if isinstance(place, Place) else Place.from_json(place)
         self.start = GateStart(**start)
         self.settle_seconds = settle_seconds
-        self.clock = clock
+        self.clock = clock or runtimes.gate_clock(self.place)
         self._gate_run: GateRun | None = None
         self._runtime: runtimes.Runtime | None = None
         self._lease: Lease | None = None
+        self._blind_since: float | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return class path and JSON arguments."""
@@ -68,25 +69,29 @@ class GateTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, no earlier than `settle_seconds` after this call."""
-        began = self.clock()
+        began = time.monotonic()
         body = await self._decide()
-        await asyncio.sleep(max(0.0, began + self.settle_seconds - self.clock()))
+        await asyncio.sleep(max(0.0, began + self.settle_seconds - time.monotonic()))
         yield TriggerEvent(body)
 
     async def _decide(self) -> dict[str, Any]:
-        blind_since: float | None = None
         while True:
-            try:
-                body = await asyncio.to_thread(self.poll)
-                blind_since = None
-            except Exception as error:
-                # whatever broke (a full disk, a locked journal) is blindness, and ends as such
-                self.log.exception("gate %s could not be judged", self.start.step)
-                blind_since = blind_since or self.clock()
-                body = self._blind(error, blind_since)
+            body, pause_seconds = await asyncio.to_thread(self._round)
             if body is not None:
                 return body
-            await asyncio.sleep(self._pause_seconds())
+            await asyncio.sleep(pause_seconds)
+
+    def _round(self) -> tuple[dict[str, Any] | None, float]:
+        """Poll in a thread: journal, Prometheus and its clock may all have to be waited for."""
+        try:
+            body = self.poll()
+            self._blind_since = None
+        except Exception as error:
+            # whatever broke (a full disk, a locked journal) is blindness, and ends as such
+            self.log.exception("gate %s could not be judged", self.start.step)
+            self._blind_since = self._blind_since or self.clock()
+            body = self._blind(error, self._blind_since)
+        return body, self._pause_seconds()
 
     def _pause_seconds(self) -> float:
         """Wake for the next tick or second sample; sooner, to notice an end from outside."""

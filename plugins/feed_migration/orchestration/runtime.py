@@ -7,10 +7,13 @@ only: Airflow imports every DAG file for each task, and the parser must touch no
 # ruff: noqa: PLC0415 - deferring these imports is what this module is for
 
 import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from feed_migration.errors import MigrationError
 from feed_migration.model import Plan, Step
 from feed_migration.orchestration.audit_key import signer_of_connection
 from feed_migration.orchestration.place import PROJECT_ROOT, Place
@@ -115,6 +118,23 @@ def open_source(deployment: "Deployment") -> "PrometheusSource":
     from feed_migration.prometheus import PrometheusSource
 
     return PrometheusSource(deployment.prometheus_url, QUERY_TIMEOUT_SECONDS)
+
+
+def gate_clock(place: Place) -> Callable[[], float]:
+    """Return the clock by which gates tick: a step of this host's own must not look like a gap.
+
+    Where Prometheus does not answer, or the deployment cannot be read, it is this host's.
+    """
+    from feed_migration.deployment import load_deployment
+    from feed_migration.prometheus_clock import PrometheusClock
+
+    def look() -> float | None:
+        try:
+            return open_source(load_deployment(place.home)).now_unix()
+        except MigrationError:
+            return None
+
+    return PrometheusClock(look, lambda: time.time(), time.monotonic)  # noqa: PLW0108, TID251
 
 
 def open_gate_run(runtime: Runtime, start: "GateStart") -> "GateRun":

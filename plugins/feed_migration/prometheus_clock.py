@@ -1,4 +1,4 @@
-"""What time it is where samples are stamped: queries go by no clock of the guard's own host."""
+"""What time it is where samples are stamped: queries go by no clock of the asking host."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ class PrometheusClock:
     """Unix seconds by the clock of Prometheus, carried on by a monotonic one.
 
     `look` asks Prometheus and returns None where it does not answer; before its first answer the
-    guard's own `clock` stands in. Called from the watch's thread alone: it may wait.
+    host's own `clock` stands in. Called from one thread at a time, which may have to wait.
     """
 
     def __init__(
