@@ -57,7 +57,7 @@ class FeedCounters:
     heard_at: dict[str, float] = field(default_factory=dict)
 
     def message(self, channel: str, symbol: str | None, heard_at: float) -> None:
-        """Count one frame of `channel`; balances have no symbol. `heard_at` is monotonic seconds."""
+        """Count one frame of `channel`, heard at monotonic seconds; balances have no symbol."""
         self.messages[channel] = self.messages.get(channel, 0) + 1
         if symbol is not None:
             self.heard_at[symbol] = heard_at
