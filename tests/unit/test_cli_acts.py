@@ -14,6 +14,7 @@ from feed_migration.phases import Status
 from tests.support.memory_fleet import MemoryFleet
 from tests.support.migration_plans import PLAN, approve, begin, pass_steps
 from tests.support.small_airflow import small_airflow
+from tests.unit.test_cli_json import documented
 
 STEP = "cutover-50"
 RUN = "manual__2026-10-02T10:15:30+00:00"
@@ -226,3 +227,17 @@ def test_start_and_approve_leave_a_name_in_the_audit_log(capsys, journal, airflo
         ("start", "release 7"),
         ("approve", "read it"),
     ]
+
+
+@pytest.mark.parametrize("command", ["start", "approve", "hold", "resume", "rollback"])
+def test_the_document_of_an_act_has_exactly_the_documented_keys(
+    capsys, journal, airflow, monkeypatch, command
+):
+    """Whoever scripts it relies on docs/cli.md."""
+    airflow.wait_for("cutover_100.approval", "ann")
+    monkeypatch.setattr("feed_migration.cli_acts.open_fleet", lambda _: MemoryFleet())
+    if command == "resume":
+        invoke(capsys, "hold")
+    code, out, _ = invoke(capsys, command, "--reason", "odd", "--json")
+    assert code == 0
+    assert set(json.loads(out)) == documented(command)
