@@ -1,10 +1,15 @@
-"""Which DAG run drives a migration: the last one that joined it, as its audit notes tell."""
+"""Which DAG run drives a migration: the last one that joined it, as its audit notes tell.
+
+Each attempt at a DAG run joins anew, before its first act. So what a task of an earlier attempt
+finds behind the join of a later one is not its own to judge, however late it wakes up.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from feed_migration.events import EventKind
+from feed_migration.events import Event, EventKind
+from feed_migration.phases import WITHOUT_EFFECT, MigrationState, fold
 
 if TYPE_CHECKING:
     from feed_migration.journal import Journal
@@ -22,11 +27,21 @@ class Driver:
 
 def joins(journal: "Journal", migration_id: str) -> list[Mapping[str, Any]]:
     """Return the notes of the DAG runs that joined a migration, in order."""
-    return [
-        event.body
-        for event in journal.events(migration_id=migration_id, kind=EventKind.AUDIT_NOTE)
-        if event.body.get("note") == JOINED
-    ]
+    return [event.body for event in _joins(journal, migration_id)]
+
+
+def handed_over(journal: "Journal", migration_id: str, key: str) -> MigrationState | None:
+    """Return how the migration stood when another attempt joined after the one of `key`.
+
+    None where that one still drives it, or has never joined it.
+    """
+    joined = _joins(journal, migration_id)
+    own = [number for number, event in enumerate(joined) if event.body.get("key") == key]
+    later = joined[own[-1] + 1 :] if own else []
+    if not later:
+        return None
+    events = journal.events(migration_id, but=WITHOUT_EFFECT)
+    return fold(event for event in events if event.seq < later[0].seq)
 
 
 def driver_of(journal: "Journal", migration_id: str) -> Driver | None:
@@ -40,3 +55,8 @@ def driver_of(journal: "Journal", migration_id: str) -> Driver | None:
 def gate_task_id(step: str) -> str:
     """Return the id of the task that is the gate of a step, in every DAG that has it."""
     return f"{step.replace('-', '_')}.gate"
+
+
+def _joins(journal: "Journal", migration_id: str) -> list[Event]:
+    notes = journal.events(migration_id=migration_id, kind=EventKind.AUDIT_NOTE)
+    return [note for note in notes if note.body.get("note") == JOINED]

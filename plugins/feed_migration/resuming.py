@@ -1,7 +1,8 @@
 """The end of a hold: the held gate's task is cleared in Airflow, and a new run of it begins.
 
-What a person does in Airflow's UI, from elsewhere. The DAG run must be over by then: a way back
-that is still on its way would find the hold ended and nothing proven.
+What a person does in Airflow's UI, from elsewhere. It waits for the DAG run to be over, so that its
+last tasks say what there is to say: a clear ends those that run. The exposure does not depend on
+that, see `orchestration.attempts`.
 """
 
 import time

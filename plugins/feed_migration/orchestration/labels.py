@@ -79,7 +79,8 @@ If it fails: the fleet stays where it is; run `backpack_post_migration` again.""
     "revert": (
         "Back to ccxt",
         """Asks the journal how this run has ended. Proven: nothing happens. Held: it fails, and the
-exposure stays. Otherwise every instance goes back to ccxt, and this waits until ccxt data flows.
+exposure stays, also where the step is watched again by then. Otherwise every instance goes back to
+ccxt, and this waits until ccxt data flows.
 
 If it does not get there it tries again for minutes; then run `backpack-migrate rollback`.""",
     ),

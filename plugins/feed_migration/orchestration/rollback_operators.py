@@ -14,6 +14,7 @@ from feed_migration.lease import PERSON_SECONDS
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.act_operators import BEGIN, ActOperator, migration_of
 from feed_migration.orchestration.actor import actor_of
+from feed_migration.orchestration.attempts import as_left
 from feed_migration.orchestration.refusing import refusals_noted
 from feed_migration.orchestration.runtime import Runtime
 from feed_migration.orchestration.telling import telling
@@ -77,7 +78,8 @@ class RevertOperator(WayBackOperator):
     """Put every instance on ccxt and verify that its data flows, unless the steps are proven.
 
     A hold leaves the fleet alone and fails for good: who clears the failed tasks of the run to
-    watch the step again then clears the way back with them. `steps` may be empty, see `steps_of`.
+    watch the step again then clears the way back with them. That holds for an instance that comes
+    after the next attempt has begun, too (`attempts`). `steps` may be empty, see `steps_of`.
     """
 
     def __init__(self, *, steps: Sequence[str], **kwargs: Any) -> None:
@@ -88,6 +90,8 @@ class RevertOperator(WayBackOperator):
         """Return the ending that was carried out."""
         migration_id, actor = migration_of(context), actor_of(context)
         state = runtimes.state_if_any(journal, migration_id)
+        if journal and state:
+            state = as_left(journal, state, context)
         if state is None and not (_anything_failed(context) or _last_try(context)):
             # nothing to hurry from: a lock that passes must not cost a proven fleet its place
             raise JournalUnavailable(
@@ -151,7 +155,7 @@ class DocumentOperator(ActOperator):
         if migration_id == UNRESOLVED:
             # as the journal read it when it absorbed what was spooled
             migration_id = runtime.journal.latest_migration() or UNRESOLVED
-        state = runtime.journal.state(migration_id)
+        state = as_left(runtime.journal, runtime.journal.state(migration_id), context)
         if state.status is Status.HELD:
             raise held(state)
         if state.status not in {Status.ROLLING_BACK, Status.ROLLED_BACK}:
@@ -179,7 +183,8 @@ class VerdictOperator(ActOperator):
 
     def act(self, runtime: Runtime, context: Any) -> str:
         """Raise AirflowFailException with what happened instead of a promotion."""
-        state = runtime.journal.state(migration_of(context))
+        journal = runtime.journal
+        state = as_left(journal, journal.state(migration_of(context)), context)
         names = steps_of(state, self.steps)
         missing = [name for name in names if name not in state.promoted]
         if state.status is Status.HELD:
