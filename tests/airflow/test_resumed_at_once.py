@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from feed_migration.errors import JournalUnavailable
-from feed_migration.gate_record import GateStart, join_gate
+from feed_migration.gate_record import GateStart, join_gate, recorded_verdict
 from feed_migration.holding import hold
 from feed_migration.journal import Journal
 from feed_migration.orchestration.joining import Applicant, join_migration
 from feed_migration.phases import MigrationState, Status
 from tests.airflow.conftest import Stage, steady
 from tests.airflow.reruns import clear, newest_run, rerun
-from tests.airflow.test_way_back import context_of, fails_for_good, reverting
+from tests.airflow.test_way_back import context_of, fails_for_good, gate_of, reverting
 
 DAG_ID = "backpack_migration"
 GATE = "cutover_50.gate"
@@ -243,3 +243,16 @@ def test_the_last_tasks_of_a_held_attempt_say_that_it_was_held(scene: Scene):
             operator.execute(scene.context())
         assert "held by bo: odd" in str(failure.value)
     assert scene.stage.journal.events() == before
+
+
+def test_a_gate_that_slept_through_the_end_of_its_hold_holds_nothing(scene: Scene):
+    """Its verdict is of the run before; the one that is open has none."""
+    scene.hold()
+    verdict = recorded_verdict(scene.stage.journal, scene.first)
+    second = scene.next_attempt()
+    with fails_for_good():
+        gate_of(scene.place).resume(scene.context(), verdict)
+    assert (scene.state.status, recorded_verdict(scene.stage.journal, second)) == (
+        Status.RUNNING,
+        None,
+    )

@@ -105,17 +105,21 @@ class GateOperator(ActOperator):
             runtimes.promote(runtime, self.step, start.migration_id, actor)
             announce(context, runtime.journal.state(start.migration_id), self.step, actor)
             return text
-        if verdict["decision"] == Decision.HOLD and not self._is_held(runtime, start):
+        if verdict["decision"] == Decision.HOLD and self._is_to_be_held(runtime, start):
             body = {"step": self.step, "reason": text}
             runtime.journal.append("held", migration_id=start.migration_id, actor=actor, body=body)
         if verdict["decision"] == Decision.ROLLBACK:
             raise self._taken_back(runtime.journal, context, start.migration_id, verdict)
         raise AirflowFailException(f"gate {self.step}: {text}")
 
-    def _is_held(self, runtime: Runtime, start: GateStart) -> bool:
-        """Whether the journal has the hold: by a person, or by this task before it was killed."""
+    def _is_to_be_held(self, runtime: Runtime, start: GateStart) -> bool:
+        """Whether nobody has written this run's hold: a person, or this task before it was killed.
+
+        A later run of the gate, by which a person goes on, is not held by a word on this one.
+        """
         state = runtime.journal.state(start.migration_id)
-        return state.status is Status.HELD and state.held_step == self.step
+        is_held = state.status is Status.HELD and state.held_step == self.step
+        return not is_held and dict(state.runs).get(self.step) == start.run
 
     def _taken_back(
         self,
