@@ -182,14 +182,15 @@ def _perform(
     # an intent that nobody confirmed is this one, cut short
     if dict(state.pending_act or {}) != body:
         journal.append(EventKind.ACT_INTENDED, body=body, **who)
+    epoch, deadline_seconds = state.epoch, fleet.ready_deadline_seconds
     if act["act"] == "start_shadow":
-        fleet.start_shadow(state.epoch)
-        fleet.wait_ready(act["instances"], None, fleet.ready_deadline_seconds)
+        fleet.start_shadow(epoch)
+        fleet.wait_ready(act["instances"], None, deadline_seconds, epoch=epoch)
     elif act["act"] == "stop_shadow":
-        fleet.stop_shadow(state.epoch)
+        fleet.stop_shadow(epoch)
     else:
-        fleet.set_variant(act["instances"], "native", epoch=state.epoch)
-        fleet.wait_ready(act["instances"], "native", fleet.ready_deadline_seconds)
+        fleet.set_variant(act["instances"], "native", epoch=epoch)
+        fleet.wait_ready(act["instances"], "native", deadline_seconds, epoch=epoch)
     journal.append(EventKind.ACT_CONFIRMED, body=body, **who)
 
 

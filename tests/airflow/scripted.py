@@ -114,8 +114,15 @@ class ScriptedFleet:
         self.variants.update(dict.fromkeys(ids, variant))
 
     def wait_ready(
-        self, ids: Sequence[str], variant: Variant | None, deadline_seconds: float
+        self,
+        ids: Sequence[str],
+        variant: Variant | None,
+        deadline_seconds: float,
+        *,
+        epoch: int | None = None,
     ) -> None:
+        if epoch is not None:
+            self._admit(epoch)
         wrong = tuple(
             name
             for name in ids

@@ -8,6 +8,8 @@ import pytest
 
 from feed_migration import cutover, rollback
 from feed_migration.errors import NotReady, StaleEpoch
+from feed_migration.fleet.kubernetes import KubernetesFleet
+from feed_migration.fleet.supervisor import SupervisorFleet
 from feed_migration.journal import Journal
 from feed_migration.phases import Status
 from feed_migration.spool import Spool
@@ -26,6 +28,8 @@ class Subject:
     variants: Callable[[], dict[str, str]]
     lives: Callable[[], dict[str, object]]
     break_in: Callable[[str, str | None], None]
+    another: Callable[[Callable[[float], None]], Any]
+    """The driver of another process, which pauses as it is told."""
 
     @property
     def ids(self):
@@ -55,6 +59,16 @@ class BreakableMemoryFleet(MemoryFleet):
     def never_ready(self, _names):
         return
 
+    def pausing(self, sleep):
+        """Pause where another fleet waits for its instances."""
+
+        def pause(_act):
+            self.before_act = lambda _: None
+            sleep(0.0)
+
+        self.before_act = pause
+        return self
+
 
 @pytest.fixture(params=["memory", "supervisor", "kubernetes"])
 def subject(request, tmp_path):
@@ -65,10 +79,17 @@ def subject(request, tmp_path):
             lambda: dict(fleet.variant),
             lambda: dict(fleet.restarts),
             fleet.broken.__setitem__,
+            fleet.pausing,
         )
     elif request.param == "supervisor":
         running = request.getfixturevalue("running")
-        yield Subject(running.fleet, running.variants, running.pids, running.break_in)
+        yield Subject(
+            running.fleet,
+            running.variants,
+            running.pids,
+            running.break_in,
+            lambda sleep: SupervisorFleet(running.deployment, sleep=sleep),
+        )
     else:
         with cluster_fleet(tmp_path) as running:
             yield Subject(
@@ -76,6 +97,9 @@ def subject(request, tmp_path):
                 running.cluster.variants,
                 lambda: {name: running.cluster.uids()[name] for name in running.cluster.variants()},
                 lambda name, variant: running.cluster.never_ready.update({name: variant or "none"}),
+                lambda sleep: KubernetesFleet(
+                    running.deployment, sleep=sleep, monotonic=running.cluster.monotonic
+                ),
             )
 
 
@@ -161,6 +185,23 @@ def test_an_instance_that_never_becomes_ready_is_named_with_its_reason(subject):
     with pytest.raises(NotReady, match="no book") as caught:
         subject.fleet.wait_ready([first], "native", 2)
     assert caught.value.instances == (first,)
+
+
+def test_an_actor_overtaken_while_it_waits_ends_at_once(subject):
+    """Its instances will never be what it waits for, so the deadline is not waited out."""
+    first = subject.ids[0]
+    subject.break_in(first, "native")
+    subject.fleet.set_variant([first], "native", epoch=1)
+    pauses = []
+
+    def overtake(seconds):
+        assert not pauses, "it waits on"
+        pauses.append(seconds)
+        subject.flip(subject.ids, "ccxt", 2)
+
+    with pytest.raises(StaleEpoch, match="epoch 2, this actor at 1"):
+        subject.another(overtake).wait_ready([first], "native", READY_SECONDS, epoch=1)
+    assert pauses
 
 
 def test_log_tails_have_every_instance(subject):

@@ -55,8 +55,10 @@ class MemoryFleet:
                 self.variant[name] = variant
                 self.restarts[name] += 1
 
-    def wait_ready(self, ids, variant, deadline_seconds):
+    def wait_ready(self, ids, variant, deadline_seconds, *, epoch=None):
         self.before_act("wait")
+        if epoch is not None:
+            self._admit(epoch)
         late = tuple(name for name in ids if name in self.never_ready)
         if late:
             raise NotReady(late, dict.fromkeys(late, ("no book",)), deadline_seconds)

@@ -201,6 +201,22 @@ def test_an_actor_overtaken_by_a_rollback_is_stopped_by_the_fleet(journal, fleet
     assert fleet.native == []
 
 
+def test_an_actor_overtaken_while_instances_become_ready_says_so(journal, fleet):
+    """And not that they are not ready: they are somebody else's by then."""
+    migration_id = begin(journal)
+    pass_steps(journal, fleet, migration_id, until="cutover-10")
+
+    def overtake(act):
+        if act == "wait":
+            fleet.never_ready = {"feed-00"}
+            fleet.seen_epoch = 99
+
+    fleet.before_act = overtake
+    with pytest.raises(StaleEpoch):
+        advance("cutover-10", fleet, journal, migration_id)
+    assert kinds(journal, migration_id)[-1] == "act_intended"
+
+
 def test_a_second_migration_is_refused_and_a_retried_begin_is_not(journal):
     """One migration at a time; the same DAG run asking again gets its own."""
     migration_id = begin(journal)

@@ -72,9 +72,18 @@ class Fleet(Protocol):
         ...
 
     def wait_ready(
-        self, ids: Sequence[str], variant: Variant | None, deadline_seconds: float
+        self,
+        ids: Sequence[str],
+        variant: Variant | None,
+        deadline_seconds: float,
+        *,
+        epoch: int | None = None,
     ) -> None:
-        """Return once all `ids` run `variant` (None: any) and are ready, else raise `NotReady`."""
+        """Return once all `ids` run `variant` (None: any) and are ready, else raise `NotReady`.
+
+        Who waits on an act of its own gives its `epoch`: an overtaken one ends with `StaleEpoch`
+        at once. A fence that cannot be read keeps nobody from waiting on.
+        """
         ...
 
     def start_shadow(self, epoch: int) -> None:

@@ -105,18 +105,23 @@ class KubernetesFleet:
             generation = (found.metadata.generation if found.metadata else None) or 0
             self._handlers.replace(batch, variant, epoch, generation)
             if number < len(batches):
-                self.wait_ready(batch, variant, self.ready_deadline_seconds)
+                self.wait_ready(batch, variant, self.ready_deadline_seconds, epoch=epoch)
 
     def wait_ready(
-        self, ids: Sequence[str], variant: Variant | None, deadline_seconds: float
+        self,
+        ids: Sequence[str],
+        variant: Variant | None,
+        deadline_seconds: float,
+        *,
+        epoch: int | None = None,
     ) -> None:
         """Return once all `ids` run `variant` and are ready, else raise `NotReady`.
 
         Ready means that the handler says so and that its readiness probe passes; while the API
-        server does not answer, the handler's word counts.
+        server does not answer, the handler's word counts, and nobody is overtaken.
         """
         waiting = self._named(ids, (*self._instances, *self._shadows))
-        self._view.wait_ready(waiting, variant, deadline_seconds)
+        self._view.wait_ready(waiting, variant, deadline_seconds, epoch=epoch)
 
     def start_shadow(self, epoch: int) -> None:
         """Start the shadow instances; their configuration says that they run both feeds."""

@@ -32,9 +32,7 @@ class KubernetesFence:
         `repair` is for the way back: an annotation that holds no epoch counts as 0.
         """
         found = self._api.stateful_set(name)
-        current = read_epoch(found, repair=repair)
-        if epoch < current:
-            raise StaleEpoch(presented=epoch, current=current)
+        require_newest(found, epoch, repair=repair)
         return found
 
     def write(
@@ -58,6 +56,13 @@ class KubernetesFence:
             f"StatefulSet {name} was written by others {_ATTEMPTS} times in between",
             "stop what writes it (kubectl, GitOps, an autoscaler), then repeat",
         )
+
+
+def require_newest(found: V1StatefulSet, epoch: int, *, repair: bool = False) -> None:
+    """Raise `StaleEpoch` where `found` carries an epoch above `epoch`."""
+    current = read_epoch(found, repair=repair)
+    if epoch < current:
+        raise StaleEpoch(presented=epoch, current=current)
 
 
 def _carries(found: V1StatefulSet, epoch: int) -> bool:

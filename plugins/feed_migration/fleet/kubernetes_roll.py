@@ -13,7 +13,7 @@ from kubernetes.client import V1Pod, V1StatefulSet
 from feed_migration.errors import FleetUnavailable, InstanceStuck
 from feed_migration.fleet.base import Variant
 from feed_migration.fleet.kubernetes_api import KubernetesApi
-from feed_migration.fleet.kubernetes_fence import KubernetesFence
+from feed_migration.fleet.kubernetes_fence import KubernetesFence, require_newest
 from feed_migration.fleet.kubernetes_pods import describe, is_ending, made_as, pod_name, pod_uid
 
 POLL_SECONDS = 0.2
@@ -43,9 +43,11 @@ class Roller:
         self._monotonic = monotonic
         self._sleep = sleep
 
-    def pods(self, *, patience: float | None = None) -> dict[str, V1Pod]:
-        """Return the pods by name."""
+    def pods(self, *, patience: float | None = None, epoch: int | None = None) -> dict[str, V1Pod]:
+        """Return the pods by name; raises `StaleEpoch` where their set is above `epoch`."""
         found = self._api.stateful_set(self._name, patience=patience)
+        if epoch is not None:
+            require_newest(found, epoch, repair=True)
         if found.spec is None:
             return {}
         pods = self._api.pods(found.spec.selector, patience=patience)

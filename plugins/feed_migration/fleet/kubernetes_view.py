@@ -55,12 +55,20 @@ class View:
         )
 
     def wait_ready(
-        self, waiting: Sequence[Instance], variant: Variant | None, deadline_seconds: float
+        self,
+        waiting: Sequence[Instance],
+        variant: Variant | None,
+        deadline_seconds: float,
+        *,
+        epoch: int | None = None,
     ) -> None:
-        """Return once all of `waiting` run `variant` and are ready, else raise `NotReady`."""
+        """Return once all of `waiting` run `variant` and are ready, else raise `NotReady`.
+
+        Raises `StaleEpoch` as soon as the StatefulSet carries an epoch above `epoch`.
+        """
         deadline = self._monotonic() + deadline_seconds
         while True:
-            pods = self._pods()
+            pods = self._pods(epoch)
             statuses = read_statuses(waiting)
             late = {s.id for s in statuses if not self._is_right(s, variant, pods)}
             waiting = [instance for instance in waiting if instance.id in late]
@@ -96,10 +104,10 @@ class View:
             return False
         return variant in {None, made_as(pod, self._container)}
 
-    def _pods(self) -> dict[str, V1Pod] | None:
+    def _pods(self, epoch: int | None = None) -> dict[str, V1Pod] | None:
         """Return all pods, None where the API server does not answer at once."""
         try:
-            found = [roller.pods(patience=0.0) for roller in self._rollers]
+            found = [roller.pods(patience=0.0, epoch=epoch) for roller in self._rollers]
         except (FleetUnavailable, WriteConflict):
             return None
         return {name: pod for pods in found for name, pod in pods.items()}

@@ -103,15 +103,23 @@ class SupervisorFleet:
             with self._fence.admitted(epoch, repair=variant == "ccxt"):
                 self._converge(batch, variant, epoch)
             if number < len(batches):
-                self.wait_ready(_ids(batch), variant, self.ready_deadline_seconds)
+                deadline_seconds = self.ready_deadline_seconds
+                self.wait_ready(_ids(batch), variant, deadline_seconds, epoch=epoch)
 
     def wait_ready(
-        self, ids: Sequence[str], variant: Variant | None, deadline_seconds: float
+        self,
+        ids: Sequence[str],
+        variant: Variant | None,
+        deadline_seconds: float,
+        *,
+        epoch: int | None = None,
     ) -> None:
         """Return once all `ids` run `variant` and are ready, else raise `NotReady`."""
         waiting = self._named(ids)
         deadline = self._monotonic() + deadline_seconds
         while True:
+            if epoch is not None:
+                self._fence.check(epoch, repair=True)
             statuses = read_statuses(waiting)
             late = {s.id for s in statuses if not s.ready or variant not in {None, s.variant}}
             waiting = [instance for instance in waiting if instance.id in late]

@@ -68,9 +68,16 @@ class DiskFleet:
         self._moment(f"after {variant}")
 
     def wait_ready(
-        self, ids: Sequence[str], variant: Variant | None, deadline_seconds: float
+        self,
+        ids: Sequence[str],
+        variant: Variant | None,
+        deadline_seconds: float,
+        *,
+        epoch: int | None = None,
     ) -> None:
         """Files are ready at once, or never."""
+        if epoch is not None:
+            self._fence.check(epoch, repair=True)
         found = self.variants()
         late = tuple(
             name for name in ids if name not in found or variant not in {None, found[name]}
