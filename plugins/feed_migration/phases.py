@@ -2,7 +2,7 @@
 
 The journal is the authority, so the fold never fails on what is written there: an event that the
 table does not allow, a promotion without proof, or a step other than the held one, changes nothing
-and is listed in `ignored`. A body of odd types counts as one without these facts.
+and is counted as ignored. A body of odd types counts as one without these facts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -46,6 +46,8 @@ _ANYWHERE = (
 )
 # Of these the fold takes nothing
 WITHOUT_EFFECT = frozenset({EventKind.INCIDENT_DOCUMENTED, EventKind.AUDIT_NOTE})
+# Of the events that change nothing; what writes them may go on for days
+IGNORED_SHOWN = 20
 _STARTED = (
     Status.RUNNING,
     Status.HELD,
@@ -87,6 +89,7 @@ class MigrationState:
     until ccxt is confirmed.
     `epoch` fences the forward acts; a rollback took `rollback_epoch`. Times are unix seconds.
     `held_step` is the step of the last hold; only it goes on from there.
+    `ignored` are the last `IGNORED_SHOWN` events that changed nothing, of `ignored_count` in all.
     """
 
     migration_id: str = ""
@@ -115,6 +118,7 @@ class MigrationState:
     breach_at: float | None = None
     reason: str = ""
     ignored: tuple[int, ...] = ()
+    ignored_count: int = 0
 
     def step_facts(self, name: str) -> Mapping[str, Any]:
         """Return what `migration_started` recorded of a step, empty when it recorded no steps."""
@@ -142,11 +146,16 @@ def apply(state: MigrationState, event: Event) -> MigrationState:
     status = transition(state.status, event.kind)
     # what may have been exposed stays exposed, whether or not it was allowed
     if status is None or _unproven(state, event) or _passes_hold(state, event):
-        return replace(_exposure(state, event), ignored=(*state.ignored, event.seq))
+        return _ignoring(_exposure(state, event), event)
     effect = _EFFECTS.get(EventKind(event.kind))
     after = _exposure(effect(state, event) if effect else state, event)
     # of a long journal most events change no status, and a copy of the state costs the most
     return after if after.status is status else replace(after, status=status)
+
+
+def _ignoring(state: MigrationState, event: Event) -> MigrationState:
+    latest = (*state.ignored, event.seq)[-IGNORED_SHOWN:]
+    return replace(state, ignored=latest, ignored_count=state.ignored_count + 1)
 
 
 def promotion_refusal(state: MigrationState, step: str) -> str:

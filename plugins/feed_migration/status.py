@@ -30,6 +30,7 @@ def status_of(situation: Situation) -> dict[str, Any]:
         "exposed": list(state.exposed),
         "lease": _lease(lease) if lease is not None else None,
         "ignored_events": list(state.ignored),
+        "ignored_count": state.ignored_count,
         "instances": [asdict(status) for status in situation.instances],
         "criteria": [measurement.to_row() for measurement in situation.newest],
         "next": next_of(situation),

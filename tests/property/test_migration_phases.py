@@ -14,7 +14,14 @@ from feed_migration.errors import Refused
 from feed_migration.events import Event, EventKind
 from feed_migration.journal import Journal
 from feed_migration.model import Decision
-from feed_migration.phases import MigrationState, Status, apply, fold, transition
+from feed_migration.phases import (
+    IGNORED_SHOWN,
+    MigrationState,
+    Status,
+    apply,
+    fold,
+    transition,
+)
 from feed_migration.spool import Spool
 from tests.support.memory_fleet import Killed, MemoryFleet
 from tests.support.migration_plans import PLAN, approve, begin, gate
@@ -269,6 +276,18 @@ def test_another_step_does_not_end_a_hold(step, kind):
     """Who was refused, or told a step again, must not let the migration run on."""
     state = apply(_held_at("cutover-10"), _event(4, kind, {"step": step, "run": "2"}))
     assert (state.status, state.step, state.ignored) == (Status.HELD, "cutover-10", (4,))
+
+
+@pytest.mark.parametrize("more", [1, IGNORED_SHOWN, 1000])
+def test_of_the_events_that_do_not_count_all_are_counted_and_the_latest_listed(more):
+    """A state does not grow with what is refused, however long that goes on."""
+    seqs = range(4, 4 + more)
+    state = fold(
+        (_event(seq, EventKind.STEP_STARTED, {"step": "shadow"}) for seq in seqs),
+        _held_at("cutover-10"),
+    )
+    assert state.ignored_count == more
+    assert state.ignored == tuple(seqs)[-IGNORED_SHOWN:]
 
 
 def test_the_held_step_itself_goes_on():

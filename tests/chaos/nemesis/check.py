@@ -66,8 +66,8 @@ def journal_faults(events: Sequence[Event]) -> list[str]:
         if event.kind == "approval" and decision == "Promote" and event.body.get("reason"):
             proven.add(step)
         wrong += _unearned(state, event, step, proven)
-        ignored, state = len(state.ignored), apply(state, event)
-        if len(state.ignored) > ignored and event.kind not in OVERTAKEN:
+        ignored, state = state.ignored_count, apply(state, event)
+        if state.ignored_count > ignored and event.kind not in OVERTAKEN:
             wrong.append(f"event {event.seq} {event.kind} is not borne out")
     return wrong
 
