@@ -118,8 +118,9 @@ def _print_commands(stack: Stack) -> None:
         "Break the venue for the native feed, and mend it:",
         f"  {fault} gap --user-agent 'backpack-feed*' {venue}",
         f"  {fault} --clear {venue}",
-        "Stop a part, or start it again:",
+        "Stop Airflow, and start it again:",
         f"  {control} stop {airflow}",
+        f"  {control} start {airflow}",
         "Ctrl-C ends everything.",
     )
     for text in lines:
