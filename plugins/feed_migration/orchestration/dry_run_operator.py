@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from feed_migration.deployment import Deployment
     from feed_migration.journal import Journal
 
+_HOME = "AIRFLOW_HOME"
+
 
 def tests_argv(deployment: "Deployment") -> tuple[str, ...]:  # noqa: ARG001 - one shape for all checks
     """Run the integration tests of the native feed, which bring their own venue."""
@@ -64,7 +66,7 @@ class CheckOperator(ActOperator):
             self.log.info("%s is promoted already", self.step)
             return
         note_start(runtime, migration_id, self.step, actor_of(context))
-        code = self._run(self.argv(runtime.deployment), {**os.environ, **_environment(runtime)})
+        code = self._run(self.argv(runtime.deployment), _environment(runtime, os.environ))
         body = {"step": self.step, "check": self.check, "exit_code": code}
         actor = actor_of(context)
         runtime.journal.append("audit_note", migration_id=migration_id, actor=actor, body=body)
@@ -96,8 +98,11 @@ class CheckOperator(ActOperator):
         return process.returncode
 
 
-def _environment(runtime: Runtime) -> dict[str, str]:
-    return {"CRYPTOFEED_BACKPACK_NATIVE": "true", "BACKPACK_HOME": str(runtime.place.home)}
+def _environment(runtime: Runtime, environ: Mapping[str, str]) -> dict[str, str]:
+    """What a check needs: not Airflow's settings, connections and variables, which hold secrets."""
+    kept = {k: v for k, v in environ.items() if k == _HOME or not k.startswith("AIRFLOW")}
+    flag = {"CRYPTOFEED_BACKPACK_NATIVE": "true", "BACKPACK_HOME": str(runtime.place.home)}
+    return {**kept, **flag}
 
 
 def _passed(journal: "Journal", migration_id: str, step: str) -> set[str]:
