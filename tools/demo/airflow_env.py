@@ -8,10 +8,17 @@ import base64
 import json
 import os
 import secrets
+import shlex
 from pathlib import Path
 
 ADMIN = "admin"
-_SECRETS_FILE = "demo_secrets.json"
+_PASSWORDS = "passwords.json"
+# settings of Airflow → files of its home
+SECRETS = {
+    "AIRFLOW__CORE__FERNET_KEY": "fernet_key",
+    "AIRFLOW__API__SECRET_KEY": "api_secret",
+    "AIRFLOW__API_AUTH__JWT_SECRET": "jwt_secret",
+}
 
 
 def airflow_environment(
@@ -24,16 +31,18 @@ def airflow_environment(
 ) -> dict[str, str]:
     """Return the variables that every Airflow process of one deployment must share.
 
-    `home` becomes AIRFLOW_HOME; its secrets are generated once (mode 0600) and reused, so that
-    a restarted process still accepts the tokens of the others.
+    `home` becomes AIRFLOW_HOME; its secrets are generated once and reused, so that a restarted
+    process still accepts the tokens of the others. Each is a file of mode 0600.
     """
     home = home.resolve()
     home.mkdir(parents=True, exist_ok=True)
-    keys = _secrets(home)
+    _make_secrets(home)
     return {
         "AIRFLOW_HOME": str(home),
         **_core(home, dags_folder.resolve(), plugins_folder.resolve(), api_port, parallelism),
-        **_api(api_port, keys),
+        **_api(api_port),
+        # an environment is inherited by every program that is started, a file is not
+        **{f"{name}_CMD": shlex.join(["cat", str(home / file)]) for name, file in SECRETS.items()},
         **_timing(),
         **_quiet(home),
     }
@@ -55,7 +64,7 @@ def airflow_commands(airflow: Path) -> dict[str, tuple[str, ...]]:
 
 def admin_password(home: Path) -> str:
     """Return the password of the `admin` user of the deployment in `home`."""
-    return _secrets(home.resolve())["password"]
+    return str(json.loads((home / _PASSWORDS).read_text())[ADMIN])
 
 
 def _core(home: Path, dags: Path, plugins: Path, api_port: int, parallelism: int) -> dict[str, str]:
@@ -67,23 +76,20 @@ def _core(home: Path, dags: Path, plugins: Path, api_port: int, parallelism: int
         "AIRFLOW__CORE__PARALLELISM": str(parallelism),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{api_port}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{ADMIN}:admin",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / _PASSWORDS),
         # the fleet's processes must not be looked up by a slow or missing DNS
         "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
     }
 
 
-def _api(api_port: int, keys: dict[str, str]) -> dict[str, str]:
+def _api(api_port: int) -> dict[str, str]:
     return {
-        "AIRFLOW__CORE__FERNET_KEY": keys["fernet_key"],
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(api_port),
         "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{api_port}",
         "AIRFLOW__API__WORKERS": "1",
-        "AIRFLOW__API__SECRET_KEY": keys["api_secret"],
         "AIRFLOW__API__INSTANCE_NAME": "Backpack feed migration",
-        "AIRFLOW__API_AUTH__JWT_SECRET": keys["jwt_secret"],
         # the default issuer is derived from base_url; fixed, it survives a change of port
         "AIRFLOW__API_AUTH__JWT_ISSUER": "backpack-migration",
     }
@@ -120,20 +126,17 @@ def _quiet(home: Path) -> dict[str, str]:
     }
 
 
-def _secrets(home: Path) -> dict[str, str]:
-    """Create or read the generated secrets, and give SimpleAuthManager its password file."""
-    path = home / _SECRETS_FILE
-    if not path.exists():
-        keys = {
-            "password": secrets.token_urlsafe(12),
-            "jwt_secret": secrets.token_urlsafe(48),
-            "api_secret": secrets.token_urlsafe(48),
-            "fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-        }
-        _write_private(home / "passwords.json", json.dumps({ADMIN: keys["password"]}) + "\n")
-        _write_private(path, json.dumps(keys))
-    keys = json.loads(path.read_text())
-    return {str(name): str(value) for name, value in keys.items()}
+def _make_secrets(home: Path) -> None:
+    """Create what is not there yet, and give SimpleAuthManager its password file."""
+    made = {
+        "fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "api_secret": secrets.token_urlsafe(48),
+        "jwt_secret": secrets.token_urlsafe(48),
+        _PASSWORDS: json.dumps({ADMIN: secrets.token_urlsafe(12)}) + "\n",
+    }
+    for file, text in made.items():
+        if not (home / file).exists():
+            _write_private(home / file, text)
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -45,7 +45,7 @@ def supervisord(
     ]
     environment_file = home / "airflow" / "airflow.env"
     for name, argv in airflow.items():
-        # secrets stay in a file that only the owner reads: neither argv nor this file has them
+        # what Airflow is set to stands in one file, for its processes and for a person's shell
         script = f". {shlex.quote(str(environment_file))} && exec {shlex.join(argv)}"
         command = shlex.join(["sh", "-c", script])
         sections.append(_program(layout, name, command, autostart="false", priority=900))

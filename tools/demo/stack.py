@@ -319,7 +319,7 @@ def _await(stack: Stack, part: str, ready: Callable[[], bool]) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write privately: some of these files hold generated secrets."""
+    """Write for the owner alone: who reads it learns where everything is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
     path.write_text(text)
