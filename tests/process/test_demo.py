@@ -1,147 +1,57 @@
 """The whole embedded stack, as a newcomer runs it: one migration promoted, one taken back."""
 
-import json
-import os
 import signal
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 
-import psutil
 import pytest
-import yaml
 
+from tests.secrecy.demo_places import WatchedDemo, watched
+from tests.secrecy.search import Place
 from tests.support.conditions import eventually_sync
-from tools.demo.layout import Layout, free_port_base, ports_in_use
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-DEMO_PLAN = REPOSITORY / "plans" / "demo.yaml"
-DEADLINE_SECONDS = 420
+from tests.support.demo_run import DEADLINE_SECONDS, demos
+from tools.demo.layout import ports_in_use
 
 pytestmark = [
     pytest.mark.process,
     pytest.mark.alone,
     pytest.mark.timeout(DEADLINE_SECONDS + 60),
 ]
+# each of these begins within a whole migration; the checks of the dry run live for seconds
+PROGRAMS = (
+    "supervisord",
+    "backpack-sandbox serve",
+    "prometheus --config.file",
+    "backpack-migrate guard",
+    "backpack-feed run --config",
+    "airflow db migrate",
+    "airflow api-server",
+    "airflow dag-processor",
+    "airflow scheduler",
+    "airflow triggerer",
+    "-m pytest",
+    "-m tools.backpack_auth_check",
+)
 
 
-@dataclass
-class Demo:
-    """One demo under way in a state directory of its own."""
-
-    home: Path
-    layout: Layout
-    process: subprocess.Popen[str]
-
-    def log(self):
-        return (self.home.parent / "demo.log").read_text()
-
-    def finish(self):
-        """Wait for its end; a demo that hangs is interrupted, so that nothing is left behind."""
-        try:
-            return self.process.wait(DEADLINE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.send_signal(signal.SIGINT)
-            self.process.wait(60)
-            raise
-
-    def report(self):
-        return json.loads((self.home / "report.json").read_text())
-
-    def processes(self):
-        """Every process that was started for this state directory."""
-        return [process for process in psutil.process_iter() if self._belongs(process)]
-
-    def _belongs(self, process):
-        try:
-            return process.environ().get("BACKPACK_HOME") == str(self.home)
-        except (psutil.Error, OSError):
-            return False
-
-    def kill(self, *words):
-        """Kill -9 the first process whose command line has all `words`, once there is one."""
-
-        def victim():
-            return next(
-                (
-                    process
-                    for process in self.processes()
-                    if all(word in " ".join(process.cmdline()) for word in words)
-                ),
-                None,
-            )
-
-        eventually_sync(victim, 60).kill()
+@pytest.fixture(scope="module")
+def survivor(tmp_path_factory) -> WatchedDemo:
+    """Scheduler, triggerer and a FeedHandler die by kill -9 in a migration that is watched."""
+    with watched(tmp_path_factory.mktemp("survivor")) as run:
+        demo = run.demo
+        demo.reach("shadow")
+        demo.kill("airflow", "triggerer")
+        demo.kill("airflow", "scheduler")
+        demo.reach("cutover-50")
+        demo.kill("backpack-feed", "feed-03.yaml")
+        demo.reach("stabilisation")
+        run.conclude()
+    return run
 
 
-@pytest.fixture
-def short_plan(tmp_path):
-    """The demo's own criteria in shorter gates, and half of the fleet at once."""
-    plan = yaml.safe_load(DEMO_PLAN.read_text())
-    phases = plan["phases"]
-    phases["cutover"]["steps"] = phases["cutover"]["steps"][1:]
-    gates = [phases["shadow"]["gate"], phases["stabilisation"]["gate"]]
-    for gate in [*gates, *(step["gate"] for step in phases["cutover"]["steps"])]:
-        gate["min_duration"] = "10s"
-    path = tmp_path / "short.yaml"
-    path.write_text(yaml.safe_dump(plan, sort_keys=False))
-    return path
-
-
-@pytest.fixture
-def start_demo(tmp_path, short_plan):
-    """Start demos on free ports; end one that its test left running."""
-    demos = []
-
-    def start(*arguments):
-        home = tmp_path / "var"
-        base = free_port_base()
-        with (tmp_path / "demo.log").open("w") as log:
-            process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "tools.demo",
-                    "--plan",
-                    short_plan,
-                    "--fleet-size",
-                    "4",
-                    "--port-base",
-                    str(base),
-                    *arguments,
-                ],
-                cwd=REPOSITORY,
-                env={**os.environ, "BACKPACK_HOME": str(home)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-        demo = Demo(home, Layout(home, port_base=base, fleet_size=4), process)
-        demos.append(demo)
-        return demo
-
-    yield start
-    for demo in demos:
-        if demo.process.poll() is None:
-            demo.process.send_signal(signal.SIGINT)
-            demo.process.wait(60)
-
-
-def left_behind(demo):
-    return [p.cmdline() for p in demo.processes()], ports_in_use(demo.layout)
-
-
-def test_migration_ends_promoted_though_parts_are_killed(start_demo):
-    """Scheduler, triggerer and a FeedHandler die by kill -9; every instance still ends on native."""
-    demo = start_demo()
-    eventually_sync(lambda: "step shadow" in demo.log(), 180, demo.log)
-    demo.kill("airflow", "triggerer")
-    demo.kill("airflow", "scheduler")
-    eventually_sync(lambda: "step cutover-50" in demo.log(), 240, demo.log)
-    demo.kill("backpack-feed", "feed-03.yaml")
-    assert demo.finish() == 0, demo.log()
+def test_migration_ends_promoted_though_parts_are_killed(survivor):
+    """Every instance still ends on native, no trade is lost, and nothing is left running."""
+    demo = survivor.demo
+    assert survivor.exit_code == 0, demo.log()
     report = demo.report()
     assert report["outcome"] == "promoted"
     assert report["instances"] == {"native": 4}
@@ -149,13 +59,49 @@ def test_migration_ends_promoted_though_parts_are_killed(start_demo):
     assert report["audit_ok"] is True
     assert report["trades_published"] > 100
     assert (report["trades_missing"], report["trades_duplicated"]) == (0, 0)
-    assert left_behind(demo) == ([], {})
+    assert demo.left_behind() == ([], {})
 
 
-def test_fault_in_cutover_is_taken_back(start_demo):
+def test_no_secret_is_outside_its_file_after_a_whole_migration(survivor):
+    """Not in logs, XCom, fields, databases, metrics, audit, pages, command lines, environments."""
+    leaked, missed = survivor.leaked_and_missed()
+    assert leaked == []
+    assert missed == set()
+    assert {one.file.stat().st_mode & 0o777 for one in survivor.kept()} == {0o600}
+
+
+def test_a_seed_on_one_page_more_would_be_noticed(survivor):
+    """The same check of the same run, with a decoy."""
+    seed = next(secret for secret in survivor.secrets() if "seed" in secret.name)
+    decoy = Place("page", "/metrics", b'feed_up{key="%s"} 1' % seed.raw.hex().encode())
+    leaked, _ = replace(survivor, shown=[*survivor.shown, decoy]).leaked_and_missed()
+    (told,) = leaked
+    assert told.startswith("the fleet's seed (")
+    assert told.endswith(" in page /metrics")
+
+
+def test_the_search_for_secrets_has_been_everywhere(survivor):
+    """It finds words of the migration wherever they are told, and has seen every program."""
+    (migration_id,) = {page.stem for page in survivor.demo.home.glob("docs/migrations/mig-*Z.md")}
+    of_the_credential_check = "the venue accepted GET /api/v1/capital"
+    assert survivor.kinds_of_places_with(migration_id, of_the_credential_check) >= {
+        "file",
+        "path",
+        "database rows",
+        "audit export",
+        "Airflow's API",
+        "log of a task",
+        "XCom",
+        "page",
+    }
+    assert [program for program in PROGRAMS if not survivor.processes.saw(program)] == []
+
+
+def test_fault_in_cutover_is_taken_back(tmp_path):
     """A venue that starves native clients makes the migration take itself back and say so."""
-    demo = start_demo("--fault", "schema_drift")
-    assert demo.finish() == 0, demo.log()
+    with watched(tmp_path, "--fault", "schema_drift") as run:
+        demo = run.demo
+        assert demo.finish() == 0, demo.log()
     report = demo.report()
     assert report["outcome"] == "rolled_back"
     assert report["instances"] == {"ccxt": 4}
@@ -164,13 +110,16 @@ def test_fault_in_cutover_is_taken_back(start_demo):
     assert (report["trades_missing"], report["trades_duplicated"]) == (0, 0)
     incident = (demo.home / "docs" / "migrations" / "backpack_ccxt.md").read_text()
     assert "dropped_messages" in incident
-    assert left_behind(demo) == ([], {})
+    # the page of the incident quotes logs
+    assert run.leaked_and_missed() == ([], set())
+    assert demo.left_behind() == ([], {})
 
 
-def test_interrupted_demo_leaves_nothing_running(start_demo):
+def test_interrupted_demo_leaves_nothing_running(tmp_path):
     """Ctrl-C while the fleet starts ends every process and frees every port."""
-    demo = start_demo()
-    eventually_sync(lambda: ports_in_use(demo.layout).keys() >= {"feed-00"}, 90, demo.log)
-    demo.process.send_signal(signal.SIGINT)
-    assert demo.process.wait(60) == 130
-    assert left_behind(demo) == ([], {})
+    with demos(tmp_path) as start:
+        demo = start()
+        eventually_sync(lambda: ports_in_use(demo.layout).keys() >= {"feed-00"}, 90, demo.log)
+        demo.process.send_signal(signal.SIGINT)
+        assert demo.process.wait(60) == 130
+    assert demo.left_behind() == ([], {})
