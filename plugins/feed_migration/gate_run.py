@@ -81,7 +81,6 @@ class GateRun:
         self._first_open = 0
         self._verdict: Verdict | None = None
         self._newest_asked = -1
-        self._reachable = False
         self._history: dict[tuple[int, str], Answer] = {}
         for measurement in journal.measurements(migration_id, step_name, run):
             self._remember(measurement)
@@ -108,7 +107,7 @@ class GateRun:
             if verdict.final:
                 break
             self._fetch_history(slot, newest)
-            away = not self._ask(slot, now_seconds, late=slot < newest)
+            away = not self._ask(slot, now_seconds, newest)
             verdict = self._judged(slot)
             if verdict.final:
                 break
@@ -160,17 +159,18 @@ class GateRun:
     def _waiting(self, slot: int) -> bool:
         return any(waiting == slot for waiting, _ in self._pending)
 
-    def _ask(self, slot: int, now_seconds: float, *, late: bool) -> bool:
+    def _ask(self, slot: int, now_seconds: float, newest: int) -> bool:
         """Ask what the tick lacks; False if it stays open because Prometheus is away."""
+        late = slot < newest
         tick_seconds = self._tick_seconds(slot)
         criteria = self._unasked(slot)
         answers = self._answers_at(slot, criteria)
-        silent = bool(answers) and all(answer.error for answer in answers)
-        if late and silent and not self._reachable:
-            # An error now is no evidence about then: history may still have this tick.
-            return False
-        if answers:
-            self._reachable = not silent
+        if late and _silent(answers):
+            if not self._answers_now(newest):
+                # An error now is no evidence about then: history may still have this tick.
+                return False
+            # once more: what it could not say in passing it would have said at the time
+            answers = self._answers_at(slot, criteria)
         self._newest_asked = max(self._newest_asked, slot)
         fresh = []
         for criterion, answer in zip(criteria, answers, strict=True):
@@ -183,6 +183,17 @@ class GateRun:
         self._keep(fresh)
         self._confirm_due(now_seconds)
         return True
+
+    def _answers_now(self, newest: int) -> bool:
+        """Whether Prometheus says anything of the newest tick, whose answers are kept for it.
+
+        Nothing of a newest tick that was asked before: the next one will tell.
+        """
+        criteria = self._unasked(newest)
+        answers = self._answers_at(newest, criteria)
+        for criterion, answer in zip(criteria, answers, strict=True):
+            self._history[newest, criterion.name] = answer
+        return bool(answers) and not _silent(answers)
 
     def _fetch_history(self, slot: int, newest: int) -> None:
         """Ask for this missed tick and those after it at once; what fails is asked one by one."""
@@ -277,6 +288,11 @@ def _at_once[Q, A](ask: Callable[[Q], A], questions: Sequence[Q]) -> list[A]:
         return []
     with ThreadPoolExecutor(max_workers=min(PARALLEL_QUERIES, len(questions))) as pool:
         return list(pool.map(ask, questions))
+
+
+def _silent(answers: Sequence[Answer]) -> bool:
+    """Whether there are answers, and every one is an error."""
+    return bool(answers) and all(answer.error for answer in answers)
 
 
 def _broken(answer: Answer) -> bool:

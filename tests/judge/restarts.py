@@ -9,10 +9,11 @@ import random
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from feed_migration.gate_run import GateRun
+from feed_migration.gate_run import GateRun, MeasurementLog, Source
 from feed_migration.journal import Journal
 from feed_migration.model import Decision, FailureWindow, Severity, Verdict
 from tests.support.gate_traces import KINDS, Recording, criterion, gate
@@ -36,7 +37,7 @@ def restarts(traces: int, seed: int) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as directory:
             plain = _uninterrupted(recording, Path(directory))
             kills, killed = _killed(recording, Path(directory), chance)
-            dead = _to_the_end(_run(recording, Journal(Path(directory) / "dead.db")), AFTER)
+            dead = to_the_end(run_of(recording, Journal(Path(directory) / "dead.db")), AFTER)
         killed_ticks += kills
         decisions[plain.decision] += 1
         if killed.to_json() != plain.to_json():
@@ -55,20 +56,23 @@ def restarts(traces: int, seed: int) -> dict[str, Any]:
 
 def _trace(chance: random.Random) -> Recording:
     weights = {"good": 24, "bad": 3}
-    kinds = chance.choices(
-        [*KINDS, "bad?"], [weights.get(kind, 2) for kind in [*KINDS, "bad?"]], k=TICKS
-    )
-    # after the trace Prometheus answers: a judge that comes late can still ask for the past
-    kinds.append("good")
+    kinds = [*KINDS, "bad?"]
+    return trace_of(chance.choices(kinds, [weights.get(kind, 2) for kind in kinds], k=TICKS))
+
+
+def trace_of(kinds: Sequence[str]) -> Recording:
+    """Ticks of these kinds; `bad?` is a Failure that its second sample refutes."""
     answers, confirms = [], {}
-    for index, kind in enumerate(kinds):
+    # after the trace Prometheus answers: a judge that comes late can still ask for the past
+    for index, kind in enumerate([*kinds, "good"]):
         answers.append({"stale": KINDS[kind.removesuffix("?")]})
         second = KINDS["good"] if kind.endswith("?") else answers[-1]["stale"]
         confirms["stale", index * 15.0 + 5] = second
     return Recording(answers, confirms=confirms)
 
 
-def _run(recording: Recording, journal: Journal) -> GateRun:
+def run_of(source: Source, journal: MeasurementLog) -> GateRun:
+    """The gate that every trace is judged by."""
     one = criterion(
         severity=Severity.SOFT,
         consecutive_failure_limit=2,
@@ -82,16 +86,17 @@ def _run(recording: Recording, journal: Journal) -> GateRun:
         migration_id="mig",
         started_unix=START,
         fleet_size=1,
-        source=recording,
+        source=source,
         journal=journal,
     )
 
 
 def _uninterrupted(recording: Recording, directory: Path) -> Verdict:
-    return _to_the_end(_run(recording, Journal(directory / "plain.db")), START)
+    return to_the_end(run_of(recording, Journal(directory / "plain.db")), START)
 
 
-def _to_the_end(run: GateRun, now_unix: float) -> Verdict:
+def to_the_end(run: GateRun, now_unix: float) -> Verdict:
+    """Look whenever something is due, from `now_unix` on; the final verdict."""
     verdict = run.tick(now_unix)
     while not verdict.final:
         verdict = run.tick(run.next_due_unix())
@@ -113,12 +118,12 @@ def _killed(recording: Recording, directory: Path, chance: random.Random) -> tup
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         kills += 1
-    return kills, _to_the_end(_run(recording, Journal(path)), AFTER)
+    return kills, to_the_end(run_of(recording, Journal(path)), AFTER)
 
 
 def _judge_until_killed(recording: Recording, path: Path, now: float) -> None:
     try:
-        _run(recording, Journal(path)).tick(now)
+        run_of(recording, Journal(path)).tick(now)
         signal.pause()
     finally:
         os._exit(1)

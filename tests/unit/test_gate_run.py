@@ -174,16 +174,35 @@ def test_history_that_stays_unanswerable_is_an_error_once_prometheus_is_back():
     ]
 
 
-def test_nothing_is_promoted_over_ticks_that_can_still_be_asked():
-    """A missed tick that Prometheus may yet answer comes before a Promote."""
+def test_a_missed_tick_that_fails_while_the_newest_one_answers_is_an_error():
+    """As it would have been at its time: the verdict falls where the uninterrupted run gave it."""
     watched = gate(min_coverage=0.5, min_duration_seconds=45.0)
     log, recording = MemoryLog(), Recording(ticks(GOOD, GOOD, REFUSED, GOOD))
     run = start(recording, log, watched)
     run.tick(START)
     run.tick(START + 15)
-    resumed = start(recording, log, watched)
-    assert resumed.tick(START + 45).decision is RUNNING
-    assert resumed.tick(START + 60).decision is PROMOTE
+    verdict = start(recording, log, watched).tick(START + 45)
+    assert (verdict.decision, verdict.at_seconds) == (PROMOTE, 45)
+    assert verdict == drive(start(recording, watched=watched), 600)
+
+
+def test_a_missed_tick_that_fails_in_passing_is_asked_once_more():
+    """A query that Prometheus drops once, while it answers others, costs no coverage."""
+
+    class Dropping(Recording):
+        def answer(self, one, at_unix):
+            seconds = at_unix - START + self.delay_seconds
+            dropped = seconds == 30.0 and ("stale", 30.0) not in self.asked
+            found = super().answer(one, at_unix)
+            return REFUSED if dropped else found
+
+        def history(self, one, first_unix, step_seconds, count):
+            return [REFUSED]
+
+    log, recording = MemoryLog(), Dropping(ticks(GOOD))
+    start(recording, log).tick(START)
+    start(recording, log).tick(START + 45)
+    assert outcomes(log.measurements("", "")) == [Outcome.SUCCESS] * 4
 
 
 @pytest.mark.parametrize("first", [REFUSED, GOOD])
@@ -265,13 +284,10 @@ def test_end_promotes_nothing_over_a_second_sample_that_is_due():
 def test_end_promotes_nothing_over_ticks_that_can_still_be_asked():
     """Cancelled while a missed tick is open that Prometheus may yet answer: Hold."""
     watched = gate(min_coverage=0.5, min_duration_seconds=45.0)
-    log, recording = MemoryLog(), Recording(ticks(GOOD, GOOD, REFUSED, GOOD))
-    run = start(recording, log, watched)
-    run.tick(START)
-    run.tick(START + 15)
-    resumed = start(recording, log, watched)
-    assert resumed.tick(START + 45).decision is RUNNING
-    assert resumed.end(START + 45).decision is HOLD
+    log, recording = MemoryLog(), Recording(ticks(GOOD))
+    assert drive(start(recording, log, watched), 600).decision is PROMOTE
+    del log.rows["stale", 15.0]
+    assert start(recording, log, watched).end(START + 45).decision is HOLD
 
 
 def test_journal_on_disk_resumes_a_run_and_keeps_runs_apart(tmp_path):
