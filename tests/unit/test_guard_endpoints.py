@@ -1,5 +1,9 @@
 """What /healthz says of a guard that works, hangs, or reverts."""
 
+import socket
+import struct
+import threading
+
 import pytest
 import requests
 from prometheus_client import CollectorRegistry
@@ -33,3 +37,24 @@ def test_it_is_well_as_long_as_its_rounds_end(age_seconds, reverting, said):
 def test_it_is_not_well_before_its_first_round():
     """However young the host is."""
     assert status(Health()) == 503
+
+
+def test_a_scraper_that_hangs_up_leaves_no_traceback(capfd):
+    """A broken pipe is the other side's affair; the next one is answered as ever."""
+    asked, gone = threading.Event(), threading.Event()
+
+    def health():
+        asked.set()
+        assert gone.wait(5)
+        return Health(polled_monotonic=NOW)
+
+    with listening("127.0.0.1", 0, health, CollectorRegistry(), lambda: NOW) as port:
+        with socket.create_connection(("127.0.0.1", port), 5) as scraper:
+            # closing sends a reset, as a killed process does
+            scraper.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            scraper.sendall(b"GET /healthz HTTP/1.1\r\nHost: guard\r\n\r\n")
+            assert asked.wait(5)
+        gone.set()
+        answer = requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5)
+        assert answer.status_code == 200
+    assert capfd.readouterr().err == ""

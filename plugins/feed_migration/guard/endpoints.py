@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -67,6 +67,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(raw)))
         self.end_headers()
         self.wfile.write(raw)
+
+    @override
+    def handle(self) -> None:
+        """Answer; who has hung up wants none, and its traceback would hide others in the log."""
+        with suppress(ConnectionError):
+            super().handle()
 
     @override
     def log_message(self, *_arguments: Any) -> None:
