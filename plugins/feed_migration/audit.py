@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 from feed_migration.audit_keys import Head
 from feed_migration.chain import GENESIS_HASH, VerifyResult
+from feed_migration.describing import describe
 from feed_migration.events import Event
-from feed_migration.incident import describe
 from feed_migration.markdown import table, utc
 
 
@@ -55,4 +55,5 @@ def verdict_line(result: VerifyResult) -> str:
 def proof_line(result: VerifyResult) -> str:
     """Return in one line what beyond the chain bears the verification out."""
     signed = f"signed up to event {result.signed_seq}" if result.signed_seq else "not signed"
-    return f"{signed}; {result.marks} heads in the database and outside it found again"
+    kept = f"{result.marks} hashes kept apart, in the database and outside it, agree with it"
+    return f"{signed}; {kept}"

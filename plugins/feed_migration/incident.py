@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from feed_migration.describing import describe
 from feed_migration.events import (
     Event,
     EventKind,
@@ -16,6 +17,16 @@ from feed_migration.events import (
 from feed_migration.markdown import cell, code, code_block, labels, number, table, utc
 from feed_migration.model import Decision
 from feed_migration.phases import MigrationState, fold
+
+__all__ = [
+    "Incident",
+    "describe",
+    "incident_from",
+    "indicators",
+    "render_incident",
+    "render_verification",
+    "timeline",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,25 +134,6 @@ def timeline(events: Sequence[Event]) -> str:
             for event in events
         ],
     )
-
-
-def describe(event: Event) -> str:
-    """Return an event's body in a few words."""
-    body = event.body
-    words = [
-        str(body[key])
-        for key in ("step", "act", "state", "variant", "decision", "outcome", "reason", "path")
-        if body.get(key)
-    ]
-    named = body_names(body)
-    if named:
-        words.append(f"{len(named)} instances")
-    if event.kind == EventKind.VERDICT:
-        words += [str(reason.get("text", "")) for reason in body_mappings(body, "reasons")]
-    took = body_number(body, "breach_to_rollback_seconds")
-    if took is not None:
-        words.append(f"{took:.1f} s after the breach")
-    return ", ".join(word for word in words if word)
 
 
 def indicators(verdict: Mapping[str, Any]) -> str:

@@ -7,7 +7,9 @@ import yaml
 
 from feed_migration import rollback
 from feed_migration.deployment import load_deployment
+from feed_migration.describing import describe
 from feed_migration.errors import DeploymentError, EnvironmentUnavailable, RollbackUnverified
+from feed_migration.events import Event, EventKind
 from feed_migration.incident import incident_from
 from feed_migration.journal import Journal
 from feed_migration.markdown import cell, code, code_block
@@ -194,3 +196,63 @@ def test_a_relative_journal_means_the_state_directory(tmp_path, written, read):
     }
     (tmp_path / "deployment.yaml").write_text(yaml.safe_dump(document))
     assert load_deployment(tmp_path, {}).journal_url == read.format(home=tmp_path)
+
+
+def event(kind, **body):
+    return Event(
+        seq=1, at=0.0, migration_id="m1", kind=kind, actor="ana", body=body, prev_hash="", hash=""
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "said"),
+    [
+        ("migration_started", {"plan": "demo", "steps": [{}, {}]}, "plan demo, 2 steps"),
+        ("step_started", {"step": "cutover-10"}, "cutover-10: the step begins"),
+        ("step_started", {"step": "cutover-10", "run": "2", "key": "k"}, "cutover-10: its gate begins to watch, run 2"),
+        ("act_intended", {"step": "cutover-10", "act": "set_variant", "variant": "native", "instances": ["a"]}, "cutover-10: to do: 1 instance goes to native"),
+        ("act_confirmed", {"step": "cutover-10", "act": "set_variant", "variant": "native", "instances": ["a"]}, "cutover-10: done: 1 instance on native"),
+        ("act_confirmed", {"step": "shadow", "act": "stop_shadow"}, "shadow: done: the shadows are stopped"),
+        ("verdict", {"step": "shadow", "run": "1", "decision": "Promote", "at_seconds": 62.0, "reasons": [{"text": "x"}]}, "shadow, run 1: Promote after 62 s, 1 criterion proven"),
+        ("verdict", {"step": "shadow", "decision": "Rollback", "at_seconds": 9.0, "reasons": [{"text": "age 61"}]}, "shadow: Rollback after 9 s: age 61"),
+        ("approval", {"step": "cutover-10", "decision": "Reject", "reason": "not now"}, "cutover-10: rejected: not now"),
+        ("step_promoted", {"step": "dry_run"}, "dry run has passed"),
+        ("held", {"step": "cutover-10", "reason": "held by bob"}, "cutover-10: held by bob"),
+        ("rollback_started", {"reason": "stale", "instances": {"a": "native"}}, "1 instance to verify on ccxt: stale"),
+        ("rollback_act", {"act": "set_variant", "state": "confirmed", "instances": ["a", "b"]}, "done: 2 instances on ccxt"),
+        ("rollback_verified", {"instances": {"a": "ccxt"}, "breach_to_rollback_seconds": 4.8}, "ccxt data flows on 1 instance, 4.8 s after the breach"),
+        ("migration_finished", {"outcome": "rolled_back"}, "outcome: rolled back"),
+        ("audit_note", {"note": "approval_asked", "step": "cutover-10", "until": 0.0}, "cutover-10: approval asked; no answer by 1970-01-01 00:00:00 UTC is a No"),
+        ("audit_note", {"step": "dry_run", "check": "tests", "exit_code": 0}, "dry run: integration tests passed"),
+        ("audit_note", {"step": "dry_run", "check": "auth_check", "exit_code": 1}, "dry run: auth check failed with exit code 1"),
+        ("audit_note", {"note": "joined", "dag_id": "d", "run_id": "r", "reason": "go"}, "DAG run d r drives the migration: go"),
+        ("audit_note", {"note": "resumed", "step": "cutover-10"}, "cutover-10: resumed, its gate watches anew"),
+        ("audit_note", {"note": "feedback", "consumer": "desk", "healthy": False, "remark": "late"}, "desk: NOT well: late"),
+        ("audit_note", {"note": "refused", "text": "a run drives it"}, "refused: a run drives it"),
+        ("audit_note", {"note": "shell", "command": "hold", "reason": "look"}, "at a shell: backpack-migrate hold: look"),
+        ("audit_note", {"note": "of another version"}, "of another version"),
+    ],
+)  # fmt: skip
+def test_each_line_of_the_log_says_what_happened(kind, body, said):
+    """At a glance, without the body: the step or its gate, asked or answered, passed or failed."""
+    assert describe(event(kind, **body)) == said
+
+
+@pytest.mark.parametrize("kind", list(EventKind))
+@pytest.mark.parametrize("odd", [None, "soon", ["x"], {"a": 1}, 7])
+def test_an_odd_body_is_described_without_harm(kind, odd):
+    """It may be of another version, or written by hand."""
+    names = (
+        "step",
+        "act",
+        "instances",
+        "reasons",
+        "healthy",
+        "until",
+        "at_seconds",
+        "run",
+        "steps",
+    )
+    for note in ("approval_asked", "feedback", "human_act", "shell", "signing key", odd):
+        body = {**dict.fromkeys(names, odd), "note": note}
+        assert isinstance(describe(event(kind, **body)), str)

@@ -30,14 +30,15 @@ from feed_migration.console.pending import DAG_PREFIX, pending_approvals
 from feed_migration.console.report_page import migration_of_run, report_page, report_text
 from feed_migration.console.security import SecurityHeaders, refuse_cross_site
 from feed_migration.deployment import Deployment
+from feed_migration.describing import describe
 from feed_migration.errors import MigrationError, Refused, UsageError
 from feed_migration.events import Event, EventKind
 from feed_migration.holding import hold
-from feed_migration.incident import describe
 from feed_migration.journal_pages import EventFilter, PagedJournal
 from feed_migration.orchestration.audit_key import signer_of_connection
 from feed_migration.orchestration.place import Place, current_place
 from feed_migration.phases import Status
+from feed_migration.words import counted
 
 MIGRATION_DAG = "backpack_migration"
 PAGE_EVENTS = 100
@@ -222,7 +223,8 @@ def report_markdown(migration_id: Annotated[str, Depends(migration_asked_for)]) 
 def answer(dag_id: DagId, body: Answer, user: GetUserDep, session: SessionDep) -> dict[str, str]:
     """Answer an approval under the user's name."""
     acts.answer(user, session, dag_id=dag_id, **body.model_dump())
-    return {"done": f"{body.option} sent for {body.task_id}"}
+    word = "approved" if body.option == "Approve" else "rejected"
+    return {"done": f"{body.task_id.partition('.')[0].replace('_', '-')} is {word}"}
 
 
 @app.post("/api/dags/{dag_id}/hold", dependencies=may("hold"))
@@ -258,7 +260,7 @@ def resume(
         actor=user.get_name(),
         body=body_of_note,
     )
-    return {"done": f"{gate.step} is watched anew: {len(cleared)} tasks cleared"}
+    return {"done": f"{gate.step} is watched anew: {counted(len(cleared), 'task')} cleared"}
 
 
 @app.post("/api/dags/{dag_id}/rollback", dependencies=may("rollback"))

@@ -34,7 +34,7 @@ export function showChain(chain) {
   element.className = `chain ${chain.ok ? "good" : "bad"}`;
   const signed = chain.signed_seq ? `signed up to event ${chain.signed_seq}` : "not signed";
   setText(element, chain.ok
-    ? `Chain intact: ${chain.count} events, ${signed}, ${chain.marks} heads found again; checked at ${clock(chain.checked_at)} UTC`
+    ? `Chain intact: ${chain.count} events, none changed since written, as ${chain.marks} hashes kept apart confirm; ${signed}; checked at ${clock(chain.checked_at)} UTC`
     : `Chain BROKEN at event ${chain.first_bad_seq}: ${chain.reason}; checked at ${clock(chain.checked_at)} UTC`);
 }
 
