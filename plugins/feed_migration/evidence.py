@@ -1,36 +1,129 @@
-"""What speaks for the next step, as Markdown for the person who is asked. Pure."""
+"""What speaks for the next step: as rows for the console, as Markdown for Airflow. Pure."""
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from feed_migration.addresses import Addresses
-from feed_migration.gate_record import explain
+from feed_migration.events import body_mappings, body_number
 from feed_migration.markdown import cell, number, utc
-from feed_migration.model import Approver, Measurement, Step
+from feed_migration.model import Approver, Decision, Measurement, Outcome, Step
 from feed_migration.phases import MigrationState
+from feed_migration.words import counted, span, step_words
+
+# More rows would push Airflow's buttons out of sight; the others follow in a line
+ROWS_SHOWN = 5
+_WORST_FIRST = (Outcome.FAILURE, Outcome.ERROR, Outcome.NO_DATA, Outcome.INCONCLUSIVE)
+_NEVER_SHOWN = frozenset({"__name__", "instance", "job", "role", "variant"})
+_BOUND = re.compile(r"(success|failure) (<=|>=) (\S+?)(?:,|$| and| or)")
+_TIMES = re.compile(r"at most (\S+) times the baseline")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceRow:
+    """One criterion of the last gate in words; `link` is its graph, "" without a query."""
+
+    criterion: str
+    link: str
+    value: str
+    threshold: str
+    outcome: str
+    series: str
+
+
+def evidence_rows(measured: Sequence[Measurement], addresses: Addresses) -> list[EvidenceRow]:
+    """Return the last measurement of each criterion, worst and nearest to its threshold first."""
+    latest = _worst_first(measured)
+    telling = _telling(latest)
+    return [
+        EvidenceRow(
+            criterion=row.criterion,
+            link=addresses.graph(row.query) if row.query else "",
+            value=number(row.value),
+            threshold=row.threshold or "recorded only",
+            outcome=str(row.outcome),
+            series=", ".join(
+                value for key, value in row.series if key in telling and key not in _NEVER_SHOWN
+            ),
+        )
+        for row in latest
+    ]
+
+
+def verdict_line(verdict: Mapping[str, Any], measured: Sequence[Measurement]) -> str:
+    """Return a verdict in one line: how long it took, what of it was well, what was nearest."""
+    words = f"{verdict.get('decision')} after {span(body_number(verdict, 'at_seconds') or 0.0)}"
+    if verdict.get("decision") != Decision.PROMOTE:
+        reasons = (
+            one.get("text") or one.get("criterion") for one in body_mappings(verdict, "reasons")
+        )
+        return f"{words}: {'; '.join(map(str, reasons)) or 'no reason'}"
+    latest = _worst_first(measured)
+    if not latest:
+        return words
+    counts = Counter(str(row.outcome) for row in latest)
+    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+    well = f"all {next(iter(counts))}" if len(counts) == 1 else told
+    line = f"{words}, {len(latest)} {'criterion' if len(latest) == 1 else 'criteria'}, {well}"
+    nearest = max(latest, key=nearness)
+    if nearness(nearest) <= 0:
+        return line
+    at = f"{nearest.criterion} {number(nearest.value)} ({nearest.threshold})"
+    return f"{line}; nearest to its threshold: {at}"
+
+
+def nearness(row: Measurement) -> float:
+    """Return which share of the way to its threshold a value has gone; 0 where nobody can say."""
+    value = row.value
+    if value is None:
+        return 0.0
+    bounds = {(kind, sign): _float(limit) for kind, sign, limit in _BOUND.findall(row.threshold)}
+    for kind in ("success", "failure"):
+        above, below = ("<=", ">=") if kind == "success" else (">=", "<=")
+        if (limit := bounds.get((kind, above), 0.0)) > 0:
+            return max(0.0, value / limit)
+        if (limit := bounds.get((kind, below), 0.0)) > 0 and value > 0:
+            return limit / value
+    times = _TIMES.search(row.threshold)
+    if times and row.baseline_value:
+        return value / (_float(times[1]) * row.baseline_value)
+    return 0.0
+
+
+def what_happens(step: Step) -> str:
+    """Return what the approval of `step` sets going, as the end of a sentence."""
+    if step.percent:
+        return f"{step.percent} % of the fleet goes to the native feed"
+    if step.phase == "stabilisation":
+        least = f" for at least {span(step.gate.min_duration_seconds)}" if step.gate else ""
+        return f"the stabilisation begins: the whole fleet on native is watched{least}"
+    return f"{step_words(step.name)} begins"
 
 
 def approval_body(
     step: Step,
     state: MigrationState,
-    verdicts: Sequence[Mapping[str, Any]],
+    verdict: Mapping[str, Any] | None,
     measured: Sequence[Measurement],
     addresses: Addresses,
     *,
     until_unix: float,
 ) -> str:
-    """Return the text of the question whether `step` may begin.
+    """Return the text of the question whether `step` may begin, short enough for the buttons.
 
-    `verdicts` are the bodies of all so far, `measured` the rows of the last one's run in order.
+    `verdict` is the body of the last one, `measured` the rows of its run in order.
     """
-    verdict = verdicts[-1] if verdicts else None
+    rows = evidence_rows(measured, addresses) if verdict is not None else []
+    pages = " · ".join(f"[{name}]({url})" for name, url in addresses.pages())
+    now = f"on native now: {counted(len(state.exposed))}"
+    rule = f"No answer by {utc(until_unix)} is a No, and a No takes every instance back to ccxt."
     parts = [
-        _what(step, state),
-        _rules(step, until_unix),
-        _judged(verdict),
-        criteria_table(measured, addresses) if verdict is not None else "",
-        _earlier(verdicts[:-1]),
-        " · ".join(f"[{name}]({url})" for name, url in addresses.pages()),
+        f"If you approve: **{what_happens(step)}**; {now}. {pages}",
+        f"**{rule}** May answer: {who(step.approvers)}.",
+        judged(verdict, measured),
+        criteria_table(rows),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -40,42 +133,57 @@ def who(approvers: Sequence[Approver]) -> str:
     return ", ".join(cell(one.name) for one in approvers) or "whoever may edit tasks in Airflow"
 
 
-def criteria_table(measured: Sequence[Measurement], addresses: Addresses) -> str:
-    """Return the last measurement of each criterion; its name leads to the query's graph."""
-    latest = {measurement.criterion: measurement for measurement in measured}
-    if not latest:
-        return "Its measurements are not in the journal."
-    lines = ["| criterion | outcome | value | threshold |", "| --- | --- | --- | --- |"]
-    for row in latest.values():
-        name = cell(row.criterion)
-        linked = f"[{name}]({addresses.graph(row.query)})" if row.query else name
-        values = (str(row.outcome), number(row.value), row.threshold)
-        lines.append(f"| {linked} | {' | '.join(cell(value) for value in values)} |")
-    return "\n".join(lines)
-
-
-def _rules(step: Step, until_unix: float) -> str:
-    return (
-        f"**Without an answer until {utc(until_unix)} it is a No. A No takes every instance back "
-        f"to ccxt.** May answer: {who(step.approvers)}."
-    )
-
-
-def _what(step: Step, state: MigrationState) -> str:
-    act = f"{step.percent} % of the fleet goes to the native feed" if step.percent else step.phase
-    return (
-        f"If you approve: **{act}**. Migration `{state.migration_id}`, plan `{state.plan_name}`; "
-        f"on native now: {len(state.exposed)} instances. "
-        f"Promoted: {', '.join(state.promoted) or 'nothing yet'}."
-    )
-
-
-def _judged(verdict: Mapping[str, Any] | None) -> str:
+def judged(verdict: Mapping[str, Any] | None, measured: Sequence[Measurement]) -> str:
+    """Return what the last gate came to, as Markdown."""
     if verdict is None:
         return "No gate has run yet."
-    return f"Last gate, **{cell(verdict.get('step'))}**: {cell(explain(dict(verdict)))}"
+    step = cell(step_words(verdict.get("step")))
+    return f"Last gate, **{step}**: {cell(verdict_line(verdict, measured))}."
 
 
-def _earlier(verdicts: Sequence[Mapping[str, Any]]) -> str:
-    lines = [f"* {cell(one.get('step'))}: {cell(explain(dict(one)))}" for one in verdicts]
-    return "\n".join(["Before that:", "", *lines]) if lines else ""
+def criteria_table(rows: Sequence[EvidenceRow]) -> str:
+    """Return the first rows, and all that are not well, as a table; the others in one line."""
+    if not rows:
+        return ""
+    well = [row for row in rows if row.outcome == Outcome.SUCCESS]
+    shown = [row for row in rows if row.outcome != Outcome.SUCCESS]
+    room = max(0, ROWS_SHOWN - len(shown))
+    lines = ["| criterion | value | threshold | outcome |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| {_linked(row)} | {cell(row.value)} | {cell(row.threshold)} | {cell(row.outcome)} |"
+        for row in (*shown, *well[:room])
+    ]
+    rest = ", ".join(f"{_linked(row)} {cell(row.value)}" for row in well[room:])
+    more = f"\n\n{len(well) - room} more, all Success: {rest}" if rest else ""
+    return "\n".join(lines) + more
+
+
+def _linked(row: EvidenceRow) -> str:
+    name = cell(row.criterion)
+    where = f" ({cell(row.series)})" if row.series else ""
+    return f"[{name}]({row.link}){where}" if row.link else f"{name}{where}"
+
+
+def _worst_first(measured: Sequence[Measurement]) -> list[Measurement]:
+    latest = {measurement.criterion: measurement for measurement in measured}
+    rank = {outcome: place for place, outcome in enumerate(_WORST_FIRST)}
+    return sorted(
+        latest.values(),
+        key=lambda row: (rank.get(row.outcome, len(rank)), -nearness(row), row.criterion),
+    )
+
+
+def _telling(rows: Sequence[Measurement]) -> set[str]:
+    """Return the labels that tell rows apart: not those that say the same of several."""
+    seen: dict[str, list[str]] = {}
+    for row in rows:
+        for key, value in row.series:
+            seen.setdefault(key, []).append(value)
+    return {key for key, values in seen.items() if len(values) == 1 or len(set(values)) > 1}
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0

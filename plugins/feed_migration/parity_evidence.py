@@ -1,6 +1,7 @@
 """What the shadow phase compared, from the files of its processes, as a section of the report."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,11 +19,15 @@ SAMPLE_HEAD: Final = ("blamed", "what", "symbol", "id or sequence", *_WHO)
 
 @dataclass(frozen=True)
 class ShardParity:
-    """The file of one shadow process; `problem` says why there is nothing of it."""
+    """The file of one shadow process; `problem` says why there is nothing of it.
+
+    `written_unix` is when it was written last, None where that is not known.
+    """
 
     name: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
+    written_unix: float | None = None
 
 
 def read_parity(folder: Path) -> list[ShardParity]:
@@ -79,6 +84,7 @@ def _read(file: Path) -> ShardParity:
     try:
         with file.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
+            written = os.fstat(stream.fileno()).st_mtime
         if len(raw) > MAX_BYTES:
             return ShardParity(file.stem, problem=f"larger than {MAX_BYTES} bytes")
         facts = json.loads(raw)
@@ -86,7 +92,7 @@ def _read(file: Path) -> ShardParity:
         return ShardParity(file.stem, problem=f"cannot be read: {type(error).__name__}")
     if not isinstance(facts, dict):
         return ShardParity(file.stem, problem="is no mapping")
-    return ShardParity(file.stem, facts)
+    return ShardParity(file.stem, facts, written_unix=written)
 
 
 def _counts(shards: Sequence[ShardParity]) -> str:

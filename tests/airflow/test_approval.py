@@ -104,8 +104,9 @@ def test_the_question_shows_the_evidence_and_its_own_rules(stage, context, appro
     text = asking(approval, context, monkeypatch)
     assert "50 % of the fleet goes to the native feed" in text
     assert f"[errors]({stage.prometheus.url}/graph?g0.expr=sum%28errors" in text
-    assert "| Success | 0.25 | success \\<= 1, failure \\>= 5 |" in text
-    assert "it is a No" in text
+    assert "| 0.25 | success \\<= 1, failure \\>= 5 | Success |" in text
+    assert "Promote after 9 s, 1 criterion, all Success" in text
+    assert "is a No" in text
     assert "/plugin/backpack-migration" in text
 
 

@@ -1,5 +1,7 @@
 """The console in a real Chromium: what a person sees, does, and can reach without a mouse."""
 
+import json
+import os
 import shutil
 from collections.abc import Iterator
 
@@ -118,19 +120,32 @@ def test_a_rollback_by_keyboard_alone(browser, scene, halfway):
 
 def test_an_approval_is_given_with_its_evidence_in_view(browser, scene):
     """The dialog shows what speaks for the step, and Airflow gets the answer."""
-    scene.begin()
+    migration_id = scene.begin()
+    scene.measure(migration_id, "cutover-10", [4.0, 2.0])
     sync_dags()
     run_id = start_run(scene)
     wait_for_approval(run_id)
     with opened(browser, scene) as page:
         expect(step(page, "cutover-50")).to_have_class("waiting")
+        expect(page.locator("#gate-facts")).to_contain_text("cutover-10, run 1: ended at")
+        expect(page.locator("#gate-facts")).to_contain_text("Promote after 5 min, 2 criteria")
+        page.get_by_text("What speaks for it").click()
+        rows = page.locator(".approval tbody tr")
+        expect(rows).to_have_count(2)
+        expect(rows.filter(has_text="slow_checks").get_by_role("cell").first).to_have_text("2")
+        assert serious_faults(page) == []
         page.locator(".approval").first.get_by_role("button", name="Approve …").click()
         dialog = page.get_by_role("dialog", name="Approve cutover-50?")
-        expect(dialog).to_contain_text("cutover-10**: Promote")
+        expect(dialog).to_contain_text("Last gate, cutover-10: Promote after 5 min, 2 criteria")
         expect(dialog).to_contain_text("50 % of the fleet")
+        # no Markdown source: elements that the page has built itself
+        expect(dialog).not_to_contain_text("**")
+        expect(dialog.get_by_role("row")).to_have_count(3)
+        assert serious_faults(page) == []
         dialog.get_by_role("button", name="Approve").click()
         expect(dialog).to_be_hidden()
         expect(page.locator(".approval")).to_have_count(0)
+        expect(page.locator("#trouble")).to_contain_text("cutover-50 is approved")
     assert task_states(run_id)["cutover_50.approval"] == "scheduled"
 
 
@@ -196,6 +211,43 @@ def test_the_log_is_searched_and_paged(browser, scene, halfway):
         expect(page.locator("#audit-rows tr")).to_have_count(100)
         page.get_by_role("button", name="Older").click()
         expect(page.locator("#audit-rows tr")).to_have_count(30)
+
+
+def test_what_an_act_came_to_is_told_for_a_while(browser, scene, halfway):
+    """A banner of ten minutes ago reads like news; trouble with a part stays as long as it is."""
+    with opened(browser, scene, name="vic", role="viewer") as page:
+        page.clock.install()
+        page.get_by_role("button", name="Roll back …").click(force=True)
+        expect(page.get_by_role("alert").first).to_contain_text("vic may not do this")
+        page.clock.fast_forward(11_000)
+        expect(page.locator("#trouble")).to_be_hidden()
+
+
+def test_on_the_way_back_nothing_is_called_rolled_back(browser, scene, halfway):
+    """Instances still restart: it is over once ccxt is verified."""
+    back = {"reason": "stale", "epoch": 2, "instances": {}, "logs": {}}
+    scene.append(halfway, "rollback_started", **back)
+    with opened(browser, scene) as page:
+        expect(step(page, "cutover-50")).to_contain_text("going back")
+        expect(page.locator("#gate-facts")).to_contain_text("ended without a verdict")
+        expect(page.locator("#track")).not_to_contain_text("rolled back")
+
+
+def test_parity_says_whose_it_is(browser, scene):
+    """The files of the last comparison stay on disk until the next one begins."""
+    folder = scene.home / "parity"
+    folder.mkdir()
+    facts = {"compared": {"trade": 10}, "agreed": {"trade": 10}, "unsettled": 0}
+    file = folder / "shadow-00.json"
+    file.write_text(json.dumps(facts))
+    os.utime(file, (1_000_000.0, 1_000_000.0))
+    migration_id = scene.begin()
+    with opened(browser, scene) as page:
+        told = page.locator("#parity-facts")
+        expect(told).to_contain_text("Of an earlier migration, last compared at 1970-01-12")
+        expect(told).to_contain_text("10 of 10 trades agreed")
+        os.utime(file)
+        expect(told).to_contain_text(f"Of {migration_id}, last compared at")
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])

@@ -1,12 +1,15 @@
 """How the console follows a journal and a board its feeders: only what is new, and never a lie."""
 
 import time
+from dataclasses import replace
 
 import pytest
 
+from feed_migration.addresses import Addresses
 from feed_migration.console.board import Board, Feeder
 from feed_migration.console.gate_view import POINTS
 from feed_migration.console.journal_reading import JournalReading
+from feed_migration.console.view import PendingApproval
 from feed_migration.errors import JournalUnavailable, PlanChanged
 from feed_migration.journal_pages import EventFilter, PagedJournal
 from feed_migration.model import Measurement, Outcome
@@ -52,6 +55,44 @@ def test_each_look_adds_what_is_new(journal):
     pass_steps(journal, fleet, migration_id, until="cutover-50")
     reading.sections()
     assert reading.state == journal.state(migration_id)
+
+
+def test_a_gate_that_has_ended_is_shown_with_its_verdict(journal):
+    """While the next step moves, and after the end: what it came to is why things went on."""
+    reading = reading_of(journal)
+    migration_id = at_gate(journal)
+    journal.record(migration_id, "shadow", [measured(0)])
+    assert reading.sections()["gate"]["verdict"] is None
+    verdict = {"step": "shadow", "run": "1", "decision": "Promote", "at_seconds": 62.0}
+    later = [("verdict", verdict), ("step_promoted", {"step": "shadow"}),
+             ("step_started", {"step": "cutover-10", "run": "1"})]  # fmt: skip
+    for kind, body in later:
+        journal.append(kind, migration_id=migration_id, actor="ana", body=body)
+        gate = reading.sections()["gate"]
+        assert gate["step"] == "shadow"
+        assert gate["verdict"]["line"].startswith("Promote after 62 s, 1 criterion, all Success")
+    # acts still mean the step's own gate, which has not begun
+    assert reading.gate_facts() is None
+
+
+def test_an_approval_comes_with_the_rows_of_the_last_gate(journal):
+    """As values, so that the page builds elements and no markup out of a string."""
+    asked = PendingApproval(
+        dag_id="backpack_migration", run_id="r1", task_id="cutover_10.approval", map_index=-1,
+        subject="Start?", body="**Markdown**", asked_at=5.0,
+    )  # fmt: skip
+    addresses = Addresses(airflow="http://a", prometheus="http://p")
+    reading = JournalReading(journal, lambda: PLAN, lambda: (asked,), addresses)
+    migration_id = at_gate(journal)
+    (approval,) = reading.sections()["migration"]["approvals"]
+    assert approval["evidence"] is None
+    journal.record(migration_id, "shadow", [replace(measured(0), query="up", threshold="t")])
+    body = {"step": "shadow", "run": "1", "decision": "Promote", "at_seconds": 62.0}
+    journal.append("verdict", migration_id=migration_id, actor="ana", body=body)
+    (approval,) = reading.sections()["migration"]["approvals"]
+    (row,) = approval["evidence"]["rows"]
+    assert (row["criterion"], row["value"], row["outcome"]) == ("stale", "1", "Success")
+    assert row["link"].startswith("http://p/graph?g0.expr=up")
 
 
 def test_the_next_migration_replaces_the_one_before(journal):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from feed_migration.console.fleet_view import away_since, fleet_view, instance_state
+from feed_migration.console.fleet_view import away_since, fleet_view, instance_state, moving
 from feed_migration.console.gate_view import POINTS, gate_view
 from feed_migration.console.parity_view import parity_view
 from feed_migration.console.view import GateRunFacts, PendingApproval, migration_view
@@ -111,8 +111,12 @@ def test_a_rollback_shows_which_steps_were_taken_back(journal):
     journal.append("rollback_started", migration_id=migration_id, actor="guard", body=body)
     view = shown(journal.state(migration_id))
     assert track(view)["shadow"] == "done"
-    assert track(view)["cutover-10"] == track(view)["cutover-50"] == "rolled_back"
+    # instances still restart: it is not over before ccxt is verified
+    assert track(view)["cutover-10"] == track(view)["cutover-50"] == "going_back"
     assert "stale was 61 s" in view["why"]
+    proof = {"instances": {}, "breach_at": 1.0, "breach_to_rollback_seconds": 1.0}
+    journal.append("rollback_verified", migration_id=migration_id, actor="guard", body=proof)
+    assert track(shown(journal.state(migration_id)))["cutover-50"] == "rolled_back"
 
 
 def test_a_rollback_is_always_on_offer_and_needs_a_reason(halfway):
@@ -127,6 +131,31 @@ def test_a_phase_that_is_over_waits_for_a_person(halfway):
     """Phase by phase: nothing is stuck, somebody has to start the next DAG."""
     lease = Lease(migration_id="m", holder="end of backpack_shadow", renewed_at=0.0, seconds=1.0)
     assert "waits for a person to start" in shown(halfway, lease=lease)["why"]
+
+
+@pytest.mark.parametrize(
+    ("act", "said"),
+    [
+        ({"act": "set_variant", "variant": "native", "instances": ["a"]}, "1 instance goes to native"),
+        ({"act": "set_variant", "variant": "ccxt", "instances": ["a", "b"]}, "2 instances go to ccxt"),
+        ({"act": "start_shadow", "instances": ["a", "b"]}, "2 shadows start"),
+        ({"act": "odd_thing", "instances": 7}, "odd thing under way"),
+    ],
+)  # fmt: skip
+def test_an_act_under_way_is_said_in_words(halfway, act, said):
+    """No name of a function, and no `1 instances`."""
+    assert shown(replace(halfway, pending_act=act))["why"].endswith(f": {said}.")
+
+
+def test_names_of_steps_are_written_one_way(halfway):
+    """`dry run` on the track, and `dry run` in a sentence."""
+    asking = replace(APPROVAL, task_id="dry_run.approval")
+    assert "approve dry run." in shown(halfway, approvals=[asking])["why"]
+
+
+def test_after_the_end_the_page_says_that_there_is_a_report(halfway):
+    """The link is at the top, where nobody looks who reads the track."""
+    assert "The report is ready" in shown(replace(halfway, status=Status.PROMOTED))["why"]
 
 
 GATE = Gate(
@@ -218,9 +247,10 @@ def status(**more):
 @pytest.mark.parametrize(
     ("seen", "away_seconds", "state"),
     [
-        (status(), 0.0, "native"),
-        (status(variant="ccxt"), 0.0, "ccxt"),
-        (status(healthy=False), 0.0, "unhealthy"),
+        (status(), None, "native"),
+        (status(variant="ccxt"), None, "ccxt"),
+        (status(healthy=False), None, "unhealthy"),
+        (status(healthy=False), 5.0, "restarting"),
         (status(variant="unknown", ready=False, healthy=False), 5.0, "restarting"),
         (status(variant="unknown", ready=False, healthy=False), 61.0, "unhealthy"),
     ],
@@ -236,6 +266,25 @@ def test_an_instance_that_comes_back_counts_anew():
     since = away_since({}, [down], 100.0)
     assert away_since(since, [down], 130.0) == {"feed-00": 100.0}
     assert away_since(since, [status()], 140.0) == {}
+
+
+def test_a_planned_restart_never_flashes_as_a_fault():
+    """Unwell before it goes down, and unwell when it is up again but has not caught up."""
+    unwell = status(healthy=False)
+    assert away_since({}, [unwell], 100.0) == {}
+    planned = away_since({}, [unwell], 100.0, {"feed-00"})
+    assert planned == {"feed-00": 100.0}
+    down = away_since(planned, [status(ready=False)], 101.0, {"feed-00"})
+    assert away_since(down, [unwell], 103.0) == {"feed-00": 100.0}
+
+
+def test_what_an_act_moves_is_known_from_the_journal(halfway):
+    """Forward the instances of the act, and on the way back all that may be on native."""
+    act = {"act": "set_variant", "variant": "native", "instances": ["feed-03"]}
+    assert set(moving(replace(halfway, pending_act=act))) == {"feed-03"}
+    back = replace(halfway, status=Status.ROLLING_BACK, exposed=("feed-00",), pending_act=None)
+    assert set(moving(back)) == {"feed-00"}
+    assert not moving(halfway)
 
 
 def test_the_map_counts_every_state():

@@ -2,14 +2,15 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from feed_migration.addresses import addresses_of
 from feed_migration.console.board import Board, Feeder
-from feed_migration.console.fleet_view import away_since, fleet_view
+from feed_migration.console.fleet_view import away_since, fleet_view, moving
 from feed_migration.console.journal_reading import JournalReading
 from feed_migration.console.parity_view import parity_view
 from feed_migration.console.view import PendingApproval
@@ -83,7 +84,8 @@ class Sources:
         with self._lock:
             if self._reading is None or self._reading[0] is not deployment:
                 journal = self.open_journal(deployment)
-                self._reading = (deployment, JournalReading(journal, self.plan, self.pending))
+                reading = JournalReading(journal, self.plan, self.pending, addresses_of(deployment))
+                self._reading = (deployment, reading)
             return self._reading[1]
 
     def instance(self, name: str) -> Mapping[str, Any]:
@@ -104,7 +106,7 @@ class Sources:
         instances, shadows = fleet.instances(), fleet.shadow_instances()
         self._statuses = (*instances, *shadows)
         now_unix = self.clock()
-        self._away = away_since(self._away, self._statuses, now_unix)
+        self._away = away_since(self._away, self._statuses, now_unix, self._moving())
         view = fleet_view(
             instances,
             shadows,
@@ -113,6 +115,11 @@ class Sources:
             ready_deadline_seconds=fleet.ready_deadline_seconds,
         )
         return {"fleet": view}
+
+    def _moving(self) -> Collection[str]:
+        """Return the instances that an act moves, as far as the journal has been read."""
+        state = self._reading[1].state if self._reading else None
+        return moving(state) if state else ()
 
     def _read_parity(self) -> Mapping[str, Any]:
         return {"parity": parity_view(read_parity(self.deployment().parity_folder))}

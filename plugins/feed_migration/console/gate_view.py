@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from feed_migration.console.view import GateRunFacts
+from feed_migration.events import Event
+from feed_migration.evidence import verdict_line
 from feed_migration.model import Criterion, Gate, Measurement, Outcome
 from feed_migration.numbers_json import number_to_json
 
@@ -14,11 +16,14 @@ _EVERYWHERE = frozenset({"__name__", "job", "instance", "role", "variant"})
 
 
 def gate_view(
-    facts: GateRunFacts | None, gate: Gate | None, measurements: Sequence[Measurement]
+    facts: GateRunFacts | None,
+    gate: Gate | None,
+    measurements: Sequence[Measurement],
+    verdict: Event | None = None,
 ) -> dict[str, Any]:
     """Return the run of a gate; without its plan (`gate` None) only what was measured.
 
-    `measurements` are those of the run, in the order of their ticks.
+    `measurements` are those of the run, in the order of their ticks; `verdict` is what ended it.
     """
     by_name: dict[str, list[Measurement]] = {}
     for measurement in measurements:
@@ -36,6 +41,13 @@ def gate_view(
         "min_duration_seconds": gate.min_duration_seconds if gate else None,
         "max_duration_seconds": gate.max_duration_seconds if gate else None,
         "interval_seconds": gate.interval_seconds if gate else None,
+        "verdict": {
+            "decision": str(verdict.body.get("decision")),
+            "line": verdict_line(verdict.body, measurements),
+            "at": verdict.at,
+        }
+        if verdict
+        else None,
         "criteria": [
             _criterion(name, criterion, gate, by_name.get(name, []), started)
             for name, criterion in criteria.items()

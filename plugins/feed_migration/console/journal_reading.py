@@ -2,17 +2,20 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from feed_migration.addresses import Addresses
 from feed_migration.console.gate_view import POINTS, gate_view
 from feed_migration.console.view import GateRunFacts, PendingApproval, migration_view
 from feed_migration.errors import MigrationError
 from feed_migration.events import Event, EventKind, body_number
+from feed_migration.evidence import evidence_rows, verdict_line
 from feed_migration.journal_pages import PagedJournal
-from feed_migration.model import Gate, Measurement, Outcome, Plan
+from feed_migration.model import Decision, Gate, Measurement, Outcome, Plan
 from feed_migration.phases import MigrationState, Status, fold
 
+NOWHERE = Addresses(airflow="", prometheus="")
 # A second sample, or a missed tick, is written that much later than ticks after it
 LATE_SECONDS = 600.0
 
@@ -27,10 +30,13 @@ class JournalReading:
     journal: PagedJournal
     plan: Callable[[], Plan]
     approvals: Callable[[], Sequence[PendingApproval]]
+    addresses: Addresses = NOWHERE
     _seq: int = 0
     _migration_id: str = ""
     _state: MigrationState = field(default_factory=MigrationState)
     _gates: dict[str, GateRunFacts] = field(default_factory=dict)
+    _newest: GateRunFacts | None = None
+    _verdicts: dict[tuple[str, str], Event] = field(default_factory=dict)
     _measured: dict[tuple[float, str], Measurement] = field(default_factory=dict)
     _measured_of: tuple[str, str, str] = ("", "", "")
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -46,11 +52,21 @@ class JournalReading:
             self._follow(last_seq)
         state = self._state
         facts = self._gate_facts(state)
+        # between two gates the last one is shown: what it came to is why the migration goes on
+        shown = facts or self._newest
+        verdict = self._verdicts.get((shown.step, shown.run)) if shown else None
+        measured = self._measurements(state, shown)
         lease = self.journal.lease(state.migration_id) if state.migration_id else None
         approvals = self.approvals() if state.status is Status.RUNNING else ()
         return {
-            "migration": migration_view(state, lease=lease, approvals=approvals, gate=facts),
-            "gate": gate_view(facts, self._gate(state, facts), self._measurements(state, facts)),
+            "migration": migration_view(
+                state,
+                lease=lease,
+                approvals=approvals,
+                gate=facts,
+                evidence=self._evidence(verdict, measured) if approvals else None,
+            ),
+            "gate": gate_view(shown, self._gate(state, shown), measured, verdict),
             "log": {"last_seq": last_seq},
         }
 
@@ -68,12 +84,33 @@ class JournalReading:
         if latest != self._migration_id or last_seq < self._seq:
             self._migration_id, self._seq = latest, 0
             self._state, self._gates = MigrationState(), {}
+            self._newest, self._verdicts = None, {}
         events = self.journal.events(latest, after_seq=self._seq) if latest else []
         self._state = fold(events, self._state)
         for event in events:
             if (facts := _gate_run(event)) is not None:
-                self._gates[facts.step] = facts
+                self._gates[facts.step] = self._newest = facts
+            if event.kind == EventKind.VERDICT:
+                self._keep_verdict(event)
         self._seq = last_seq
+
+    def _keep_verdict(self, event: Event) -> None:
+        """Keep the verdict that stands for its run: the first, or a Rollback behind it."""
+        of = (str(event.body.get("step", "")), str(event.body.get("run", "1")))
+        if of not in self._verdicts or event.body.get("decision") == Decision.ROLLBACK:
+            self._verdicts[of] = event
+
+    def _evidence(
+        self, verdict: Event | None, measured: Sequence[Measurement]
+    ) -> Mapping[str, Any] | None:
+        """Return what speaks for the step that waits: the last gate's verdict and criteria."""
+        if verdict is None:
+            return None
+        return {
+            "step": verdict.body.get("step"),
+            "line": verdict_line(verdict.body, measured),
+            "rows": [asdict(row) for row in evidence_rows(measured, self.addresses)],
+        }
 
     def _gate_facts(self, state: MigrationState) -> GateRunFacts | None:
         step = state.held_step if state.status is Status.HELD and state.held_step else state.step

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from feed_migration.phases import MigrationState, Status
+from feed_migration.words import counted, step_words
 
 Offer = Mapping[str, Any]
 
@@ -38,22 +39,25 @@ def _approve(state: MigrationState, waiting: Sequence[str]) -> Offer:
     step = waiting[0] if waiting else "the step"
     percent = state.step_facts(step).get("percent")
     share = f"{percent} % of the fleet goes to the native feed, and its" if percent else "Its"
-    effect = f"{step} begins. {share} gate decides afterwards."
+    effect = f"{step_words(step)} begins. {share} gate decides afterwards."
     return _offer(effect, "" if waiting else "nothing waits for an approval")
 
 
 def _reject(state: MigrationState, waiting: Sequence[str]) -> Offer:
     step = waiting[0] if waiting else "the step"
-    back = f"{len(state.exposed)} instances go back to ccxt" if state.exposed else "nothing moves"
-    effect = f"{step} does not begin. The DAG run ends failed, {back}, the migration is over."
+    exposed = len(state.exposed)
+    going = f"go{'es' if exposed == 1 else ''} back to ccxt"
+    back = f"{counted(exposed)} {going}" if exposed else "nothing moves"
+    begins_not = f"{step_words(step)} does not begin"
+    effect = f"{begins_not}. The DAG run ends failed, {back}, the migration is over."
     return _offer(effect, "" if waiting else "nothing waits for an approval")
 
 
 def _hold(state: MigrationState, *, gate_open: bool) -> Offer:
     effect = (
-        f"The gate of {state.step or 'the step'} ends without a promotion. The exposure stays as "
-        f"it is: {len(state.exposed)} instances may be on native. Nothing goes on until you "
-        "resume; the guard still takes the fleet back on a breach."
+        f"The gate of {step_words(state.step or 'the step')} ends without a promotion. "
+        f"The exposure stays as it is: {counted(len(state.exposed))} may be on native. "
+        "Nothing goes on until you resume; the guard still takes the fleet back on a breach."
     )
     why_not = "" if gate_open else "no gate is open now: hold the next one, or roll back"
     if state.status is not Status.RUNNING:
@@ -62,7 +66,7 @@ def _hold(state: MigrationState, *, gate_open: bool) -> Offer:
 
 
 def _resume(state: MigrationState, gate_key: str) -> Offer:
-    step = state.held_step or state.step or "the step"
+    step = step_words(state.held_step or state.step or "the step")
     effect = (
         f"The gate of {step} and what follows it are cleared in Airflow: the step is watched anew, "
         "from the beginning. Nothing that was measured before counts."

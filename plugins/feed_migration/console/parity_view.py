@@ -19,6 +19,7 @@ def parity_view(shards: Sequence[ShardParity]) -> dict[str, Any]:
     rows = sample_rows(shards)
     return {
         "shards": len(shards),
+        "written_at": max((one.written_unix for one in shards if one.written_unix), default=None),
         "problems": [f"{shard.name}: {shard.problem}" for shard in shards if shard.problem],
         "compared": [
             {"kind": kind, "compared": all_of, "agreed": agreed}

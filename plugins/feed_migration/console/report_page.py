@@ -25,7 +25,8 @@ _PAGE = """<!doctype html>
 </head>
 <body>
 <main class="report">
-<p><a href="report.md?migration={title}" download="{title}.md">As Markdown</a></p>
+<p><a href="./">Console</a> ·
+<a href="report.md?migration={title}" download="{title}.md">As Markdown</a></p>
 {body}
 </main>
 </body>

@@ -10,6 +10,7 @@ from typing import Any
 from feed_migration.console.offers import offers
 from feed_migration.lease import HANDOVER_SECONDS, Lease
 from feed_migration.phases import MigrationState, Status
+from feed_migration.words import act_words, step_words
 
 _EXPOSING = frozenset({"cutover", "stabilisation", "post_migration"})
 _BACK = frozenset({Status.ROLLING_BACK, Status.ROLLED_BACK})
@@ -57,8 +58,12 @@ def migration_view(
     lease: Lease | None,
     approvals: Sequence[PendingApproval],
     gate: GateRunFacts | None,
+    evidence: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the migration with its track; `gate` is the run of the step that it is at."""
+    """Return the migration with its track; `gate` is the run of the step that it is at.
+
+    `evidence` is what speaks for the next step, {line, rows}.
+    """
     waiting = {step_of(state, approval): approval for approval in approvals}
     return {
         "id": state.migration_id or None,
@@ -73,7 +78,10 @@ def migration_view(
         "why": _why(state, waiting, lease, gate),
         "steps": [_step(state, facts, waiting) for facts in state.steps],
         "lease": _lease(state, lease),
-        "approvals": [_approval(step, asked, lease) for step, asked in waiting.items()],
+        "approvals": [
+            {**_approval(step, asked, lease), "evidence": evidence}
+            for step, asked in waiting.items()
+        ],
         "acts": offers(
             state, [*waiting], gate_key=gate.key if gate else "", gate_open=_is_open(state, gate)
         ),
@@ -106,7 +114,7 @@ def _step_state(
 ) -> str:
     begun = name in dict(state.runs) or name in state.promoted or name == state.step
     if state.status in _BACK and begun and (phase in _EXPOSING or name not in state.promoted):
-        return "rolled_back"
+        return "going_back" if state.status is Status.ROLLING_BACK else "rolled_back"
     if state.status is Status.HELD and name == (state.held_step or state.step):
         return "held"
     if name in state.promoted or state.status is Status.PROMOTED:
@@ -133,10 +141,10 @@ def _why(
     """Return in one line where the migration stands and what it waits for."""
     told = {
         Status.ABSENT: "No migration has begun: trigger the DAG backpack_migration.",
-        Status.HELD: f"Held at {state.held_step or state.step}: {state.reason}",
+        Status.HELD: f"Held at {step_words(state.held_step or state.step)}: {state.reason}",
         Status.ROLLING_BACK: f"Going back to ccxt: {state.reason}",
         Status.ROLLED_BACK: f"Back on ccxt: {state.reason}",
-        Status.PROMOTED: "Done: the fleet is on the native feed.",
+        Status.PROMOTED: "Done: the fleet is on the native feed. The report is ready, see above.",
     }
     return told.get(state.status) or _why_running(state, waiting, lease, gate)
 
@@ -147,17 +155,14 @@ def _why_running(
     lease: Lease | None,
     gate: GateRunFacts | None,
 ) -> str:
-    step = _current(state)
+    step = step_words(_current(state))
     if waiting:
-        return f"Waits for a person to approve {', '.join(waiting)}."
+        return f"Waits for a person to approve {', '.join(map(step_words, waiting))}."
     if lease is not None and lease.holder.startswith("end of "):
-        done = lease.holder.removeprefix("end of ")
+        done = step_words(lease.holder.removeprefix("end of backpack_"))
         return f"{done} is done; {step} waits for a person to start its DAG."
     if state.pending_act is not None:
-        act = state.pending_act
-        named = act.get("instances")
-        count = f" {len(named)} instances" if isinstance(named, Sequence) and named else ""
-        return f"{step}: {str(act.get('act', 'an act')).replace('_', ' ')}{count} under way."
+        return f"{step}: {act_words(state.pending_act)}."
     if _is_open(state, gate):
         return f"The gate of {step} watches until it has proof."
     return f"{step or 'The next step'} is under way."

@@ -1,7 +1,7 @@
 """A person's word before a step, asked with the evidence in view and kept in the journal."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +10,9 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from feed_migration.addresses import addresses_of
-from feed_migration.evidence import approval_body
-from feed_migration.gate_record import explain
+from feed_migration.evidence import approval_body, verdict_line
 from feed_migration.lease import HANDOVER_SECONDS, approval_holder
-from feed_migration.model import Step
+from feed_migration.model import Measurement, Step
 from feed_migration.notices.wording import APPROVAL_ASKED
 from feed_migration.orchestration.act_operators import BEGIN, migration_of
 from feed_migration.orchestration.actor import actor_of, run_key
@@ -80,14 +79,12 @@ class StepApprovalOperator(ApprovalOperator):
 
     def _evidence(self, runtime: Runtime, migration_id: str, until: float) -> str:
         journal = runtime.journal
-        verdicts = [event.body for event in journal.events(migration_id, "verdict")]
-        last = verdicts[-1] if verdicts else {}
-        run = str(last.get("run", "1"))
+        verdict, measured = _last_gate(journal, migration_id)
         return approval_body(
             self.step,
             journal.state(migration_id),
-            verdicts,
-            journal.measurements(migration_id, str(last.get("step", "")), run),
+            verdict,
+            measured,
             addresses_of(runtime.deployment),
             until_unix=until,
         )
@@ -97,14 +94,14 @@ class StepApprovalOperator(ApprovalOperator):
     ) -> None:
         """Keep that somebody is asked; once per attempt at the DAG run, whatever a retry does."""
         dag_run = context["dag_run"]
-        verdict = journal.state(migration_id).last_verdict
+        verdict, measured = _last_gate(journal, migration_id)
         body = {
             "note": APPROVAL_ASKED,
             "id": f"{self.step.name}/{run_key(context)}",
             "step": self.step.name,
             "until": until,
             "approvers": [one.name for one in self.step.approvers],
-            "summary": explain(dict(verdict)) if verdict else "No gate has run yet.",
+            "summary": verdict_line(verdict, measured) if verdict else "No gate has run yet.",
             "dag_id": dag_run.dag_id,
             "run_id": dag_run.run_id,
             "task_id": self.task_id,
@@ -126,3 +123,15 @@ class StepApprovalOperator(ApprovalOperator):
             actor=str(name or "unknown"),
             body={"step": self.step.name, "decision": event["chosen_options"][0], "reason": ""},
         )
+
+
+def _last_gate(
+    journal: "Journal", migration_id: str
+) -> tuple[Mapping[str, Any] | None, Sequence[Measurement]]:
+    """Return the body of the last verdict and what its run has measured."""
+    verdicts = journal.events(migration_id, "verdict")
+    if not verdicts:
+        return None, ()
+    last = verdicts[-1].body
+    run = str(last.get("run", "1"))
+    return last, journal.measurements(migration_id, str(last.get("step", "")), run)

@@ -1,9 +1,12 @@
 // Buttons and the one dialog that stands before each act: it says what will happen, under whose name.
 
 import { byId, h, setText } from "./dom.js";
+import { evidence } from "./evidence.js";
+import { words } from "./format.js";
 
 const LABELS = { approve: "Approve", reject: "Reject", hold: "Hold", resume: "Resume", rollback: "Roll back" };
 const BUTTONS = ["hold", "resume", "rollback"];
+const TOLD_MILLISECONDS = 10000;
 const ALLOWED_BY = { approve: "answer", reject: "answer" };
 
 let me = { name: "", may: {} };
@@ -11,6 +14,8 @@ let migration = null;
 let gate = null;
 let pending = null;
 let opener = null;
+let standing = "";
+let letGo = null;
 
 export function startActs(user) {
   me = user;
@@ -45,12 +50,12 @@ export function ask(act, approval = null) {
   const offer = migration.acts[act];
   pending = { act, approval, needsReason: offer.needs_reason, busy: false };
   opener = document.activeElement;
-  setText(byId("dialog-title"), `${LABELS[act]}${approval ? ` ${approval.step}` : ""}?`);
+  setText(byId("dialog-title"), `${LABELS[act]}${approval ? ` ${words(approval.step)}` : ""}?`);
   setText(byId("dialog-effect"), offer.effect);
   setText(byId("dialog-who"), `Recorded under the name ${me.name}.`);
   setText(byId("dialog-problem"), "");
   byId("dialog-evidence").hidden = !approval;
-  setText(byId("dialog-evidence"), approval?.body ?? "");
+  byId("dialog-evidence").replaceChildren(...(approval ? evidence(approval.evidence) : []));
   byId("dialog-reason-part").hidden = !offer.needs_reason;
   byId("dialog-reason").value = "";
   const yes = byId("dialog-yes");
@@ -97,7 +102,21 @@ function problem(answer, body) {
   return `Refused (${answer.status}): ${detail}`;
 }
 
+// what an act has come to: said once, and gone after a while; the audit log has it for good
 export function tell(text, tone = "bad") {
+  say(text, tone);
+  clearTimeout(letGo);
+  letGo = setTimeout(() => say(standing, "bad"), TOLD_MILLISECONDS);
+}
+
+// what is wrong, for as long as it is; "" once it is over
+export function keepTelling(text) {
+  standing = text;
+  clearTimeout(letGo);
+  say(text, "bad");
+}
+
+function say(text, tone) {
   const place = byId("trouble");
   place.className = `trouble ${tone}`;
   place.hidden = text === "";

@@ -1,6 +1,6 @@
 // Wires the page: who looks, the stream, and one function per section.
 
-import { ask, showActs, startActs, tell } from "./acts.js";
+import { ask, keepTelling, showActs, startActs } from "./acts.js";
 import { showChain, showLog, startAudit } from "./audit.js";
 import { byId, setText } from "./dom.js";
 import { showFleet } from "./fleet.js";
@@ -14,10 +14,10 @@ const TOLD = { journal: "The journal", fleet: "The fleet", parity: "The parity f
 const seen = {};
 
 const show = {
-  migration: (view) => { showMigration(view, ask); redraw(); },
+  migration: (view) => { showMigration(view, ask); redraw(); redrawParity(); },
   gate: () => redraw(),
   fleet: showFleet,
-  parity: showParity,
+  parity: () => redrawParity(),
   chain: showChain,
   log: showLog,
   sources: showSources,
@@ -28,10 +28,14 @@ function redraw() {
   showActs(seen.migration, seen.gate);
 }
 
+function redrawParity() {
+  if (seen.parity) showParity(seen.parity, seen.migration);
+}
+
 function showSources(sources) {
   const troubles = Object.entries(sources).map(
     ([name, trouble]) => `${TOLD[name] ?? name} cannot be read since ${moment(trouble.since)} UTC, what is shown of it is older: ${trouble.error}`);
-  if (troubles.length || seen.troubled) tell(troubles.join(" · "));
+  if (troubles.length || seen.troubled) keepTelling(troubles.join(" · "));
   seen.troubled = troubles.length > 0;
 }
 

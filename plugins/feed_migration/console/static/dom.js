@@ -3,6 +3,9 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+// where a link opens: Airflow's frame may open no window, so it is followed in the frame
+export const newTab = window.top === window ? "_blank" : null;
+
 export const byId = (id) => document.getElementById(id);
 
 function fill(element, attributes, children) {

@@ -1,7 +1,7 @@
 // The gate, criterion by criterion. Rows stay the same elements, so that an open query stays open.
 
 import { byId, h, setText, svg } from "./dom.js";
-import { clock, moment, number, span } from "./format.js";
+import { clock, moment, number, span, words } from "./format.js";
 import { serverNow } from "./live.js";
 
 const WIDTH = 130;
@@ -29,10 +29,13 @@ export function showGate(gate, migration) {
 // called every second
 export function showGateFacts() {
   if (!shown?.step) return setText(byId("gate-facts"), "No gate has run yet.");
-  const title = `${shown.step}, run ${shown.run}`;
-  const least = shown.min_duration_seconds === null ? "" : `, at least ${span(shown.min_duration_seconds)} and at most ${span(shown.max_duration_seconds)}, asked every ${span(shown.interval_seconds)}`;
+  const title = `${words(shown.step)}, run ${shown.run}`;
+  if (shown.verdict) {
+    return setText(byId("gate-facts"), `${title}: ended at ${moment(shown.verdict.at)} UTC. ${shown.verdict.line}`);
+  }
+  const least = over || shown.min_duration_seconds === null ? "" : `, at least ${span(shown.min_duration_seconds)} and at most ${span(shown.max_duration_seconds)}, asked every ${span(shown.interval_seconds)}`;
   const age = serverNow() - shown.started_at;
-  const time = age < 0 ? `begins in ${span(-age)}` : over ? `began ${moment(shown.started_at)} UTC` : `watched for ${span(age)}`;
+  const time = age < 0 ? `begins in ${span(-age)}` : over ? `began ${moment(shown.started_at)} UTC, ended without a verdict` : `watched for ${span(age)}`;
   setText(byId("gate-facts"), `${title}: ${time}${least}`);
 }
 

@@ -1,12 +1,13 @@
 // Head, track, approvals and who watches.
 
-import { byId, h, setText } from "./dom.js";
+import { byId, h, newTab, setText } from "./dom.js";
+import { evidence } from "./evidence.js";
 import { clock, moment, span, words } from "./format.js";
 import { serverNow } from "./live.js";
 
 const STATES = {
   done: "✓ done", running: "▶ running", waiting: "◆ waits for approval", held: "‖ held",
-  rolled_back: "↩ rolled back", pending: "· to come",
+  going_back: "↩ going back", rolled_back: "↩ rolled back", pending: "· to come",
 };
 
 let lease = null;
@@ -18,6 +19,7 @@ export function showMigration(view, onAnswer) {
   const facts = view.id ? `${view.id}, plan ${view.plan}, ${words(view.status)}${begun}${ended}` : "No migration yet";
   setText(byId("facts"), facts);
   byId("report").hidden = !view.id;
+  byId("report").target = newTab ?? "";
   byId("report").href = `report?migration=${encodeURIComponent(view.id ?? "")}`;
   setText(byId("why"), view.why);
   byId("track").replaceChildren(...view.steps.map(stepItem));
@@ -41,7 +43,7 @@ export function showLease() {
 
 function stepItem(step) {
   const share = step.percent ? `${step.percent} % on native` : words(step.phase);
-  const current = ["running", "waiting", "held"].includes(step.state);
+  const current = ["running", "waiting", "held", "going_back"].includes(step.state);
   return h("li", { class: step.state, "aria-current": current ? "step" : null },
     h("span", { class: "name", title: share }, words(step.name)), " ",
     h("span", { class: "state" }, STATES[step.state] ?? step.state));
@@ -52,7 +54,8 @@ function approval(asked, onAnswer) {
   return h("div", { class: "approval" },
     h("p", {}, h("strong", {}, asked.subject)),
     h("p", { class: "muted" }, `Asked at ${moment(asked.asked_at)} UTC${until}.`),
-    h("details", {}, h("summary", {}, "What speaks for it"), h("pre", {}, asked.body)),
+    h("details", {}, h("summary", {}, "What speaks for it"),
+      h("div", { class: "evidence", role: "group", "aria-label": "What speaks for it", tabindex: "0" }, evidence(asked.evidence))),
     h("div", { class: "buttons" },
       h("button", { type: "button", class: "plain", "data-act": "approve", onclick: () => onAnswer("approve", asked) }, "Approve …"),
       h("button", { type: "button", "data-act": "reject", onclick: () => onAnswer("reject", asked) }, "Reject …")));

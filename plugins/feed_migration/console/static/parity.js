@@ -1,16 +1,17 @@
 // What the two feeds disagreed on while they ran side by side.
 
 import { byId, h, setText } from "./dom.js";
+import { moment } from "./format.js";
 
-export function showParity(parity) {
+export function showParity(parity, migration) {
   const facts = byId("parity-facts");
   if (!parity.shards) return setText(facts, "No shadow process has left evidence yet.");
   const compared = parity.compared.map((row) => `${row.agreed} of ${row.compared} ${row.kind}s agreed`);
   const blamed = parity.disagreements.map((row) => `${row.count} × ${row.kind} blamed on ${row.blamed}`);
-  setText(facts, [
+  setText(facts, `${whose(parity, migration)}${[
     ...compared, blamed.length ? blamed.join(", ") : "nothing differed",
     `${parity.unsettled} unsettled`, `${parity.shards} shadow processes`, ...parity.problems,
-  ].join("; "));
+  ].join("; ")}.`);
   const place = byId("parity-samples");
   place.hidden = parity.samples.length === 0;
   if (place.hidden) return place.replaceChildren();
@@ -18,4 +19,14 @@ export function showParity(parity) {
     h("caption", { class: "muted" }, `${parity.samples.length} of ${parity.sample_count} kept examples, native's first`),
     h("thead", {}, h("tr", {}, parity.sample_head.map((name) => h("th", { scope: "col" }, name)))),
     h("tbody", {}, parity.samples.map((row) => h("tr", {}, row.map((cell) => h("td", {}, cell)))))));
+}
+
+// the files of the last comparison stay until the next one begins
+function whose(parity, migration) {
+  if (!parity.written_at) return "";
+  const at = `last compared at ${moment(parity.written_at)} UTC`;
+  if (!migration?.started_at) return `${at}: `;
+  return parity.written_at < migration.started_at
+    ? `Of an earlier migration, ${at}; this one has compared nothing yet. `
+    : `Of ${migration.id}, ${at}: `;
 }
