@@ -14,7 +14,7 @@ from feed_migration.phases import MigrationState
 from feed_migration.words import counted, span, step_words
 
 # More rows would push Airflow's buttons out of sight; the others follow in a line
-ROWS_SHOWN = 5
+ROWS_SHOWN = 3
 _WORST_FIRST = (Outcome.FAILURE, Outcome.ERROR, Outcome.NO_DATA, Outcome.INCONCLUSIVE)
 _NEVER_SHOWN = frozenset({"__name__", "instance", "job", "role", "variant"})
 _BOUND = re.compile(r"(success|failure) (<=|>=) (\S+?)(?:,|$| and| or)")

@@ -55,7 +55,7 @@ def test_every_task_and_group_has_a_name_and_a_page(bag):
 
 
 def test_a_group_tells_share_criteria_and_durations(bag):
-    """An operator hovers it instead of opening the plan."""
+    """An operator hovers it in the graph instead of opening the plan."""
     groups = bag.dags["backpack_migration"].task_group_dict
     assert groups["cutover_50"].group_display_name == "Cutover 50 %"
     assert groups["cutover_50"].tooltip == (

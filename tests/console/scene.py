@@ -177,7 +177,11 @@ def start_run(scene: Scene) -> str:
     return str(answer.json()["dag_run_id"])
 
 
-def wait_for_approval(run_id: str, task_id: str = "cutover_50.approval") -> None:
+def wait_for_approval(
+    run_id: str,
+    task_id: str = "cutover_50.approval",
+    body: str = "* **cutover-10**: Promote at 300 s",
+) -> None:
     """Bring a task where Airflow has it while a person is asked."""
     from airflow.models.hitl import HITLDetail
     from airflow.models.taskinstance import TaskInstance
@@ -194,7 +198,7 @@ def wait_for_approval(run_id: str, task_id: str = "cutover_50.approval") -> None
             ti_id=task.id,
             options=["Approve", "Reject"],
             subject="Start cutover-50 of the Backpack feed migration?",
-            body="* **cutover-10**: Promote at 300 s",
+            body=body,
             created_at=timezone.utcnow() - timedelta(seconds=10),
         )
         session.add(asked)

@@ -73,7 +73,7 @@ def test_the_body_leaves_room_for_the_buttons():
     text = body()
     assert "**50 % of the fleet goes to the native feed**; on native now: 1 instance." in text
     assert text.count("\n| ") == ROWS_SHOWN + 2
-    assert "9 more, all Success: [errors\\_" in text
+    assert "11 more, all Success: [errors\\_" in text
     assert "instance" not in text.partition("| criterion")[2].replace("instance_id", "")
     assert "job" not in text.partition("| criterion")[2]
     assert "age](http://p/graph?g0.expr=q_age&g0.tab=0&g0.range_input=30m) (SOL-USDC) | 6 |" in text
