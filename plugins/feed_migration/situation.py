@@ -15,6 +15,7 @@ from feed_migration.lease import Lease
 from feed_migration.markdown import utc
 from feed_migration.model import Gate, Measurement
 from feed_migration.phases import MigrationState, Status
+from feed_migration.words import act_words, step_words
 
 COMMAND = "backpack-migrate"
 
@@ -107,9 +108,7 @@ def _running(situation: Situation) -> Wait:
     if situation.gate_start is not None:
         return Wait(kind=WaitsFor.GATE, text=f"gate of {state.step}: {gate_progress(situation)}")
     if (act := state.pending_act) is not None:
-        named = act.get("instances") or ()
-        moved = f", {len(named)} instances" if named else ""
-        text = f"{act.get('act')} of {act.get('step') or state.step} is under way{moved}"
+        text = f"{step_words(act.get('step') or state.step)}: {act_words(act)}"
         return Wait(kind=WaitsFor.ACT, text=text)
     return Wait(kind=WaitsFor.TASK, text=f"Airflow's next task after {state.step or 'the start'}")
 

@@ -141,7 +141,10 @@ def test_a_large_terminal_leaves_nothing_out():
         ({"status": Status.ROLLING_BACK, "reason": "gate said so"}, "goes back to ccxt: gate said"),
         ({"status": Status.ROLLED_BACK, "reason": "gate said so"}, "✗50%"),
         ({"status": Status.PROMOTED, "promoted": tuple(s["name"] for s in STEPS)}, "✓100%"),
-        ({"pending_act": {"act": "set_variant", "instances": ["a"]}}, "set_variant of cutover-50"),
+        (
+            {"pending_act": {"act": "set_variant", "variant": "native", "instances": ["a"]}},
+            "cutover-50: 1 instance goes to native",
+        ),
     ],
 )
 def test_every_status_shows_why_nothing_goes_on(change, words):
