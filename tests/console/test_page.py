@@ -58,7 +58,7 @@ def test_a_person_sees_where_the_migration_is(browser, scene, halfway):
         slow = page.locator("#criteria li", has_text="slow_checks")
         expect(slow).to_contain_text("budget: 1 of 4 failures")
         expect(slow.get_by_role("img")).to_have_attribute(
-            "aria-label", "last 5: 1 to 12, 1 failures"
+            "aria-label", "last 5: 1 to 12, 1 failure"
         )
         expect(page.locator("#fleet-map .native")).to_have_count(5)
         expect(page.locator("#fleet-map .ccxt")).to_have_count(5)
@@ -246,6 +246,7 @@ def test_parity_says_whose_it_is(browser, scene):
         told = page.locator("#parity-facts")
         expect(told).to_contain_text("Of an earlier migration, last compared at 1970-01-12")
         expect(told).to_contain_text("10 of 10 trades agreed")
+        expect(told).to_contain_text("1 shadow process.")
         os.utime(file)
         expect(told).to_contain_text(f"Of {migration_id}, last compared at")
 
@@ -273,3 +274,8 @@ def test_the_page_works_in_airflows_own_frame(browser, scene, halfway):
         frame.get_by_role("button", name="Roll back …").click()
         expect(frame.get_by_role("dialog")).to_contain_text("put back on the ccxt feed")
         eventually_sync(lambda: frame.locator("#live").text_content() == "live")
+        frame.get_by_role("button", name="Cancel").click()
+        # a link that asked for a window of its own would do nothing here
+        frame.get_by_role("link", name="Report").click()
+        frame.get_by_role("link", name="Console").click()
+        expect(frame.locator("#track li").first).to_be_visible()

@@ -1,7 +1,7 @@
 // The audit log, a page at a time from the server, and what the last verification of its chain said.
 
 import { byId, h, setText } from "./dom.js";
-import { clock, moment, words } from "./format.js";
+import { clock, counted, moment, words } from "./format.js";
 
 const TYPING_MILLISECONDS = 300;
 // a verdict tells of every criterion: the whole text is below, with the body
@@ -34,7 +34,7 @@ export function showChain(chain) {
   element.className = `chain ${chain.ok ? "good" : "bad"}`;
   const signed = chain.signed_seq ? `signed up to event ${chain.signed_seq}` : "not signed";
   setText(element, chain.ok
-    ? `Chain intact: ${chain.count} events, none changed since written, as ${chain.marks} hashes kept apart confirm; ${signed}; checked at ${clock(chain.checked_at)} UTC`
+    ? `Chain intact: ${counted(chain.count, "event")}, each fits the one before, and ${counted(chain.marks, "hash")} kept apart agree; ${signed}; checked at ${clock(chain.checked_at)} UTC`
     : `Chain BROKEN at event ${chain.first_bad_seq}: ${chain.reason}; checked at ${clock(chain.checked_at)} UTC`);
 }
 

@@ -26,4 +26,6 @@ export function number(value) {
   return typeof value === "number" ? String(Number(value.toPrecision(5))) : String(value);
 }
 
+export const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : /(s|sh)$/.test(noun) ? "es" : "s"}`;
+
 export const words = (text) => String(text ?? "").replaceAll("_", " ");

@@ -1,7 +1,7 @@
 // The gate, criterion by criterion. Rows stay the same elements, so that an open query stays open.
 
 import { byId, h, setText, svg } from "./dom.js";
-import { clock, moment, number, span, words } from "./format.js";
+import { clock, counted, moment, number, span, words } from "./format.js";
 import { serverNow } from "./live.js";
 
 const WIDTH = 130;
@@ -81,7 +81,7 @@ export function sparkline(points) {
   const values = finite.map(([, value]) => value);
   const low = Math.min(...values), high = Math.max(...values);
   const label = finite.length
-    ? `last ${points.length}: ${number(low)} to ${number(high)}, ${bad} failures` : "nothing measured yet";
+    ? `last ${points.length}: ${number(low)} to ${number(high)}, ${counted(bad, "failure")}` : "nothing measured yet";
   const first = points.at(0)?.[0] ?? 0;
   const width = (points.at(-1)?.[0] ?? 0) - first || 1;
   const x = (tick) => 3 + (WIDTH - 6) * (tick - first) / width;

@@ -1,7 +1,7 @@
 // What the two feeds disagreed on while they ran side by side.
 
 import { byId, h, setText } from "./dom.js";
-import { moment } from "./format.js";
+import { counted, moment } from "./format.js";
 
 export function showParity(parity, migration) {
   const facts = byId("parity-facts");
@@ -10,7 +10,7 @@ export function showParity(parity, migration) {
   const blamed = parity.disagreements.map((row) => `${row.count} × ${row.kind} blamed on ${row.blamed}`);
   setText(facts, `${whose(parity, migration)}${[
     ...compared, blamed.length ? blamed.join(", ") : "nothing differed",
-    `${parity.unsettled} unsettled`, `${parity.shards} shadow processes`, ...parity.problems,
+    `${parity.unsettled} unsettled`, counted(parity.shards, "shadow process"), ...parity.problems,
   ].join("; ")}.`);
   const place = byId("parity-samples");
   place.hidden = parity.samples.length === 0;
