@@ -14,8 +14,8 @@ from feed_migration.guard import reverting as guards
 from feed_migration.guard.process import Guard
 from feed_migration.journal import Journal
 from feed_migration.notices.ledger import Stage
+from feed_migration.notices.outlet import SendFailed
 from feed_migration.notices.outside import rollback_told
-from feed_migration.notices.teller import SendFailed
 from feed_migration.notices.webhook import read_url
 from feed_migration.rollback import RollbackVerified
 from tests.support.conditions import eventually_sync

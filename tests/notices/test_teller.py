@@ -9,7 +9,8 @@ from feed_migration.addresses import Addresses
 from feed_migration.journal import Journal
 from feed_migration.notices.ledger import CLAIM_SECONDS, RETRY_SECONDS, Attempt, Stage, next_attempt
 from feed_migration.notices.notice import Kind
-from feed_migration.notices.teller import NEWS_SECONDS, Outlet, SendFailed, Teller, describe
+from feed_migration.notices.outlet import Outlet, SendFailed, describe
+from feed_migration.notices.teller import NEWS_SECONDS, Teller
 from feed_migration.notices.webhook import post
 from tests.support.conditions import eventually_sync
 from tests.support.inboxes import web_inbox

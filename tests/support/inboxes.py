@@ -16,12 +16,14 @@ from aiosmtpd.controller import Controller
 class WebInbox:
     """`bodies` are the JSON objects that were taken, `paths` every request's path.
 
-    `status` is what the next requests get; while `hangs` is set they get nothing at all.
+    `status` is what the next requests get; while `hangs` is set they get nothing at all, and with
+    `slow_seconds` their answer takes so long.
     """
 
     def __init__(self) -> None:
         self.url = ""
         self.status = 200
+        self.slow_seconds = 0.0
         self.hangs = threading.Event()
         self.bodies: list[dict[str, Any]] = []
         self.paths: list[str] = []
@@ -48,6 +50,8 @@ def web_inbox() -> Iterator[WebInbox]:
             inbox.headers.append(dict(self.headers))
             if inbox.hangs.is_set():
                 inbox.ended.wait(60)
+                return
+            if inbox.ended.wait(inbox.slow_seconds):
                 return
             status = inbox.status
             if status == 200:

@@ -5,10 +5,12 @@ It may die with its process at any moment, and never holds it up.
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from feed_migration.journal import Journal
-from feed_migration.notices.teller import Teller, describe
+from feed_migration.notices.outlet import describe
+from feed_migration.notices.teller import Teller
 
 INTERVAL_SECONDS = 1.0
 LOG = logging.getLogger(__name__)
@@ -35,20 +37,27 @@ class Follower:
         """Begin nothing new; what is being sent goes on as long as the process lives."""
         self._stopped.set()
 
+    def abandon(self) -> None:
+        """Begin nothing new, and claim nothing more: the process ends, and nobody waits for it."""
+        self.stop()
+        self._teller.leave()
+
     def finish(self, seconds: float) -> bool:
         """Stop, look once more, and wait for what is being sent; returns whether all is said."""
         self.stop()
-        done = threading.Event()
+        deadline, done = time.monotonic() + seconds, threading.Event()
 
         def last() -> None:
-            # a channel that is at work takes nothing new
-            self._teller.settle(seconds / 3)
             self._round()
             done.set()
 
         # the journal itself may hang
         threading.Thread(target=last, name="notices at last", daemon=True).start()
-        return done.wait(2 * seconds / 3) and self._teller.settle(seconds / 3)
+        done.wait(seconds)
+        all_said = self._teller.settle(max(0.0, deadline - time.monotonic())) and done.is_set()
+        if not all_said:
+            self._teller.leave()
+        return all_said
 
     def _run(self) -> None:
         while not self._stopped.is_set():

@@ -24,7 +24,8 @@ from feed_migration.journal import Journal
 from feed_migration.notices.follower import Follower
 from feed_migration.notices.ledger import RETRY_SECONDS, Attempt, Stage
 from feed_migration.notices.notice import Kind, Notice
-from feed_migration.notices.teller import Outlet, Teller, describe
+from feed_migration.notices.outlet import Outlet, describe
+from feed_migration.notices.teller import Teller
 from feed_migration.notices.webhook import outlets_outside
 from feed_migration.notices.wording import back_notice, rollback_notice
 from feed_migration.rollback import RollbackVerified

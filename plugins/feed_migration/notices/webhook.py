@@ -10,7 +10,7 @@ import requests
 
 from feed_migration.notices.channel import Channel
 from feed_migration.notices.notice import Notice, json_values, slack_text
-from feed_migration.notices.teller import Outlet, Send, SendFailed
+from feed_migration.notices.outlet import Outlet, Send, SendFailed
 
 # To connect, and between two bytes; a server that drips is cut off by the sender's thread's end
 TIMEOUT_SECONDS = 5.0

@@ -7,10 +7,12 @@ retries are off: what is not taken is told again by the next task (`notices.tell
 # ruff: noqa: PLC0415 - only a task that has something to say pays for a provider's imports
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from importlib import import_module
 
 from feed_migration.notices.channel import Channel
 from feed_migration.notices.notice import Notice, html_text, json_values, slack_text
-from feed_migration.notices.teller import Outlet, Send, SendFailed
+from feed_migration.notices.outlet import Outlet, Send, SendFailed
 from feed_migration.notices.webhook import outlets_outside
 
 TIMEOUT_SECONDS = 5
@@ -24,7 +26,8 @@ def outlets_of(channels: Iterable[Channel]) -> tuple[Outlet, ...]:
             found += outlets_outside([channel])
         else:
             send = _SENDERS[channel.kind](channel, channel.connection)
-            found.append(Outlet(name=channel.name, kinds=channel.kinds, send=send))
+            ready = partial(import_module, _MODULES[channel.kind])
+            found.append(Outlet(name=channel.name, kinds=channel.kinds, send=send, ready=ready))
     return tuple(found)
 
 
@@ -83,4 +86,10 @@ _SENDERS: Mapping[str, Callable[[Channel, str], Send]] = {
     "slack": _slack,
     "email": _email,
     "webhook": _webhook,
+}
+# what a fresh process imports for seconds, so never behind a claim
+_MODULES: Mapping[str, str] = {
+    "slack": "airflow.providers.slack.notifications.slack_webhook",
+    "email": "airflow.providers.smtp.notifications.smtp",
+    "webhook": "airflow.providers.http.notifications.http",
 }

@@ -20,6 +20,7 @@ from feed_migration.orchestration.actor import actor_of, run_key
 from feed_migration.orchestration.gate_trigger import SETTLE_SECONDS, GateTrigger
 from feed_migration.orchestration.passed import announce
 from feed_migration.orchestration.runtime import Runtime, open_runtime
+from feed_migration.orchestration.telling import HeldFailure, telling
 from feed_migration.phases import Status
 
 if TYPE_CHECKING:
@@ -82,11 +83,12 @@ class GateOperator(ActOperator):
 
         A Rollback needs neither the plan nor a journal that answers.
         """
-        if event["decision"] == Decision.ROLLBACK:
-            journal = runtimes.journal_for_rollback(self.place)
-            raise self._taken_back(journal, context, migration_of(context), event)
-        with self.refusing(context):
-            return self._resume(context, event)
+        with telling(self.place):
+            if event["decision"] == Decision.ROLLBACK:
+                journal = runtimes.journal_for_rollback(self.place)
+                raise self._taken_back(journal, context, migration_of(context), event)
+            with self.refusing(context):
+                return self._resume(context, event)
 
     def _resume(self, context: Any, event: dict[str, Any]) -> str:
         start = GateStart(
@@ -105,9 +107,12 @@ class GateOperator(ActOperator):
             runtimes.promote(runtime, self.step, start.migration_id, actor)
             announce(context, runtime.journal.state(start.migration_id), self.step, actor)
             return text
-        if verdict["decision"] == Decision.HOLD and self._is_to_be_held(runtime, start):
-            body = {"step": self.step, "reason": text}
-            runtime.journal.append("held", migration_id=start.migration_id, actor=actor, body=body)
+        if verdict["decision"] == Decision.HOLD:
+            if self._is_to_be_held(runtime, start):
+                body = {"step": self.step, "reason": text}
+                who = {"migration_id": start.migration_id, "actor": actor}
+                runtime.journal.append("held", body=body, **who)
+            raise HeldFailure(f"gate {self.step}: {text}")
         if verdict["decision"] == Decision.ROLLBACK:
             raise self._taken_back(runtime.journal, context, start.migration_id, verdict)
         raise AirflowFailException(f"gate {self.step}: {text}")

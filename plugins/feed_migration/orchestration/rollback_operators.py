@@ -17,7 +17,7 @@ from feed_migration.orchestration.actor import actor_of
 from feed_migration.orchestration.attempts import as_left
 from feed_migration.orchestration.refusing import refusals_noted
 from feed_migration.orchestration.runtime import Runtime
-from feed_migration.orchestration.telling import telling
+from feed_migration.orchestration.telling import HeldFailure, telling
 from feed_migration.phases import MigrationState, Status
 from feed_migration.refusals import NO_MIGRATION
 from feed_migration.spool import UNRESOLVED
@@ -112,9 +112,9 @@ class RevertOperator(WayBackOperator):
         return str(decision)
 
 
-def held(state: MigrationState) -> AirflowFailException:
+def held(state: MigrationState) -> HeldFailure:
     """Return the failure that stands for a hold."""
-    return AirflowFailException(f"held, the exposure stays as it is: {state.reason}")
+    return HeldFailure(f"held, the exposure stays as it is: {state.reason}")
 
 
 def _last_try(context: Any) -> bool:

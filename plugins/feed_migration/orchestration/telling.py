@@ -1,8 +1,9 @@
 """Telling beside tasks: who is told, and that no task fails or waits for it.
 
 While a task acts, a thread tells what the journal comes to say (`telling`). What is left is told by
-the task's callback, which Airflow calls once it has put the task's success down; a task that fails
-leaves it to the next one, since Airflow puts a failure down only after the callbacks.
+the task's callback, which Airflow calls once it has put the task's success down. A task that is
+parked, or ends with a hold, has no callback behind it and tells before it ends: nothing hurries.
+Any other failure waits for nobody, since the way back may stand behind it; the next task tells.
 """
 
 # ruff: noqa: PLC0415 - without a channel nothing of it is imported
@@ -14,6 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.bases.notifier import BaseNotifier
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from feed_migration.orchestration.audit_key import signer_of_connection
 from feed_migration.orchestration.place import Place
@@ -28,21 +30,38 @@ if TYPE_CHECKING:
 CALLBACK_SECONDS = 10.0
 # What a question to a person may be late by because of a channel that hangs
 QUESTION_SECONDS = 5.0
+# The same of a gate that is parked, and of a hold that Airflow comes to see
+PARTING_SECONDS = 5.0
 LOCK_WAIT_SECONDS = 2.0
 LOG = logging.getLogger(__name__)
 
 
+class HeldFailure(AirflowFailException):
+    """The exposure stays as it is, and the task fails for good: nothing hurries from here."""
+
+
 @contextmanager
 def telling(place: Place) -> Iterator[None]:
-    """Tell what the journal says while the block runs; the block neither fails nor waits for it."""
+    """Tell what the journal says while the block runs, which neither fails nor waits for it.
+
+    Where the block parks the task, or ends it with a hold, what is left is told first.
+    """
     follower = _follower(place)
-    if follower is not None:
-        follower.start()
+    if follower is None:
+        yield
+        return
+    follower.start()
     try:
         yield
-    finally:
-        if follower is not None:
-            follower.stop()
+    except (TaskDeferred, HeldFailure):
+        if not follower.finish(PARTING_SECONDS):
+            LOG.warning("not all was told within %g s, others go on", PARTING_SECONDS)
+        raise
+    except BaseException:
+        follower.abandon()
+        raise
+    else:
+        follower.stop()
 
 
 class TellNotifier(BaseNotifier):

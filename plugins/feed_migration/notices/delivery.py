@@ -1,0 +1,71 @@
+"""One notice on one channel: claim it, send it, say how it went."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from feed_migration.journal import Journal
+from feed_migration.notices.ledger import Attempt, NoticeLedger, Stage
+from feed_migration.notices.notice import Notice
+from feed_migration.notices.outlet import Outlet, describe
+
+FAILED = "notice_failed"
+LOG = logging.getLogger(__name__)
+
+
+class Delivery:
+    """Delivers under the name of `holder`, in the table and in audit notes."""
+
+    def __init__(self, holder: str, clock: Callable[[], float]) -> None:
+        self._holder, self._clock = holder, clock
+
+    def deliver(self, outlet: Outlet, notice: Notice, journal: Journal) -> bool:
+        """Return whether the channel works: it took the notice, or somebody else sees to it.
+
+        Raises `JournalUnavailable`.
+        """
+        ledger = journal.notice_ledger()
+        claimed = self._claim(ledger, outlet, notice)
+        if claimed is None:
+            return True
+        failure = ""
+        try:
+            outlet.send(notice)
+        except Exception as error:  # noqa: BLE001 - whatever it is, only this message is late
+            failure = describe(error)
+        stage = Stage.FAILED if failure else Stage.TOLD
+        ledger.settle(replace(claimed, stage=stage, at=self._clock()))
+        if failure:
+            self._complain(notice, journal, claimed, failure)
+        else:
+            LOG.info("told %s: %s", outlet.name, notice.headline)
+        return not failure
+
+    def _claim(self, ledger: NoticeLedger, outlet: Outlet, notice: Notice) -> Attempt | None:
+        now = self._clock()
+        number = ledger.claim(
+            notice.migration_id, notice.key, outlet.name, holder=self._holder, now=now
+        )
+        if number is None:
+            return None
+        return Attempt(
+            migration_id=notice.migration_id,
+            key=notice.key,
+            channel=outlet.name,
+            attempt=number,
+            stage=Stage.CLAIMED,
+            at=now,
+            holder=self._holder,
+        )
+
+    def _complain(self, notice: Notice, journal: Journal, claimed: Attempt, failure: str) -> None:
+        text = "channel %s did not take %r, attempt %d: %s"
+        LOG.warning(text, claimed.channel, notice.headline, claimed.attempt, failure)
+        body = {
+            "note": FAILED,
+            "id": f"{FAILED}/{claimed.channel}/{notice.key}",
+            "channel": claimed.channel,
+            "notice": notice.key,
+            "error": failure,
+        }
+        journal.note(notice.migration_id, self._holder, body, once="id")

@@ -1,0 +1,90 @@
+"""What is told beside a process that may end at any moment, and when it ends."""
+
+import threading
+
+import pytest
+
+from feed_migration.addresses import Addresses
+from feed_migration.journal import Journal
+from feed_migration.notices.channel import Channel
+from feed_migration.notices.follower import Follower
+from feed_migration.notices.ledger import Stage
+from feed_migration.notices.notice import Kind
+from feed_migration.notices.outlet import Outlet
+from feed_migration.notices.teller import Teller
+from feed_migration.notices.webhook import outlets_outside
+from tests.support.conditions import eventually_sync
+from tests.support.inboxes import web_inbox
+from tests.support.migration_plans import begin
+
+ADDRESSES = Addresses(airflow="http://airflow", prometheus="http://prometheus")
+
+
+@pytest.fixture
+def inbox():
+    with web_inbox() as inbox:
+        yield inbox
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return Journal(tmp_path / "journal.db")
+
+
+@pytest.fixture
+def outlet(tmp_path, inbox) -> Outlet:
+    url_file = tmp_path / "url"
+    url_file.touch(mode=0o600)
+    url_file.write_text(inbox.url)
+    channel = Channel(
+        name="hook", kind="webhook", connection=None, url_file=url_file, kinds=frozenset(Kind)
+    )
+    (outlet,) = outlets_outside([channel])
+    return outlet
+
+
+def teller(outlet, holder="task", **more) -> Teller:
+    return Teller([outlet], ADDRESSES, holder=holder, **more)
+
+
+def stages(journal, migration_id):
+    rows = journal.notice_ledger().attempts(migration_id).values()
+    return [row.stage for of_one in rows for row in of_one]
+
+
+def test_the_end_waits_for_a_slow_channel_as_long_as_it_may(journal, inbox, outlet):
+    """A fresh process has imports to do, and its first message takes seconds."""
+    migration_id = begin(journal)
+    inbox.slow_seconds = 1.5
+    assert Follower(lambda: journal, teller(outlet)).finish(3.0)
+    assert stages(journal, migration_id) == [Stage.CLAIMED, Stage.TOLD]
+
+
+def test_a_channel_at_work_takes_what_came_meanwhile_before_the_end(journal, inbox, outlet):
+    """The last event of a task is told by the task, behind the message that is under way."""
+    migration_id, it = begin(journal), teller(outlet)
+    inbox.slow_seconds = 0.5
+    it.tell(journal, migration_id)
+    eventually_sync(lambda: inbox.paths)
+    body = {"step": "shadow", "run": "1"}
+    journal.append("step_started", migration_id=migration_id, actor="ana", body=body)
+    assert Follower(lambda: journal, it).finish(3.0)
+    assert [body["title"] for body in inbox.bodies] == ["Migration begun", "shadow begins"]
+
+
+def test_who_leaves_claims_nothing_that_is_not_sent(journal, inbox, outlet):
+    """A task that fails lets nobody wait, and the next one tells at once."""
+    migration_id, imported = begin(journal), threading.Event()
+    slow = Outlet(
+        name=outlet.name, kinds=outlet.kinds, send=outlet.send, ready=lambda: imported.wait(30)
+    )
+    it = teller(slow)
+    follower = Follower(lambda: journal, it)
+    follower.start()
+    eventually_sync(lambda: not it.settle(0))
+    follower.abandon()
+    imported.set()
+    assert it.settle(5)
+    assert stages(journal, migration_id) == []
+    assert Follower(lambda: journal, teller(outlet, holder="next task")).finish(3.0)
+    assert inbox.kinds() == ["started"]
