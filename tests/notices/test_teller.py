@@ -101,6 +101,45 @@ def test_who_dies_between_claim_and_word_is_made_up_for(journal, clock):
     assert chat.sent == ["begun"]
 
 
+def test_a_claim_whose_owner_is_gone_is_taken_over_within_seconds():
+    """A person who is asked, or a held fleet, cannot wait for a minute."""
+    assert CLAIM_SECONDS <= 10.0
+    claim = Attempt(
+        migration_id="m",
+        key="k",
+        channel="c",
+        attempt=1,
+        stage=Stage.CLAIMED,
+        at=1000.0,
+        holder="dead",
+    )
+    assert next_attempt([claim], 1000.0 + CLAIM_SECONDS - 1) is None
+    assert next_attempt([claim], 1000.0 + CLAIM_SECONDS) == 2
+    # a holder whose clock is ahead is as alive as any other
+    assert next_attempt([claim], 999.0) is None
+
+
+def test_a_slow_sender_keeps_its_claim(journal, clock, monkeypatch):
+    """It renews it, so that nobody else sends the same."""
+    monkeypatch.setattr("feed_migration.notices.delivery.RENEW_SECONDS", 0.02)
+    migration_id, slow, other = begin(journal), Channel(), Channel()
+    slow.holds.clear()
+    it = teller(clock, slow.outlet())
+    it.tell(journal, migration_id)
+    clock.now += CLAIM_SECONDS
+
+    def newest_claim() -> float:
+        rows = journal.notice_ledger().attempts(migration_id).get(("begun", "chat"), [])
+        return rows[-1].at if rows else 0.0
+
+    eventually_sync(lambda: newest_claim() == clock.now)
+    assert say(journal, migration_id, teller(clock, other.outlet(), holder="other"))
+    slow.holds.set()
+    assert it.settle(5)
+    assert say(journal, migration_id, teller(clock, other.outlet(), holder="other"))
+    assert (slow.sent, other.sent) == (["begun"], [])
+
+
 def test_a_channel_that_hangs_holds_up_neither_the_caller_nor_the_others(journal, clock):
     """`tell` returns at once, and each channel has a thread of its own."""
     migration_id, stuck, chat = begin(journal), Channel(), Channel()

@@ -1,11 +1,20 @@
 """One notice on one channel: claim it, send it, say how it went."""
 
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
+from feed_migration.errors import JournalUnavailable
 from feed_migration.journal import Journal
-from feed_migration.notices.ledger import Attempt, NoticeLedger, Stage
+from feed_migration.notices.ledger import (
+    LONGEST_SECONDS,
+    RENEW_SECONDS,
+    Attempt,
+    NoticeLedger,
+    Stage,
+)
 from feed_migration.notices.notice import Notice
 from feed_migration.notices.outlet import Outlet, describe
 
@@ -30,7 +39,8 @@ class Delivery:
             return True
         failure = ""
         try:
-            outlet.send(notice)
+            with self._renewed(ledger, claimed):
+                outlet.send(notice)
         except Exception as error:  # noqa: BLE001 - whatever it is, only this message is late
             failure = describe(error)
         stage = Stage.FAILED if failure else Stage.TOLD
@@ -57,6 +67,27 @@ class Delivery:
             at=now,
             holder=self._holder,
         )
+
+    @contextmanager
+    def _renewed(self, ledger: NoticeLedger, claimed: Attempt) -> Iterator[None]:
+        """Keep the claim while the block sends, which would else be sent by others, too."""
+        sent = threading.Event()
+
+        def renew() -> None:
+            for _ in range(int(LONGEST_SECONDS / RENEW_SECONDS)):
+                if sent.wait(RENEW_SECONDS):
+                    return
+                with suppress(JournalUnavailable):
+                    ledger.settle(replace(claimed, at=self._clock()))
+
+        thread = threading.Thread(target=renew, name="notices renew", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            sent.set()
+            # a renewal must not come behind the word on how it went
+            thread.join()
 
     def _complain(self, notice: Notice, journal: Journal, claimed: Attempt, failure: str) -> None:
         text = "channel %s did not take %r, attempt %d: %s"

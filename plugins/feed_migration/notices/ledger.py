@@ -1,8 +1,9 @@
 """Which notice was told where: rows of the journal's table `notices`, that only grows.
 
 A sender claims an attempt before it sends, and says afterwards how it went. Claims are serial, so
-of two processes that see the same event one sends. Who dies between sending and saying so leaves a
-claim that runs out, and the notice is sent once more: at least once, rarely twice.
+of two processes that see the same event one sends. A claim is a lease: who sends for longer renews
+it, by one more row. Who dies between sending and saying so renews it no more, and the notice is
+sent once more: at least once, rarely twice.
 """
 
 from collections.abc import Iterable
@@ -14,8 +15,11 @@ import sqlalchemy as sa
 from feed_migration.journal_db import JournalDatabase
 from feed_migration.journal_tables import NOTICES
 
-# A sender is cut off long before; whose claim is this old is gone
-CLAIM_SECONDS = 60.0
+# Whose claim was not renewed for so long is gone
+CLAIM_SECONDS = 10.0
+RENEW_SECONDS = 3.0
+# What takes longer hangs, and another way may be open to another sender
+LONGEST_SECONDS = 60.0
 # After an attempt that failed; then nobody tries any more
 RETRY_SECONDS = (15.0, 60.0, 300.0, 900.0, 3600.0)
 
@@ -58,8 +62,8 @@ def next_attempt(rows: Iterable[Attempt], now: float) -> int | None:
         return None
     failed = last.stage is Stage.FAILED
     pause = RETRY_SECONDS[last.attempt - 1] if failed else CLAIM_SECONDS
-    # a clock that went back must not keep a notice for ever
-    return last.attempt + 1 if not 0 <= now - last.at < pause else None
+    # another host's clock may be ahead; one that went back must not keep a notice for ever
+    return last.attempt + 1 if abs(now - last.at) >= pause else None
 
 
 class NoticeLedger:
@@ -89,7 +93,7 @@ class NoticeLedger:
             return number
 
     def settle(self, attempt: Attempt) -> None:
-        """Say how an attempt went."""
+        """Say how an attempt went, or that it goes on."""
         with self._database.writing() as connection:
             connection.execute(sa.insert(NOTICES), asdict(attempt))
 
