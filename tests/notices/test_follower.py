@@ -88,3 +88,32 @@ def test_who_leaves_claims_nothing_that_is_not_sent(journal, inbox, outlet):
     assert stages(journal, migration_id) == []
     assert Follower(lambda: journal, teller(outlet, holder="next task")).finish(3.0)
     assert inbox.kinds() == ["started"]
+
+
+def test_what_an_earlier_migration_left_untold_is_told(journal, inbox, outlet):
+    """Who took the fleet back died with the message, and the next migration began at once."""
+    earlier = begin(journal)
+    who = {"migration_id": earlier, "actor": "ana"}
+    journal.append("rollback_started", body={"reason": "consumers complain", "epoch": 2}, **who)
+    journal.append("rollback_verified", body={"instances": {"feed-00": "ccxt"}}, **who)
+    newer = journal.begin_migration("small", "a" * 64, "ana", run_key="r2")
+    assert newer != earlier
+    follower = Follower(lambda: journal, teller(outlet, holder="guard"))
+    follower.start()
+    eventually_sync(lambda: newer in {body["migration_id"] for body in inbox.bodies})
+    follower.stop()
+    told = [(body["migration_id"], body["kind"]) for body in inbox.bodies]
+    assert told[-3:] == [(earlier, "rollback"), (earlier, "rolled_back"), (newer, "started")]
+
+
+def test_an_earlier_migration_that_is_told_is_not_read_again(journal, inbox, outlet):
+    """The guard looks once a second, for weeks."""
+    earlier = begin(journal)
+    journal.append(
+        "rollback_started", migration_id=earlier, actor="ana", body={"reason": "why", "epoch": 2}
+    )
+    journal.append("rollback_verified", migration_id=earlier, actor="ana", body={"instances": {}})
+    it = teller(outlet)
+    it.tell(journal, earlier)
+    assert it.settle(5)
+    assert not it.tell(journal, earlier)

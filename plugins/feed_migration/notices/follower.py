@@ -4,6 +4,7 @@ It may die with its process at any moment, and never holds it up.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -13,11 +14,16 @@ from feed_migration.notices.outlet import describe
 from feed_migration.notices.teller import Teller
 
 INTERVAL_SECONDS = 1.0
+# Who told of an earlier migration may have died with it; so many are looked at, so often
+EARLIER = 9
+EARLIER_SECONDS = 10.0
 LOG = logging.getLogger(__name__)
 
 
 class Follower:
     """Tells the newest migration's notices as its events come, until it is stopped.
+
+    What is left of the migrations before it is told, too, and first.
 
     `journal` is asked for at every look, and may raise `JournalUnavailable`.
     """
@@ -27,6 +33,8 @@ class Follower:
         self._teller = teller
         self._stopped = threading.Event()
         self._complained = False
+        self._over: set[str] = set()
+        self._earlier_at = -math.inf
         self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
 
     def start(self) -> None:
@@ -67,13 +75,23 @@ class Follower:
     def _round(self) -> None:
         try:
             journal = self._journal()
-            migration_id = journal.latest_migration()
-            if migration_id is not None:
-                self._teller.tell(journal, migration_id)
+            for migration_id in self._migrations(journal):
+                if not self._teller.tell(journal, migration_id):
+                    self._over.add(migration_id)
         except Exception as error:  # noqa: BLE001 - it tells of others' faults, and ends of none
             self._say(error)
         else:
             self._complained = False
+
+    def _migrations(self, journal: Journal) -> list[str]:
+        """Return which migrations to look at now, oldest first."""
+        due = time.monotonic() - self._earlier_at >= EARLIER_SECONDS
+        newest, *earlier = journal.migrations(EARLIER + 1 if due else 1) or [""]
+        if due:
+            self._earlier_at = time.monotonic()
+        left = [migration_id for migration_id in earlier if migration_id not in self._over]
+        # of the newest, more may come at any time
+        return [*reversed(left), *filter(None, [newest])]
 
     def _say(self, error: Exception) -> None:
         if not self._complained:

@@ -66,6 +66,14 @@ def next_attempt(rows: Iterable[Attempt], now: float) -> int | None:
     return last.attempt + 1 if abs(now - last.at) >= pause else None
 
 
+def is_over(rows: Iterable[Attempt]) -> bool:
+    """Return whether the notice of `rows` was told there, or is given up. Pure."""
+    return any(
+        row.stage is Stage.TOLD or (row.stage is Stage.FAILED and row.attempt > len(RETRY_SECONDS))
+        for row in rows
+    )
+
+
 class NoticeLedger:
     """The table, for tellers; every method raises `JournalUnavailable`."""
 

@@ -7,13 +7,13 @@ whoever tells next, and said once in the log and as an audit note.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from feed_migration.addresses import Addresses
 from feed_migration.journal import Journal
 from feed_migration.notices.delivery import Delivery
-from feed_migration.notices.ledger import next_attempt
+from feed_migration.notices.ledger import Attempt, is_over, next_attempt
 from feed_migration.notices.notice import Notice
 from feed_migration.notices.outlet import Outlet, describe
 from feed_migration.notices.wording import notices_of
@@ -23,6 +23,8 @@ NEWS_SECONDS = 86400.0
 # What was read longer ago is read again before it is told
 FRESH_SECONDS = 2.0
 LOG = logging.getLogger(__name__)
+
+type _Pending = tuple[Notice, Sequence[Attempt]]
 
 
 class Teller:
@@ -51,16 +53,17 @@ class Teller:
         self._waiting: dict[str, dict[str, None]] = {outlet.name: {} for outlet in outlets}
         self._leaving = threading.Event()
 
-    def tell(self, journal: Journal, migration_id: str) -> None:
-        """Begin to tell what is due of a migration, and return at once.
+    def tell(self, journal: Journal, migration_id: str) -> bool:
+        """Begin to tell what is due of a migration, and return whether anything is left to tell.
 
         A channel that is at work takes it when it comes to that. Raises `JournalUnavailable`.
         """
         self._leaving.clear()
-        due = self._due(journal, migration_id)
+        left = self._left(journal, migration_id)
         for outlet in self._outlets:
-            if due[outlet.name]:
+            if self._due(left[outlet.name]):
                 self._give(outlet, migration_id, journal)
+        return any(left.values())
 
     def settle(self, seconds: float) -> bool:
         """Wait until nothing is being sent, but no longer; returns whether that came."""
@@ -80,24 +83,30 @@ class Teller:
         with self._lock:
             return [thread for thread in self._working.values() if thread.is_alive()]
 
-    def _due(self, journal: Journal, migration_id: str) -> dict[str, list[Notice]]:
-        """Return what each channel is to be told now, oldest first."""
+    def _left(self, journal: Journal, migration_id: str) -> dict[str, list[_Pending]]:
+        """Return what each channel is to be told yet, oldest first, with what was tried."""
         now = self._clock()
         notices = [
             notice
             for notice in notices_of(journal.events(migration_id), self._addresses)
-            if self._patience(notice) <= now - notice.at < NEWS_SECONDS
+            if now - notice.at < NEWS_SECONDS
         ]
         attempts = journal.notice_ledger().attempts(migration_id) if notices else {}
-        return {
-            outlet.name: [
-                notice
-                for notice in notices
-                if notice.kind in outlet.kinds
-                and next_attempt(attempts.get((notice.key, outlet.name), ()), now) is not None
-            ]
-            for outlet in self._outlets
-        }
+        found: dict[str, list[_Pending]] = {}
+        for outlet in self._outlets:
+            wanted = (notice for notice in notices if notice.kind in outlet.kinds)
+            tried = ((one, attempts.get((one.key, outlet.name), [])) for one in wanted)
+            found[outlet.name] = [(one, rows) for one, rows in tried if not is_over(rows)]
+        return found
+
+    def _due(self, left: Iterable[_Pending]) -> list[Notice]:
+        """Return what may be told now: nobody else has it, and nobody else goes first."""
+        now = self._clock()
+        return [
+            notice
+            for notice, rows in left
+            if self._patience(notice) <= now - notice.at and next_attempt(rows, now) is not None
+        ]
 
     def _give(self, outlet: Outlet, migration_id: str, journal: Journal) -> None:
         with self._lock:
@@ -144,7 +153,8 @@ class Teller:
         tried: set[str] = set()
         while True:
             read_at = time.monotonic()
-            due = [n for n in self._due(journal, migration_id)[outlet.name] if n.key not in tried]
+            left = self._left(journal, migration_id)[outlet.name]
+            due = [notice for notice in self._due(left) if notice.key not in tried]
             for number, notice in enumerate(due):
                 if number and time.monotonic() - read_at > FRESH_SECONDS:
                     break
