@@ -189,6 +189,23 @@ def test_old_events_are_no_news(journal, clock):
     assert chat.sent == []
 
 
+def test_what_became_untrue_while_the_channel_hung_is_not_told(journal, clock, monkeypatch):
+    """An approval that is asked for after the answer sends somebody out of bed for nothing."""
+    monkeypatch.setattr("feed_migration.notices.teller.FRESH_SECONDS", 0.0)
+    migration_id, chat = begin(journal), Channel()
+    note = {"note": "approval_asked", "id": "a", "step": "shadow", "until": clock() + 1800.0}
+    journal.note(migration_id, "ana", note, once="id")
+    chat.holds.clear()
+    it = teller(clock, chat.outlet())
+    it.tell(journal, migration_id)
+    eventually_sync(lambda: journal.notice_ledger().attempts(migration_id))
+    body = {"step": "shadow", "decision": "Approve", "reason": ""}
+    journal.append("approval", migration_id=migration_id, actor="ann", body=body)
+    chat.holds.set()
+    assert it.settle(5)
+    assert chat.sent == ["begun"]
+
+
 def test_a_teller_of_last_resort_lets_the_others_go_first(journal, clock):
     """The guard tells what Airflow has left untold."""
     migration_id, chat = begin(journal), Channel()

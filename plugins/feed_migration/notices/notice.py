@@ -1,5 +1,6 @@
 """A notice: one thing that people must hear of, with the reason first. Pure."""
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from html import escape
@@ -27,7 +28,8 @@ class Notice:
     """One message. `key` names it within its migration, so that it is told once.
 
     `reason` comes first and is one line; `facts` are whole sentences, `links` name → URL.
-    `at` is unix seconds.
+    `at` and `until` are unix seconds; from `until` on it is not true any more, and not told.
+    `about` is the step, or the consumer, that it is about.
     """
 
     migration_id: str
@@ -38,6 +40,8 @@ class Notice:
     reason: str
     facts: tuple[str, ...] = ()
     links: tuple[Link, ...] = field(default=())
+    about: str = ""
+    until: float = math.inf
 
     @property
     def headline(self) -> str:

@@ -89,7 +89,7 @@ class Teller:
         notices = [
             notice
             for notice in notices_of(journal.events(migration_id), self._addresses)
-            if now - notice.at < NEWS_SECONDS
+            if now - notice.at < NEWS_SECONDS and now < notice.until
         ]
         attempts = journal.notice_ledger().attempts(migration_id) if notices else {}
         found: dict[str, list[_Pending]] = {}

@@ -4,6 +4,7 @@ Keys are made of what a second look at the same journal, or a guard that could n
 as well: a retry, another worker or a teardown that sees the event again makes the same key.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -15,15 +16,14 @@ from feed_migration.gate_record import explain
 from feed_migration.markdown import utc
 from feed_migration.model import Decision
 from feed_migration.notices.notice import Kind, Notice
-from feed_migration.phases import MigrationState, Status, apply
-
-# audit notes that call for a notice
-APPROVAL_ASKED = "approval_asked"
-FEEDBACK_ASKED = "feedback_asked"
-_UNTIL_VERIFIED = (
-    "Wait for the message that it is verified; if it does not come within minutes, run "
-    "`backpack-migrate rollback`."
+from feed_migration.notices.overtaken import (
+    APPROVAL_ASKED,
+    FEEDBACK_ASKED,
+    UNTIL_VERIFIED,
+    Turn,
+    overtaken,
 )
+from feed_migration.phases import MigrationState, Status, apply
 
 
 @dataclass
@@ -42,12 +42,17 @@ class _Story:
 
 
 def notices_of(events: Iterable[Event], addresses: Addresses) -> list[Notice]:
-    """Return what is to be told of one migration, oldest first; `events` are all it has."""
-    story, found = _Story(addresses), []
+    """Return what is to be told of one migration, oldest first; `events` are all it has.
+
+    Each is as the last event leaves it, see `overtaken`.
+    """
+    story, found = _Story(addresses), list[Notice]()
     for event in events:
         after = apply(story.state, event)
         word = _WORDS.get(event.kind)
         if word is not None and event.seq not in after.ignored:
+            turn = Turn(event=event, before=story.state, after=after)
+            found = [overtaken(notice, turn) for notice in found]
             found += list(word(story, event, after))
         story.state = after
     return found
@@ -64,7 +69,7 @@ def rollback_notice(
         at=at,
         title="ROLLBACK",
         reason=reason,
-        facts=(f"Every instance goes back to ccxt, begun by {actor}.", _UNTIL_VERIFIED),
+        facts=(f"Every instance goes back to ccxt, begun by {actor}.", UNTIL_VERIFIED),
         links=tuple(addresses.pages()),
     )
 
@@ -110,6 +115,7 @@ def _step(story: _Story, event: Event, after: MigrationState) -> Iterator[Notice
     yield Notice(
         migration_id=event.migration_id,
         key=f"step {step} run {run}",
+        about=step,
         kind=Kind.STARTED,
         at=event.at,
         title=f"{step} {'goes on' if resumed else 'begins'}",
@@ -154,6 +160,8 @@ def _note(story: _Story, event: Event, after: MigrationState) -> Iterator[Notice
     yield Notice(
         migration_id=event.migration_id,
         key=f"approval {body.get('id')}",
+        about=str(body.get("step", "")),
+        until=until if until is not None else math.inf,
         kind=Kind.APPROVAL,
         at=event.at,
         title=f"APPROVAL NEEDED for {body.get('step')}",
@@ -164,15 +172,17 @@ def _note(story: _Story, event: Event, after: MigrationState) -> Iterator[Notice
 
 
 def _feedback(story: _Story, event: Event, where: list[str]) -> Notice:
-    consumer = str(event.body.get("consumer", ""))
+    consumer, until = str(event.body.get("consumer", "")), body_number(event.body, "until")
     return Notice(
         migration_id=event.migration_id,
         key=f"feedback {event.body.get('id')}",
+        about=consumer,
+        until=until if until is not None else math.inf,
         kind=Kind.FEEDBACK,
         at=event.at,
         title=f"FEEDBACK WANTED from {consumer}",
         reason="is it served well by the native feed?",
-        facts=(f"Closed as no answer at {utc(body_number(event.body, 'until'))}.",),
+        facts=(f"Closed as no answer at {utc(until)}.",),
         links=story.links(("answer", story.addresses.question(*where))),
     )
 
@@ -189,6 +199,7 @@ def _held(story: _Story, event: Event, after: MigrationState) -> Iterator[Notice
     yield Notice(
         migration_id=event.migration_id,
         key=f"held {after.held_step} {event.seq}",
+        about=after.held_step,
         kind=Kind.HELD,
         at=event.at,
         title=f"HELD at {after.held_step}",
@@ -263,11 +274,19 @@ def _said(story: _Story) -> tuple[str, ...]:
     return (f"Consumers say: {words}.",) if words else ()
 
 
+def _silent(story: _Story, event: Event, after: MigrationState) -> Iterator[Notice]:
+    """Say nothing: the event only makes that of others untrue."""
+    del story, event, after
+    yield from ()
+
+
 type _Word = Callable[[_Story, Event, MigrationState], Iterator[Notice]]
 
 _WORDS: Mapping[str, _Word] = {
     EventKind.MIGRATION_STARTED: _started,
     EventKind.STEP_STARTED: _step,
+    EventKind.STEP_PROMOTED: _silent,
+    EventKind.APPROVAL: _silent,
     EventKind.AUDIT_NOTE: _note,
     EventKind.HELD: _held,
     EventKind.ROLLBACK_STARTED: _rollback,

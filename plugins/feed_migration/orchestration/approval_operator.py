@@ -13,7 +13,7 @@ from feed_migration.addresses import addresses_of
 from feed_migration.evidence import approval_body, verdict_line
 from feed_migration.lease import HANDOVER_SECONDS, approval_holder
 from feed_migration.model import Measurement, Step
-from feed_migration.notices.wording import APPROVAL_ASKED
+from feed_migration.notices.overtaken import APPROVAL_ASKED
 from feed_migration.orchestration.act_operators import BEGIN, migration_of
 from feed_migration.orchestration.actor import actor_of, run_key
 from feed_migration.orchestration.place import Place

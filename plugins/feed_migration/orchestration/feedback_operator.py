@@ -9,7 +9,7 @@ from airflow.providers.standard.operators.hitl import HITLEntryOperator
 from airflow.sdk import Param
 
 from feed_migration.feedback import MAX_REMARK, Feedback
-from feed_migration.notices.wording import FEEDBACK_ASKED
+from feed_migration.notices.overtaken import FEEDBACK_ASKED
 from feed_migration.orchestration.act_operators import migration_of
 from feed_migration.orchestration.actor import actor_of, run_key
 from feed_migration.orchestration.place import Place
