@@ -15,7 +15,7 @@ from feed_migration.guard.process import Guard
 from feed_migration.journal import Journal
 from feed_migration.notices.ledger import Stage
 from feed_migration.notices.outlet import SendFailed
-from feed_migration.notices.outside import rollback_told
+from feed_migration.notices.outside import LAST_RESORT_SECONDS, rollback_told
 from feed_migration.notices.webhook import read_url
 from feed_migration.rollback import RollbackVerified
 from tests.support.conditions import eventually_sync
@@ -77,6 +77,19 @@ def test_the_guard_tells_of_a_rollback_that_it_does(stage, inbox):
     assert inbox.texts[0].startswith("ROLLBACK: ")
     assert inbox.texts[1].startswith("BACK ON CCXT: ccxt data flows on all 4 instances")
     assert set(inbox.paths) == {f"/{SECRET}"}
+
+
+def test_the_guard_tells_of_a_step_that_begins_where_no_task_does(stage, inbox):
+    """Behind a gate that is parked for a day no process of Airflow lives that could tell."""
+    stage.goes_to(STEP)
+    stage.says("step_started", step=STEP, run="1")
+    with guarding(stage):
+        stage.clock.passes(LAST_RESORT_SECONDS)
+        eventually_sync(
+            lambda: inbox.texts and inbox.texts[-1].startswith(f"{STEP} begins"),
+            describe=lambda: inbox.texts,
+        )
+    assert LAST_RESORT_SECONDS <= 10.0
 
 
 def test_without_a_journal_the_guard_tells_all_the_same(stage, inbox, tmp_path_factory):

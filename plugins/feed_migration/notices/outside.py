@@ -6,7 +6,6 @@ that answers again, so that what Airflow then reads there is not told once more.
 
 import json
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,8 +29,8 @@ from feed_migration.notices.webhook import outlets_outside
 from feed_migration.notices.wording import back_notice, rollback_notice
 from feed_migration.rollback import RollbackVerified
 
-# Airflow's tasks tell what they do; so long they have for it
-LAST_RESORT_SECONDS = 30.0
+# Airflow's tasks tell what they do; so long they have to claim it
+LAST_RESORT_SECONDS = 10.0
 LOCK_WAIT_SECONDS = 1.0
 # What a shell waits at its end for messages that are under way
 CLOSE_SECONDS = 8.0
@@ -131,9 +130,6 @@ def rollback_told(
 
 
 def _patience(notice: Notice) -> float:
-    if notice.kind is Kind.STARTED:
-        # late, it would only confuse
-        return math.inf
     return 0.0 if notice.kind in _OURS else LAST_RESORT_SECONDS
 
 
