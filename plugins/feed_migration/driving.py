@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from feed_migration.journal import Journal
 
 JOINED = "joined"
+# the note of a DAG run that takes the fleet back and drives nothing else
+WAY_BACK = "way_back"
 
 
 @dataclass(frozen=True, kw_only=True)

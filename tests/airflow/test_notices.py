@@ -12,6 +12,7 @@ from tests.airflow.conftest import Stage, steady
 from tests.airflow.test_runs import bad_once_native
 from tests.support.conditions import eventually_sync
 from tests.support.inboxes import mail_inbox, web_inbox
+from tests.support.migration_plans import begin
 
 SECRET = "hXq7-planted-canary-Zt4"
 
@@ -84,6 +85,16 @@ def test_a_rollback_is_told_with_its_reason(hooked: Stage, web):
     assert begun["text"].startswith(f"ROLLBACK: {begun['reason']}")
     assert begun["links"]["errors"].startswith(f"{hooked.prometheus.url}/graph")
     assert web.kinds().count("rolled_back") == 1
+
+
+def test_a_rollback_by_the_form_leads_to_its_own_run(hooked: Stage, web):
+    """Where somebody sees how far the way back is."""
+    begin(hooked.journal)
+    assert hooked.run("backpack_rollback", reason="consumers complain", confirm=True) == "success"
+    eventually_sync(lambda: "rolled_back" in web.kinds(), describe=web.kinds)
+    for body in web.bodies[-2:]:
+        assert "/dags/backpack_rollback/runs/" in body["links"]["DAG run"], body
+    assert web.texts[-1].splitlines()[0].endswith("s after it was asked for")
 
 
 def test_a_hold_is_told(hooked: Stage, web):

@@ -49,6 +49,57 @@ def test_a_rollback_is_told_with_its_reason_first_and_the_proof_of_its_end(journ
     assert "all 10 instances" in back.reason
 
 
+def test_a_rollback_by_hand_counts_from_when_it_was_asked_for(journal):
+    """There was no breach; where there was one, the seconds count from it."""
+    from feed_migration import rollback
+
+    fleet, migration_id = MemoryFleet(), begin(journal)
+    pass_steps(journal, fleet, migration_id, until="cutover-50")
+    rollback.revert(fleet, journal, migration_id, "ann", "consumers complain")
+    rollback.verify(fleet, journal, migration_id, "ann")
+    assert told(journal, migration_id)[-1].reason.endswith("s after it was asked for")
+    fleet = MemoryFleet()
+    migration_id = breach(journal, fleet)
+    rollback.revert(fleet, journal, migration_id, "ann", "gate cutover-50: stale was 61 s")
+    rollback.verify(fleet, journal, migration_id, "ann")
+    assert told(journal, migration_id)[-1].reason.endswith("s after the breach")
+
+
+def test_a_rollback_leads_to_the_run_that_does_it(journal):
+    """Not to the migration's own, which has ended or is about to fail."""
+    from feed_migration import rollback
+
+    fleet, migration_id = MemoryFleet(), begin(journal)
+    joined = {"note": "joined", "turn": 1, "dag_id": "backpack_migration", "run_id": "m"}
+    journal.note(migration_id, "ann", joined, once="turn")
+    pass_steps(journal, fleet, migration_id, until="cutover-50")
+    note = {"note": "way_back", "id": "w", "dag_id": "backpack_rollback", "run_id": "r"}
+    journal.note(migration_id, "ann", note, once="id")
+    rollback.revert(fleet, journal, migration_id, "ann", "consumers complain")
+    rollback.verify(fleet, journal, migration_id, "ann")
+    runs = [dict(notice.links)["DAG run"] for notice in told(journal, migration_id)[1:]]
+    assert runs[-3:] == [
+        "http://airflow/dags/backpack_migration/runs/m",
+        "http://airflow/dags/backpack_rollback/runs/r",
+        "http://airflow/dags/backpack_rollback/runs/r",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"), [(509.0, "8 min after"), (7000.0, "117 min after"), (90000.0, "25.0 h")]
+)
+def test_the_end_says_how_long_it_took(tmp_path, seconds, says):
+    """In minutes below two hours."""
+    now = [1_790_000_000.0]
+    journal = Journal(tmp_path / "journal.db", clock=lambda: now[0])
+    migration_id = begin(journal)
+    pass_steps(journal, MemoryFleet(), migration_id, until="the end")
+    now[0] += seconds
+    body = {"outcome": "promoted"}
+    journal.append("migration_finished", migration_id=migration_id, actor="ana", body=body)
+    assert says in told(journal, migration_id)[-1].reason
+
+
 def test_a_hold_is_told_once_and_leads_to_the_queries_at_fault(journal):
     """A gate's task that is killed behind its event writes the hold again."""
     migration_id = begin(journal)

@@ -74,7 +74,7 @@ class Reverting:
         self._next_at = self._monotonic() + RETRY_SECONDS[-1]
         self.done += 1
         if taken is not None:
-            self._tell(known, taken, journal)
+            self._tell(known, taken, journal, breached=breach is not None)
         return True
 
     def close(self) -> None:
@@ -98,7 +98,9 @@ class Reverting:
             text = "not back on ccxt yet after %d tries, again in %g s: %s"
             LOG.error(text, self._tries, pause, error)
 
-    def _tell(self, known: Known, taken: TakenBack, journal: Journal | None) -> None:
+    def _tell(
+        self, known: Known, taken: TakenBack, journal: Journal | None, *, breached: bool
+    ) -> None:
         LOG.warning(
             "%s is back: %d instances on ccxt with data flowing, %.1f s after the breach",
             known.migration_id,
@@ -106,7 +108,7 @@ class Reverting:
             taken.proof.breach_to_rollback_seconds,
         )
         if journal is None:
-            self._telling.back(known.migration_id, taken.proof)
+            self._telling.back(known.migration_id, taken.proof, breached=breached)
         try:
             document_incident(
                 self._deployment,

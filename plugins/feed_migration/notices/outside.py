@@ -76,10 +76,18 @@ class Telling:
             )
         )
 
-    def back(self, migration_id: str, proof: RollbackVerified) -> None:
-        """Tell that it is verified."""
-        facts, at = asdict(proof), self._clock()
-        self._say(back_notice(self._addresses, migration_id, number=1, facts=facts, at=at))
+    def back(self, migration_id: str, proof: RollbackVerified, *, breached: bool) -> None:
+        """Tell that it is verified; `breached` says that numbers were behind it."""
+        self._say(
+            back_notice(
+                self._addresses,
+                migration_id,
+                number=1,
+                facts=asdict(proof),
+                at=self._clock(),
+                breached=breached,
+            )
+        )
 
     def close(self, seconds: float = 0.0) -> None:
         """Begin nothing new; wait up to `seconds` for what is to be said yet."""
@@ -121,7 +129,7 @@ def rollback_told(
 
     def verified(proof: RollbackVerified) -> None:
         if journal is None:
-            telling.back(migration_id, proof)
+            telling.back(migration_id, proof, breached=False)
 
     try:
         yield verified

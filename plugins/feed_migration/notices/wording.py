@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from feed_migration.addresses import Addresses, Link
-from feed_migration.driving import JOINED
+from feed_migration.driving import JOINED, WAY_BACK
 from feed_migration.events import Event, EventKind, body_number
 from feed_migration.feedback import FEEDBACK, feedback_of, summary
 from feed_migration.gate_record import explain
@@ -25,6 +25,9 @@ from feed_migration.notices.overtaken import (
 )
 from feed_migration.phases import MigrationState, Status, apply
 
+# Shorter times are given in minutes
+_HOURS_FROM_MINUTES = 120
+
 
 @dataclass
 class _Story:
@@ -33,12 +36,20 @@ class _Story:
     addresses: Addresses
     state: MigrationState = field(default_factory=MigrationState)
     run: Link | None = None
+    way_back: Link | None = None
     rollbacks: int = 0
+    breached: bool = False
     feedback: list[Event] = field(default_factory=list)
 
     def links(self, *first: Link) -> tuple[Link, ...]:
-        run = (self.run,) if self.run else ()
-        return (*first, *self.addresses.pages(), *run)
+        return self._pages(first, self.run)
+
+    def links_back(self, *first: Link) -> tuple[Link, ...]:
+        """Those of a rollback: to the DAG run that does it, where one says so."""
+        return self._pages(first, self.way_back or self.run)
+
+    def _pages(self, first: tuple[Link, ...], run: Link | None) -> tuple[Link, ...]:
+        return (*first, *self.addresses.pages(), *([run] if run else []))
 
 
 def notices_of(events: Iterable[Event], addresses: Addresses) -> list[Notice]:
@@ -75,13 +86,23 @@ def rollback_notice(
 
 
 def back_notice(
-    addresses: Addresses, migration_id: str, *, number: int, facts: Mapping[str, object], at: float
+    addresses: Addresses,
+    migration_id: str,
+    *,
+    number: int,
+    facts: Mapping[str, object],
+    at: float,
+    breached: bool,
 ) -> Notice:
-    """Return the notice that it is verified; `facts` is the body of `rollback_verified`."""
+    """Return the notice that it is verified; `facts` is the body of `rollback_verified`.
+
+    `breached` says that a verdict was behind it; else the seconds count from when it began.
+    """
     instances = facts.get("instances")
     count = len(instances) if isinstance(instances, Mapping) else 0
     took = body_number(facts, "breach_to_rollback_seconds")
-    after = f", {took:.0f} s after the breach" if took is not None else ""
+    since = "the breach" if breached else "it was asked for"
+    after = f", {took:.0f} s after {since}" if took is not None else ""
     return Notice(
         migration_id=migration_id,
         key=f"rolled back {number}",
@@ -150,6 +171,8 @@ def _note(story: _Story, event: Event, after: MigrationState) -> Iterator[Notice
     where = [str(body.get(name, "")) for name in ("dag_id", "run_id", "task_id")]
     if body.get("note") == JOINED:
         story.run = ("DAG run", story.addresses.dag_run(*where[:2]))
+    if body.get("note") == WAY_BACK:
+        story.way_back = ("DAG run", story.addresses.dag_run(*where[:2]))
     if body.get("note") == FEEDBACK_ASKED:
         yield _feedback(story, event, where)
     if body.get("note") == FEEDBACK:
@@ -223,6 +246,8 @@ def _rollback(story: _Story, event: Event, after: MigrationState) -> Iterator[No
     if story.state.status is Status.ROLLING_BACK:
         return
     story.rollbacks += 1
+    # what the rollback itself says is when it began
+    story.breached = story.state.breach_at is not None
     verdict = after.last_verdict
     why = after.reason
     if not why and verdict is not None and verdict.get("decision") == Decision.ROLLBACK:
@@ -235,7 +260,7 @@ def _rollback(story: _Story, event: Event, after: MigrationState) -> Iterator[No
         actor=event.actor,
         at=event.at,
     )
-    yield replace(notice, links=story.links(*_graphs(story, after)))
+    yield replace(notice, links=story.links_back(*_graphs(story, after)))
 
 
 def _back(story: _Story, event: Event, after: MigrationState) -> Iterator[Notice]:
@@ -248,8 +273,10 @@ def _back(story: _Story, event: Event, after: MigrationState) -> Iterator[Notice
         number=story.rollbacks,
         facts=event.body,
         at=event.at,
+        breached=story.breached,
     )
-    yield replace(notice, links=story.links())
+    yield replace(notice, links=story.links_back())
+    story.way_back = None
 
 
 def _finished(story: _Story, event: Event, after: MigrationState) -> Iterator[Notice]:
@@ -263,10 +290,15 @@ def _finished(story: _Story, event: Event, after: MigrationState) -> Iterator[No
         at=event.at,
         title="DONE",
         reason=f"{len(after.exposed)} instances run the native feed"
-        + (f", {took / 3600:.1f} h after the beginning" if took is not None else ""),
+        + (f", {_duration(took)} after the beginning" if took is not None else ""),
         facts=(*_said(story), f"Every step is proven: {', '.join(after.promoted)}."),
         links=story.links(),
     )
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{minutes / 60:.1f} h" if minutes >= _HOURS_FROM_MINUTES else f"{minutes:.0f} min"
 
 
 def _said(story: _Story) -> tuple[str, ...]:

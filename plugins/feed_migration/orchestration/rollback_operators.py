@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
+from feed_migration.driving import WAY_BACK
 from feed_migration.errors import GateNotPassed, JournalUnavailable
 from feed_migration.events import EventKind
 from feed_migration.gate_record import explain
@@ -232,9 +233,27 @@ class TakeBackOperator(WayBackOperator):
         except Exception:
             self.log.exception("the journal does not say which migration is active")
             journal = None
+        note_run(journal, migration_id, context)
         reason = str(context["params"].get("reason") or "asked for by a person")
         runtimes.revert(self.place, journal, migration_id, actor_of(context), reason)
         return migration_id
+
+
+def note_run(journal: "Journal | None", migration_id: str, context: Any) -> None:
+    """Say which DAG run takes the migration back; nothing waits for a note that fails."""
+    if journal is None or migration_id in {UNRESOLVED, NO_MIGRATION}:
+        return
+    dag_run = context["dag_run"]
+    body = {
+        "note": WAY_BACK,
+        "id": f"{WAY_BACK}/{dag_run.run_id}",
+        "dag_id": dag_run.dag_id,
+        "run_id": dag_run.run_id,
+    }
+    try:
+        journal.note(migration_id, actor_of(context), body, once="id")
+    except Exception:
+        LOG.exception("which run takes the fleet back is not in the journal")
 
 
 def require_confirmed(context: Any) -> None:
