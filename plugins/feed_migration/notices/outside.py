@@ -97,6 +97,7 @@ class Telling:
             self._follower.finish(seconds)
             self._alone.settle(seconds)
         self._follower.stop()
+        self._alone.close()
 
     def _say(self, notice: Notice) -> None:
         if self._outlets:
@@ -149,7 +150,7 @@ class _Alone:
     ) -> None:
         self._outlets, self._path, self._holder, self._clock = outlets, path, holder, clock
         self._lock = threading.Lock()
-        self._waiting: dict[str, Queue[Notice]] = {}
+        self._waiting: dict[str, Queue[Notice | None]] = {}
         self._begun: set[tuple[str, str, str]] = {
             (row.migration_id, row.key, row.channel) for row in self._rows()
         }
@@ -170,16 +171,27 @@ class _Alone:
                 return
             time.sleep(_POLL_SECONDS)
 
-    def _queue(self, outlet: Outlet) -> "Queue[Notice]":
+    def close(self) -> None:
+        """Take nothing more; threads end behind what waits for them."""
+        for waiting in self._waiting.values():
+            waiting.put(None)
+        self._waiting = {}
+
+    def _queue(self, outlet: Outlet) -> "Queue[Notice | None]":
         if outlet.name not in self._waiting:
             waiting = self._waiting[outlet.name] = Queue()
             # nobody waits for it: it ends with the process
-            threading.Thread(target=self._work, args=(outlet, waiting), daemon=True).start()
+            threading.Thread(
+                target=self._work,
+                args=(outlet, waiting),
+                name=f"notices {outlet.name}",
+                daemon=True,
+            ).start()
         return self._waiting[outlet.name]
 
-    def _work(self, outlet: Outlet, waiting: "Queue[Notice]") -> None:
-        while True:
-            self._send(outlet, waiting.get())
+    def _work(self, outlet: Outlet, waiting: "Queue[Notice | None]") -> None:
+        while (notice := waiting.get()) is not None:
+            self._send(outlet, notice)
             waiting.task_done()
 
     def hand_over(self, journal: Journal) -> None:
