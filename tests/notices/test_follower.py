@@ -1,6 +1,9 @@
 """What is told beside a process that may end at any moment, and when it ends."""
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +39,10 @@ def outlet(tmp_path, inbox) -> Outlet:
     url_file = tmp_path / "url"
     url_file.touch(mode=0o600)
     url_file.write_text(inbox.url)
+    return hook(url_file)
+
+
+def hook(url_file: Path) -> Outlet:
     channel = Channel(
         name="hook", kind="webhook", connection=None, url_file=url_file, kinds=frozenset(Kind)
     )
@@ -117,3 +124,34 @@ def test_an_earlier_migration_that_is_told_is_not_read_again(journal, inbox, out
     it.tell(journal, earlier)
     assert it.settle(5)
     assert not it.tell(journal, earlier)
+
+
+SENDER = """
+import sys
+from pathlib import Path
+from feed_migration.journal import Journal
+from tests.notices.test_follower import ADDRESSES, hook, teller
+home = Path(sys.argv[1])
+it = teller(hook(home / "url"), holder="killed")
+it.tell(Journal(home / "journal.db"), sys.argv[2])
+it.settle(60)
+"""
+
+
+def test_what_a_killed_process_had_claimed_is_told_by_the_next(
+    journal, inbox, outlet, tmp_path, monkeypatch
+):
+    """Airflow ends a task's process behind the task, whatever its threads are at."""
+    migration_id = begin(journal)
+    inbox.hangs.set()
+    argv = [sys.executable, "-c", SENDER, str(tmp_path), migration_id]
+    with subprocess.Popen(argv) as sender:
+        eventually_sync(lambda: inbox.paths, 30)
+        sender.kill()
+    inbox.hangs.clear()
+    monkeypatch.setattr("feed_migration.notices.ledger.CLAIM_SECONDS", 1.0)
+    follower = Follower(lambda: journal, teller(outlet, holder="next"))
+    follower.start()
+    eventually_sync(lambda: stages(journal, migration_id)[-1] is Stage.TOLD)
+    follower.stop()
+    assert inbox.kinds() == ["started"]
