@@ -24,9 +24,9 @@ from feed_migration.notices.follower import Follower
 from feed_migration.notices.ledger import RETRY_SECONDS, Attempt, Stage
 from feed_migration.notices.notice import Kind, Notice
 from feed_migration.notices.outlet import Outlet, describe
+from feed_migration.notices.rollback_words import back_notice, rollback_notice
 from feed_migration.notices.teller import Teller
 from feed_migration.notices.webhook import outlets_outside
-from feed_migration.notices.wording import back_notice, rollback_notice
 from feed_migration.rollback import RollbackVerified
 
 # Airflow's tasks tell what they do; so long they have to claim it

@@ -19,10 +19,10 @@ from feed_migration.notices.notice import Kind, Notice
 from feed_migration.notices.overtaken import (
     APPROVAL_ASKED,
     FEEDBACK_ASKED,
-    UNTIL_VERIFIED,
     Turn,
     overtaken,
 )
+from feed_migration.notices.rollback_words import back_notice, rollback_notice
 from feed_migration.phases import MigrationState, Status, apply
 
 # Shorter times are given in minutes
@@ -67,52 +67,6 @@ def notices_of(events: Iterable[Event], addresses: Addresses) -> list[Notice]:
             found += list(word(story, event, after))
         story.state = after
     return found
-
-
-def rollback_notice(
-    addresses: Addresses, migration_id: str, *, number: int, reason: str, actor: str, at: float
-) -> Notice:
-    """Return the notice that the `number`th rollback of a migration has begun."""
-    return Notice(
-        migration_id=migration_id,
-        key=f"rollback {number}",
-        kind=Kind.ROLLBACK,
-        at=at,
-        title="ROLLBACK",
-        reason=reason,
-        facts=(f"Every instance goes back to ccxt, begun by {actor}.", UNTIL_VERIFIED),
-        links=tuple(addresses.pages()),
-    )
-
-
-def back_notice(
-    addresses: Addresses,
-    migration_id: str,
-    *,
-    number: int,
-    facts: Mapping[str, object],
-    at: float,
-    breached: bool,
-) -> Notice:
-    """Return the notice that it is verified; `facts` is the body of `rollback_verified`.
-
-    `breached` says that a verdict was behind it; else the seconds count from when it began.
-    """
-    instances = facts.get("instances")
-    count = len(instances) if isinstance(instances, Mapping) else 0
-    took = body_number(facts, "breach_to_rollback_seconds")
-    since = "the breach" if breached else "it was asked for"
-    after = f", {took:.0f} s after {since}" if took is not None else ""
-    return Notice(
-        migration_id=migration_id,
-        key=f"rolled back {number}",
-        kind=Kind.ROLLED_BACK,
-        at=at,
-        title="BACK ON CCXT",
-        reason=f"ccxt data flows on all {count} instances{after}",
-        facts=("Nothing else is urgent. The incident is on the migration's page.",),
-        links=tuple(addresses.pages()),
-    )
 
 
 def _started(story: _Story, event: Event, after: MigrationState) -> Iterator[Notice]:
