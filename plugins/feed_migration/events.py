@@ -12,7 +12,8 @@ approval             step, decision (Approve, Reject, or Promote: a person overr
 step_promoted        step, run?
 held                 step, reason
 rollback_started     reason, epoch, breach_at, instances: {id: variant}, logs: {id: [line]}
-rollback_act         act, state (intended, confirmed), epoch, instances
+rollback_act         act, state (intended, confirmed), epoch, instances,
+                     reason? (of who joined a rollback that another had begun)
 rollback_verified    instances: {id: variant}, breach_at, breach_to_rollback_seconds
 incident_documented  path, marker
 migration_finished   outcome (promoted, held, rolled_back)

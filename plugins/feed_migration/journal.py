@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
+from feed_migration import phases
 from feed_migration.audit_anchors import Hook
 from feed_migration.audit_keys import AuditPlace, Head, HeadSigner, load_trusted
 from feed_migration.chain import GENESIS_HASH, VerifyResult, canonical_json, link
@@ -120,12 +121,13 @@ class Journal:
     ) -> list[Event]:
         """Append what `choose` makes of the migration's events so far, and return it.
 
-        Nobody writes between what it reads (all events, or those of `kind`) and what it writes, so
-        of two that decide at once one sees the other. What it raises leaves the journal as it was.
+        Nobody writes between what it reads (all but notes, or those of `kind`) and what it writes,
+        so of two that decide at once one sees the other. What it raises leaves the journal alone.
         A step forward has no place in it: it does not wait for anchors.
         """
         with self._appending(EventKind.VERDICT) as connection:
-            chosen = choose(list(select_events(connection, migration_id, kind)))
+            but = phases.WITHOUT_EFFECT if kind is None else ()
+            chosen = choose(list(select_events(connection, migration_id, kind, but=but)))
             return [
                 self._insert(connection, EventKind(kind).value, migration_id, actor, body)
                 for kind, body in chosen

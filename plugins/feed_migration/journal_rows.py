@@ -96,7 +96,8 @@ def folded(connection: sa.Connection, migration_id: str) -> MigrationState:
 
 def highest_epoch(connection: sa.Connection) -> int:
     """Return the highest fencing epoch that any event carries, 0 without one."""
-    kinds = (EventKind.MIGRATION_STARTED, EventKind.ROLLBACK_STARTED)
+    # who joins a rollback, or is overtaken, may act above the epoch that it was begun with
+    kinds = (EventKind.MIGRATION_STARTED, EventKind.ROLLBACK_STARTED, EventKind.ROLLBACK_ACT)
     epochs = (
         event.body.get("epoch", 0)
         for kind in kinds

@@ -1,13 +1,13 @@
 """Writes a rollback's events to the journal where it works, and to the spool where it does not."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Any, Self
 
-from feed_migration.events import EventKind
+from feed_migration.events import Event, EventKind
 from feed_migration.journal import Journal
-from feed_migration.phases import MigrationState
+from feed_migration.phases import MigrationState, fold
 from feed_migration.spool import Spool
 
 # Long for an append, short for a fleet that must go back
@@ -51,6 +51,24 @@ class Recorder:
             return
         if not self._ask(lambda journal: self._append(journal, kind, body), default=False):
             self._spool.write(kind, body=body, at=self._clock(), **self._who)
+
+    def write_unless(
+        self, stands: Callable[[MigrationState], bool], kind: EventKind, body: Mapping[str, Any]
+    ) -> bool:
+        """Keep one event unless `stands` holds of the migration's state; return whether it did not.
+
+        Of two that write at once one sees the other; without a journal nobody is seen.
+        """
+        if self._is_muted:
+            return True
+
+        def choose(events: Sequence[Event]) -> list[tuple[EventKind, Mapping[str, Any]]]:
+            return [] if stands(fold(events)) else [(kind, body)]
+
+        written = self._ask(lambda journal: journal.append_chosen(choose=choose, **self._who), None)
+        if written is None:
+            self._spool.write(kind, body=body, at=self._clock(), **self._who)
+        return written != []
 
     def state(self) -> MigrationState:
         """Return where the migration is, an empty state where the journal does not say."""

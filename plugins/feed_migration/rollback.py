@@ -22,7 +22,7 @@ from feed_migration.errors import (
 from feed_migration.events import EventKind
 from feed_migration.fleet.base import Fleet, InstanceStatus
 from feed_migration.journal import Journal
-from feed_migration.phases import Status
+from feed_migration.phases import MigrationState, Status
 from feed_migration.recorder import Recorder
 from feed_migration.spool import Spool
 
@@ -70,8 +70,9 @@ def revert(
 
     Takes an epoch above every other, so that a forward step still running is refused by the fleet.
     Raises `FleetUnavailable` when the supervisor does not answer, after all configuration is back
-    on ccxt: what starts from then on is ccxt. Calling it again goes on where it ended; `again` says
-    that the caller has told of it before, and what the journal knows is not written once more.
+    on ccxt: what starts from then on is ccxt. Calling it again goes on where it ended, and who
+    comes second joins: a rollback under way is begun in the journal once. `again` says that the
+    caller has told of it before, and what the journal knows is not written once more.
     """
     recorder = _recorder(journal, migration_id, actor, spool, clock)
     state = recorder.state()
@@ -87,7 +88,8 @@ def revert(
     affected = [s.id for s in statuses if s.variant != "ccxt" or not s.ready]
     # taken now: after the restart the last lines tell of ccxt
     logs = {name: list(lines) for name, lines in fleet.log_tails(affected, _LOG_LINES).items()}
-    recorder.write(
+    began = recorder.write_unless(
+        lambda now: now.status is Status.ROLLING_BACK or now.rollback_epoch >= epoch,
         EventKind.ROLLBACK_STARTED,
         {
             "reason": reason,
@@ -97,9 +99,11 @@ def revert(
             "logs": logs,
         },
     )
+    # the reason of who joins is kept beside what they do
+    own = {} if began or reason == state.reason else {"reason": reason}
     return RollbackResult(
         migration_id=migration_id,
-        epoch=_act(fleet, recorder, epoch, tuple(before)),
+        epoch=_act(fleet, recorder, epoch, tuple(before), own),
         reason=reason,
         before=before,
         breach_at=breach_at,
@@ -140,26 +144,31 @@ def verify(
 def _verified(
     fleet: Fleet, recorder: Recorder, breach_at: float | None, now: float
 ) -> RollbackVerified:
-    state = recorder.state()
+    proof = _proof(fleet, recorder.state(), breach_at, now)
+    first = recorder.write_unless(
+        lambda state: state.status is Status.ROLLED_BACK,
+        EventKind.ROLLBACK_VERIFIED,
+        {
+            "instances": dict(proof.instances),
+            "breach_at": proof.breach_at,
+            "breach_to_rollback_seconds": proof.breach_to_rollback_seconds,
+        },
+    )
+    return proof if first else _proof(fleet, recorder.state(), breach_at, now)
+
+
+def _proof(
+    fleet: Fleet, state: MigrationState, breach_at: float | None, now: float
+) -> RollbackVerified:
+    """Return what is proven now; a verification told twice keeps the time of the first."""
     known = state.breach_at if state.breach_at is not None else breach_at
-    # a verification told twice keeps the time of the first
     ended = state.ended_at if state.status is Status.ROLLED_BACK and state.ended_at else now
     start = known if known is not None else ended
-    proof = RollbackVerified(
+    return RollbackVerified(
         instances={status.id: status.variant for status in fleet.instances()},
         breach_at=start,
         breach_to_rollback_seconds=max(0.0, ended - start),
     )
-    if state.status is not Status.ROLLED_BACK:
-        recorder.write(
-            EventKind.ROLLBACK_VERIFIED,
-            {
-                "instances": dict(proof.instances),
-                "breach_at": proof.breach_at,
-                "breach_to_rollback_seconds": proof.breach_to_rollback_seconds,
-            },
-        )
-    return proof
 
 
 def _recorder(
@@ -185,10 +194,16 @@ def _epoch(fleet: Fleet, recorder: Recorder, unfinished: int, *, resume: bool) -
     return 1 + max(current, recorder.max_epoch())
 
 
-def _act(fleet: Fleet, recorder: Recorder, epoch: int, names: Sequence[str]) -> int:
+def _act(
+    fleet: Fleet,
+    recorder: Recorder,
+    epoch: int,
+    names: Sequence[str],
+    said: Mapping[str, Any],
+) -> int:
     for _ in range(_TAKEOVERS):
         try:
-            _converge(fleet, recorder, epoch, names)
+            _converge(fleet, recorder, epoch, names, said)
         except StaleEpoch as error:
             # somebody came in between; ccxt is right in any case, so this goes on above them
             epoch = error.current + 1
@@ -197,16 +212,22 @@ def _act(fleet: Fleet, recorder: Recorder, epoch: int, names: Sequence[str]) -> 
             epoch += 1
         else:
             return epoch
-    _converge(fleet, recorder, epoch, names)
+    _converge(fleet, recorder, epoch, names, said)
     return epoch
 
 
-def _converge(fleet: Fleet, recorder: Recorder, epoch: int, names: Sequence[str]) -> None:
+def _converge(
+    fleet: Fleet,
+    recorder: Recorder,
+    epoch: int,
+    names: Sequence[str],
+    said: Mapping[str, Any],
+) -> None:
     """Do every act even if one fails, then raise the first failure."""
     failures: list[MigrationError] = []
 
     def act(name: str, instances: Sequence[str], do: Callable[[], None]) -> None:
-        body: dict[str, Any] = {"act": name, "epoch": epoch, "instances": list(instances)}
+        body = {"act": name, "epoch": epoch, "instances": list(instances), **said}
         recorder.write(EventKind.ROLLBACK_ACT, {**body, "state": "intended"})
         try:
             do()

@@ -7,6 +7,7 @@ import pytest
 from feed_migration import rollback
 from feed_migration.journal import Journal
 from feed_migration.phases import Status
+from feed_migration.recorder import Recorder
 from feed_migration.spool import Spool
 from feed_migration.take_back import JOIN_SECONDS, take_back
 from tests.support.memory_fleet import MemoryFleet
@@ -70,7 +71,9 @@ def test_a_rollback_that_has_gone_silent_is_taken_over(journal, spool, exposed):
 
     assert taken.result.epoch == 7
     assert fleet.native == []
-    assert starts(journal, migration_id) == ["x", "ana"]
+    assert starts(journal, migration_id) == ["x"]
+    acts = journal.events(migration_id, "rollback_act")
+    assert {(act.actor, act.body["reason"]) for act in acts} == {("ana", "r")}
 
 
 def test_a_rollback_that_does_not_get_there_is_taken_over(journal, spool, exposed):
@@ -88,11 +91,74 @@ def test_a_rollback_that_does_not_get_there_is_taken_over(journal, spool, expose
 
 
 def test_its_own_rollback_is_not_waited_for(journal, spool, exposed):
-    """The same actor after a kill -9 goes on at once."""
+    """The same actor after a kill -9 goes on at once; what was begun is not begun again."""
     fleet, migration_id = exposed
-    rollback.revert(fleet, journal, migration_id, "guard:a", "breach", spool=spool)
-    take_back(fleet, journal, migration_id, "guard:a", "breach", spool=spool)
-    assert starts(journal, migration_id) == ["guard:a", "guard:a"]
+    first = rollback.revert(fleet, journal, migration_id, "guard:a", "breach", spool=spool)
+    taken = take_back(fleet, journal, migration_id, "guard:a", "breach", spool=spool)
+    assert taken.result.epoch == first.epoch
+    assert starts(journal, migration_id) == ["guard:a"]
+    assert "reason" not in journal.events(migration_id, "rollback_act")[-1].body
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Lets another act once, right after the first one has read the state."""
+
+    def act(other):
+        read, left = Recorder.state, [other]
+
+        def state(recorder):
+            known = read(recorder)
+            if left:
+                left.pop()()
+            return known
+
+        monkeypatch.setattr(Recorder, "state", state)
+
+    return act
+
+
+def test_of_two_that_begin_at_once_one_begins(journal, spool, exposed, meanwhile):
+    """Neither knew of the other when it looked: the journal has one rollback all the same."""
+    fleet, migration_id = exposed
+    meanwhile(lambda: rollback.revert(fleet, journal, migration_id, "a", "breach", spool=spool))
+
+    rollback.revert(fleet, journal, migration_id, "b", "asked for", spool=spool)
+
+    assert starts(journal, migration_id) == ["a"]
+    last = journal.events(migration_id, "rollback_act")[-1]
+    assert (last.actor, last.body["reason"]) == ("b", "asked for")
+    assert fleet.native == []
+
+
+def test_who_is_late_to_begin_does_not_open_what_is_verified(journal, spool, exposed, meanwhile):
+    """The other one is done by then: nothing is under way again, and the books stay closed."""
+    fleet, migration_id = exposed
+    rollback.revert(fleet, journal, migration_id, "a", "breach", spool=spool)
+    meanwhile(lambda: rollback.verify(fleet, journal, migration_id, "a", spool=spool))
+
+    rollback.revert(fleet, journal, migration_id, "a", "breach", spool=spool)
+
+    assert starts(journal, migration_id) == ["a"]
+    assert journal.state(migration_id).status is Status.ROLLED_BACK
+
+
+def test_of_two_that_verify_at_once_one_says_so(journal, spool, exposed, meanwhile):
+    """Both have looked for themselves, and both give the time of the one in the journal."""
+    fleet, migration_id = exposed
+    rollback.revert(fleet, journal, migration_id, "a", "breach", spool=spool)
+    first = []
+    meanwhile(lambda: first.append(rollback.verify(fleet, journal, migration_id, "a", spool=spool)))
+
+    second = rollback.verify(
+        fleet, journal, migration_id, "b", spool=spool, clock=lambda: 9_000_000_000.0
+    )
+
+    (event,) = journal.events(migration_id, "rollback_verified")
+    assert event.actor == "a"
+    took = second.breach_to_rollback_seconds
+    # the time of the event itself, a moment after the clock of who wrote it
+    assert took == pytest.approx(first[0].breach_to_rollback_seconds, abs=5.0)
 
 
 def test_the_fleet_of_another_migration_is_not_touched(journal, spool, exposed):
