@@ -7,8 +7,8 @@ act_intended         act (set_variant, start_shadow, stop_shadow), step, variant
 act_confirmed        the same
 verdict              step, run, decision, at_seconds, breach_at? (unix seconds),
                      reasons: [{criterion, text, value, threshold, series, query}]
-approval             step, decision (Approve, Reject, or Promote: a person overrides the gate),
-                     reason
+approval             step, decision (Approve, Reject, Unanswered: nobody did in time, or Promote: a
+                     person overrides the gate), reason
 step_promoted        step, run?
 held                 step, reason
 rollback_started     reason, epoch, breach_at, instances: {id: variant}, logs: {id: [line]}

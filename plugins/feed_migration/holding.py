@@ -14,13 +14,12 @@ from feed_migration.errors import NothingToHold
 from feed_migration.events import Event, EventKind
 from feed_migration.gate_record import GateStart, newest_run, standing_verdict, verdict_body
 from feed_migration.journal import Journal
-from feed_migration.lease import HANDOVER_SECONDS, Lease
+from feed_migration.lease import HANDOVER_SECONDS, Lease, person_asked
 from feed_migration.markdown import utc
 from feed_migration.model import Decision, Reason, Verdict
 from feed_migration.phases import MigrationState, Status
 
 HOLD = "hold"
-APPROVAL = "approval "
 MAX_REASON = 2000
 
 
@@ -68,12 +67,13 @@ class PendingApproval:
 def pending_approval(state: MigrationState, lease: Lease | None) -> PendingApproval | None:
     """Return the approval that the migration waits for, None where it waits for none.
 
-    The task that asks renews the lease for as long as the person may take, and a hand-over more.
+    The task that asks renews the lease for as long as the person may take, and a hand-over more;
+    the answer, whichever, renews it for the hand-over alone.
     """
     if lease is None or state.status is not Status.RUNNING:
         return None
-    step = lease.holder.removeprefix(APPROVAL)
-    if step == lease.holder or step in {*state.approved, *state.promoted}:
+    step = person_asked(lease)
+    if step in {"", *state.approved, *state.promoted}:
         return None
     return PendingApproval(step=step, until_unix=lease.expires_at - HANDOVER_SECONDS)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from feed_migration.denial import Denial, denial_of
 from feed_migration.events import (
     Event,
     EventKind,
@@ -88,7 +89,8 @@ class MigrationState:
     confirmed, and not taken back; `exposed` the instances that may be on native: intended counts,
     until ccxt is confirmed.
     `epoch` fences the forward acts; a rollback took `rollback_epoch`. Times are unix seconds.
-    `held_step` is the step of the last hold; only it goes on from there.
+    `held_step` is the step of the last hold; only it goes on from there. `denial` is the No that
+    the last question got, until work goes on or another answer comes.
     `ignored` are the last `IGNORED_SHOWN` events that changed nothing, of `ignored_count` in all.
     """
 
@@ -111,6 +113,7 @@ class MigrationState:
     proven: frozenset[str] = frozenset()
     judged: frozenset[str] = frozenset()
     approved: frozenset[str] = frozenset()
+    denial: Denial | None = None
     moved: frozenset[str] = frozenset()
     exposed: tuple[str, ...] = ()
     pending_act: Mapping[str, Any] | None = None
@@ -242,6 +245,7 @@ def _step_started(state: MigrationState, event: Event) -> MigrationState:
         phase=str(event.body.get("phase") or state.step_facts(step).get("phase") or "") or None,
         run=run,
         ended_at=None,
+        denial=None,
         runs=tuple(runs.items()),
         proven=state.proven - {step} if again else state.proven,
         judged=state.judged - {step} if again else state.judged,
@@ -269,6 +273,7 @@ def _verdict(state: MigrationState, event: Event) -> MigrationState:
 
 def _approval(state: MigrationState, event: Event) -> MigrationState:
     step, decision = str(event.body.get("step", "")), event.body.get("decision")
+    state = replace(state, denial=denial_of(event))
     if decision == "Promote" and event.body.get("reason"):
         return replace(state, proven=state.proven | {step})
     approved = state.approved | {step} if decision == "Approve" else state.approved - {step}

@@ -105,6 +105,10 @@ def _running(situation: Situation) -> Wait:
         until = utc(approval.until_unix)
         text = f"{approval.step} waits for an approval{names}; none by {until} is a No"
         return Wait(kind=WaitsFor.APPROVAL, text=text, until_unix=approval.until_unix)
+    if state.denial is not None:
+        return Wait(
+            kind=WaitsFor.ROLLBACK, text=f"the fleet goes back to ccxt: {state.denial.text}"
+        )
     if situation.gate_start is not None:
         return Wait(kind=WaitsFor.GATE, text=f"gate of {state.step}: {gate_progress(situation)}")
     if (act := state.pending_act) is not None:

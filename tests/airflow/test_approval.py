@@ -58,11 +58,22 @@ def test_a_reject_fails_for_good_and_is_journaled(stage, context, approval):
 
 
 def test_silence_fails_for_good_and_approves_nothing(stage, context, approval):
-    """Nobody answered in time: the fleet goes back."""
+    """Nobody answered in time: the fleet goes back, and the journal says why."""
     from airflow.sdk.exceptions import AirflowFailException
 
     with pytest.raises(AirflowFailException):
         approval.execute_complete(context, {"error": "timed out", "error_type": "timeout"})
+    (event,) = stage.journal.events(kind="approval")
+    assert (event.actor, event.body["decision"]) == ("nobody", "Unanswered")
+    state = stage.journal.state(event.migration_id)
+    assert state.approved == frozenset()
+    assert state.denial.text == "cutover-50 was not approved: no answer within 1440 min"
+
+
+def test_an_error_of_airflow_is_nobodys_answer(stage, context, approval):
+    """What could not be read was not refused by anybody."""
+    with pytest.raises(Exception, match="odd"):
+        approval.execute_complete(context, {"error": "odd", "error_type": "unknown"})
     assert stage.journal.events(kind="approval") == []
 
 

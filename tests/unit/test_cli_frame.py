@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
+from feed_migration import phases
 from feed_migration.cli_frame import Silence, Size, frame, line
 from feed_migration.cli_lists import short_threshold, spark
 from feed_migration.events import Event
@@ -152,6 +153,22 @@ def test_every_status_shows_why_nothing_goes_on(change, words):
     situation = replace(BUSY, state=replace(RUNNING, **change), gate_start=None)
     assert words in text(situation)
     assert str(situation.state.status).replace("_", " ").upper() in text(situation)
+
+
+def test_a_no_is_on_its_way_back_at_once():
+    """From the answer on, also while the run's last tasks have yet to begin it."""
+    who = {"migration_id": "m", "prev_hash": "", "hash": "", "seq": 9, "at": NOW}
+    body = {"step": "cutover-50", "decision": "Reject", "reason": "odd book"}
+    state = phases.apply(RUNNING, Event(kind="approval", actor="ann", body=body, **who))
+    answered = replace(LEASE, holder="approval cutover-50", seconds=HANDOVER_SECONDS)
+    wait = wait_of(Situation(now_unix=NOW, state=state, lease=answered))
+    said = "cutover-50 was not approved: rejected by ann: odd book"
+    assert (wait.kind, wait.text) == ("rollback", f"the fleet goes back to ccxt: {said}")
+    asked_again = replace(answered, seconds=3600.0 + HANDOVER_SECONDS)
+    assert wait_of(Situation(now_unix=NOW, state=state, lease=asked_again)).kind == "approval"
+    body = {**body, "decision": "Approve"}
+    state = phases.apply(state, Event(kind="approval", actor="ann", body=body, **who))
+    assert state.denial is None
 
 
 def test_an_approval_says_who_may_and_until_when():

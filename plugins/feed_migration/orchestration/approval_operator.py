@@ -10,6 +10,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from feed_migration.addresses import addresses_of
+from feed_migration.denial import NOBODY, UNANSWERED, silence
 from feed_migration.evidence import approval_body, verdict_line
 from feed_migration.lease import HANDOVER_SECONDS, approval_holder
 from feed_migration.model import Measurement, Step
@@ -68,9 +69,13 @@ class StepApprovalOperator(ApprovalOperator):
         return super().execute(context)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
-        """Journal the answer under the name of the person who gave it."""
+        """Journal the answer under the name of the person who gave it, or that none came."""
         if "error" not in event:
-            self._record(context, event)
+            option = str(event["chosen_options"][0])
+            self._record(context, option, actor=_person(event), reason="")
+        elif event.get("error_type") == "timeout":
+            reason = silence(self.step.approval_timeout_seconds)
+            self._record(context, UNANSWERED, actor=NOBODY, reason=reason)
         try:
             return super().execute_complete(context, event)
         except (HITLRejectException, HITLTimeoutError) as error:
@@ -111,18 +116,18 @@ class StepApprovalOperator(ApprovalOperator):
     def _renew(self, journal: "Journal", migration_id: str, seconds: float) -> None:
         journal.renew_lease(migration_id, holder=approval_holder(self.step.name), seconds=seconds)
 
-    def _record(self, context: Any, event: Mapping[str, Any]) -> None:
+    def _record(self, context: Any, decision: str, *, actor: str, reason: str) -> None:
         journal, migration_id = open_runtime(self.place).journal, migration_of(context)
         # the wait is over, and so is its lease
         self._renew(journal, migration_id, HANDOVER_SECONDS)
-        user = event.get("responded_by_user") or {}
-        name = user.get("name") if isinstance(user, dict) else getattr(user, "name", None)
-        journal.append(
-            "approval",
-            migration_id=migration_id,
-            actor=str(name or "unknown"),
-            body={"step": self.step.name, "decision": event["chosen_options"][0], "reason": ""},
-        )
+        body = {"step": self.step.name, "decision": decision, "reason": reason}
+        journal.append("approval", migration_id=migration_id, actor=actor, body=body)
+
+
+def _person(event: Mapping[str, Any]) -> str:
+    user = event.get("responded_by_user") or {}
+    name = user.get("name") if isinstance(user, dict) else getattr(user, "name", None)
+    return str(name or "unknown")
 
 
 def _last_gate(

@@ -1,7 +1,7 @@
 """The way back as teardown tasks: they run whatever happened before, and ask only the journal."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +10,12 @@ from airflow.sdk.exceptions import AirflowFailException
 from feed_migration.driving import WAY_BACK
 from feed_migration.errors import GateNotPassed, JournalUnavailable
 from feed_migration.events import EventKind
-from feed_migration.gate_record import explain
 from feed_migration.lease import PERSON_SECONDS
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.act_operators import BEGIN, ActOperator, migration_of
 from feed_migration.orchestration.actor import actor_of
 from feed_migration.orchestration.attempts import as_left
+from feed_migration.orchestration.causes import cause, responsible
 from feed_migration.orchestration.refusing import refusals_noted
 from feed_migration.orchestration.runtime import Runtime
 from feed_migration.orchestration.telling import HeldFailure, telling
@@ -103,7 +103,10 @@ class RevertOperator(WayBackOperator):
         if state and decision is Ending.HOLD:
             raise held(state)
         if decision is Ending.REVERT:
-            reason = cause(state) if state else "the journal does not answer"
+            reason = "the journal does not answer"
+            if state:
+                actor = responsible(state, actor)
+                reason = cause(state, self.steps, failed_tasks(context))
             runtimes.revert(self.place, journal if state else None, migration_id, actor, reason)
         if journal and state and decision is Ending.KEEP and state.status is Status.RUNNING:
             # what this run has proven waits for the person who starts the next phase
@@ -124,23 +127,25 @@ def _last_try(context: Any) -> bool:
 
 def _anything_failed(context: Any) -> bool:
     """Whether Airflow knows of a task of this run that did not succeed; no answer is a yes."""
+    states = _task_states(context)
+    return states is None or any(state in FAILED_STATES for state in states.values())
+
+
+def failed_tasks(context: Any) -> tuple[str, ...]:
+    """Return the tasks of this run of which Airflow says that they failed, as far as it says so."""
+    states = _task_states(context) or {}
+    return tuple(sorted(task for task, state in states.items() if state == "failed"))
+
+
+def _task_states(context: Any) -> Mapping[str, str] | None:
+    """Return task → state of this run, None where Airflow does not say."""
     dag_run = context["dag_run"]
     try:
         states = context["ti"].get_task_states(dag_id=dag_run.dag_id, run_ids=[dag_run.run_id])
-        return any(state in FAILED_STATES for state in states[dag_run.run_id].values())
+        return {str(task): str(state) for task, state in states[dag_run.run_id].items()}
     except Exception:
         LOG.exception("Airflow does not say how the run stands")
-        return True
-
-
-def cause(state: MigrationState) -> str:
-    """Return why the fleet goes back, in one line."""
-    if state.reason:
-        return state.reason
-    verdict = state.last_verdict
-    if verdict is not None and verdict.get("decision") != "Promote":
-        return f"gate {verdict['step']}: {explain(dict(verdict))}"
-    return f"the DAG run ended in step {state.step or 'begin'} without its Promote"
+        return None
 
 
 class DocumentOperator(ActOperator):
