@@ -93,11 +93,23 @@ def run_state(dag: "DAG", marked: str | None = None, **conf: Any) -> str:
 
     Tasks that match `marked` are set to success when they are due, as a person would by hand.
     """
+    return str(run_of(dag, marked, **conf).state)
+
+
+def way_back_of(run: Any) -> dict[str, str]:
+    """Return the states of the tasks of the way back and of the verdict of a DAG run."""
+    tasks = {task.task_id: str(task.state) for task in run.get_task_instances()}
+    names = ("rollback.revert", "rollback.document", "verdict")
+    return {name.removeprefix("rollback."): tasks[name] for name in names}
+
+
+def run_of(dag: "DAG", marked: str | None = None, **conf: Any) -> Any:
+    """Run `dag` as `run_state` does, and return the run."""
     sleep = time.sleep
     with pytest.MonkeyPatch.context() as patch:
         # dag.test() sleeps a second whenever no task is ready, which is after each teardown
         patch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.02)))
-        return str(dag.test(run_conf=conf, mark_success_pattern=marked).state)
+        return dag.test(run_conf=conf, mark_success_pattern=marked)
 
 
 def _hasten(task: Any) -> None:

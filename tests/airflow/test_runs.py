@@ -3,7 +3,7 @@
 import json
 
 from feed_migration.phases import Status
-from tests.airflow.conftest import Stage, run_state, steady
+from tests.airflow.conftest import Stage, run_of, run_state, steady, way_back_of
 
 
 def bad_once_native(stage: Stage):
@@ -18,7 +18,11 @@ def bad_once_native(stage: Stage):
 
 def test_a_good_fleet_is_promoted_through_every_phase(stage: Stage):
     """The run is green, every instance is native, the journal says promoted and verifies."""
-    assert stage.run("backpack_migration", reason="a test") == "success"
+    run = run_of(stage.dag("backpack_migration"), reason="a test")
+    assert str(run.state) == "success"
+    # nothing that was not done is shown as done
+    ended = {"revert": "skipped", "document": "skipped", "verdict": "success"}
+    assert way_back_of(run) == ended
     assert stage.fleet.names == sorted(stage.natives)
     assert stage.fleet.shadow_pids == {}
     journal = stage.journal
@@ -34,7 +38,10 @@ def test_a_good_fleet_is_promoted_through_every_phase(stage: Stage):
 def test_a_breach_takes_the_fleet_back_and_fails_the_run(stage: Stage):
     """The gate's Rollback reverts, verifies and documents; the run never ends green."""
     stage.prometheus.script = bad_once_native(stage)
-    assert stage.run("backpack_migration") == "failed"
+    run = run_of(stage.dag("backpack_migration"))
+    assert str(run.state) == "failed"
+    ended = {"revert": "success", "document": "success", "verdict": "failed"}
+    assert way_back_of(run) == ended
     assert stage.natives == []
     kinds = stage.kinds()
     assert kinds.count("rollback_started") == 1
@@ -56,7 +63,9 @@ def test_no_data_holds_the_exposure_until_a_person_continues(stage: Stage):
         return [(labels, float("nan") if stage.natives else 0.0) for labels, _ in steady(query)]
 
     stage.prometheus.script = silent_on_native
-    assert stage.run("backpack_migration") == "failed"
+    run = run_of(stage.dag("backpack_migration"))
+    assert str(run.state) == "failed"
+    assert way_back_of(run) == dict.fromkeys(("revert", "document", "verdict"), "failed")
     assert stage.natives == ["feed-00", "feed-01"]
     held = stage.journal.active_migration()
     assert stage.journal.state(held).status == Status.HELD

@@ -323,6 +323,16 @@ def test_a_good_run_waits_for_its_journal_before_it_gives_the_fleet_up(stage, pl
     assert stage.natives == []
 
 
+def test_a_way_back_that_was_skipped_before_is_no_failure(stage, place, migration_id):
+    """Cleared alone after a good run, while the journal is away: nothing to hurry from."""
+    ruin(stage)
+    states = {"rollback.revert": "running", "rollback.document": "skipped"}
+    with pytest.raises(JournalUnavailable):
+        reverting(place).execute(context_of(migration_id, **states))
+    with_a_step_skipped = context_of(migration_id, **{**states, "cutover_50.gate": "skipped"})
+    assert reverting(place).execute(with_a_step_skipped) == "revert"
+
+
 def test_a_phase_that_ends_well_leaves_a_lease_for_who_starts_the_next_one(
     stage, place, migration_id, context
 ):
@@ -331,10 +341,13 @@ def test_a_phase_that_ends_well_leaves_a_lease_for_who_starts_the_next_one(
     approval = {"step": STEP, "decision": "Promote", "reason": "t"}
     stage.journal.append("approval", body=approval, **who)
     stage.journal.append("step_promoted", body={"step": STEP}, **who)
+    from airflow.sdk.exceptions import AirflowSkipException
+
     operator = reverting(place)
     operator.steps = ("shadow", STEP)
 
-    assert operator.execute(context) == "keep"
+    with pytest.raises(AirflowSkipException, match="nothing to take back"):
+        operator.execute(context)
 
     assert stage.natives
     lease = stage.journal.lease(migration_id)

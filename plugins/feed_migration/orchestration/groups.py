@@ -5,7 +5,8 @@ are built from the same factories.
 
 One rollback per DAG run: teardowns run after a failed task, after a kill, and after a person has
 marked the run failed, where callbacks and `one_failed` tasks do not. Only `verdict` colours the
-run, since the state of a teardown otherwise counts for nothing.
+run, since the state of a teardown otherwise counts for nothing: those with nothing to take back are
+skipped, and what follows them runs all the same.
 """
 
 from collections.abc import Iterable, Sequence
@@ -157,7 +158,7 @@ def _feedback(place: Place, step: Step, consumers: Sequence[str]) -> list[Any]:
 
 
 def _told(place: Place) -> dict[str, Any]:
-    return {"on_success_callback": TellNotifier(place)}
+    return {"on_success_callback": TellNotifier(place), "on_skipped_callback": TellNotifier(place)}
 
 
 def rollback_chain(place: Place) -> None:

@@ -78,7 +78,7 @@ If it fails: the fleet stays where it is; run `backpack_post_migration` again.""
     ),
     "revert": (
         "Back to ccxt",
-        """Asks the journal how this run has ended. Proven: nothing happens. Held: it fails, and the
+        """Asks the journal how this run has ended. Proven: it is skipped. Held: it fails, and the
 exposure stays, also where the step is watched again by then. Otherwise every instance goes back to
 ccxt, and this waits until ccxt data flows.
 
@@ -86,8 +86,8 @@ If it does not get there it tries again for minutes; then run `backpack-migrate 
     ),
     "document": (
         "Write the incident down",
-        """Appends the failure indicators, logs and timeline to the runbook page, if there was a
-rollback.""",
+        """Appends the failure indicators, logs and timeline to the runbook page; skipped
+where there was no rollback.""",
     ),
     "verdict": (
         "Verdict",

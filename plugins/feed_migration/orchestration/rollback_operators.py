@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from feed_migration.driving import WAY_BACK
 from feed_migration.errors import GateNotPassed, JournalUnavailable
@@ -80,7 +80,8 @@ class RevertOperator(WayBackOperator):
 
     A hold leaves the fleet alone and fails for good: who clears the failed tasks of the run to
     watch the step again then clears the way back with them. That holds for an instance that comes
-    after the next attempt has begun, too (`attempts`). `steps` may be empty, see `steps_of`.
+    after the next attempt has begun, too (`attempts`). Where the steps are proven it is skipped, so
+    that nothing green is called a way back. `steps` may be empty, see `steps_of`.
     """
 
     def __init__(self, *, steps: Sequence[str], **kwargs: Any) -> None:
@@ -112,7 +113,8 @@ class RevertOperator(WayBackOperator):
             # what this run has proven waits for the person who starts the next phase
             holder = f"end of {context['dag_run'].dag_id}"
             journal.renew_lease(migration_id, holder=holder, seconds=PERSON_SECONDS)
-        self.log.info("%s", decision)
+        if decision is Ending.KEEP:
+            raise AirflowSkipException("nothing to take back: the steps of this run are proven")
         return str(decision)
 
 
@@ -128,7 +130,11 @@ def _last_try(context: Any) -> bool:
 def _anything_failed(context: Any) -> bool:
     """Whether Airflow knows of a task of this run that did not succeed; no answer is a yes."""
     states = _task_states(context)
-    return states is None or any(state in FAILED_STATES for state in states.values())
+    # a way back that had nothing to do is skipped, and may be cleared alone
+    return states is None or any(
+        state in FAILED_STATES and not (state == "skipped" and task.startswith("rollback."))
+        for task, state in states.items()
+    )
 
 
 def failed_tasks(context: Any) -> tuple[str, ...]:
@@ -155,8 +161,8 @@ class DocumentOperator(ActOperator):
         super().__init__(**kwargs)
         self.migration_from = migration_from
 
-    def act(self, runtime: Runtime, context: Any) -> str | None:
-        """Return the path of the page; fails on a hold, as the revert before it does."""
+    def act(self, runtime: Runtime, context: Any) -> str:
+        """Return the path of the page; fails on a hold as the revert does, and skips like it."""
         migration_id = migration_of(context, self.migration_from)
         if migration_id == UNRESOLVED:
             # as the journal read it when it absorbed what was spooled
@@ -165,7 +171,7 @@ class DocumentOperator(ActOperator):
         if state.status is Status.HELD:
             raise held(state)
         if state.status not in {Status.ROLLING_BACK, Status.ROLLED_BACK}:
-            return None
+            raise AirflowSkipException("no incident: nothing was taken back")
         page = runtimes.document(runtime, migration_id, actor_of(context))
         _finish(runtime, migration_id, actor_of(context))
         return page
