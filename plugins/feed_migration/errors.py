@@ -7,6 +7,8 @@ MigrationError                 exit code
   Refused                      1  the answer is no
     MigrationActive            1  another migration holds the deployment
     MigrationNotRunning        1  the migration is held, rolled back or over
+    PreflightFailed            1  something the migration needs is missing
+    NotConfirmed               1  a form was sent without its tick
     GateNotPassed              1  an earlier step has no Promote
     ApprovalMissing            1  the plan asks for a person first
     StaleEpoch                 1  a newer actor has taken the fleet over
@@ -69,6 +71,14 @@ class NothingToHold(Refused):
     def __init__(self, problem: str, remedy: str, *, passing: bool = False) -> None:
         super().__init__(problem, remedy)
         self.passing = passing
+
+
+class PreflightFailed(Refused):
+    """Something the migration needs is missing; nothing has been changed."""
+
+
+class NotConfirmed(Refused):
+    """The form of a dangerous act came without its tick; nothing was done."""
 
 
 class GateNotPassed(Refused):

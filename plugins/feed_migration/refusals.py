@@ -10,7 +10,9 @@ from feed_migration.errors import (
     MigrationActive,
     MigrationError,
     MigrationNotRunning,
+    NotConfirmed,
     PlanChanged,
+    PreflightFailed,
     StaleEpoch,
 )
 from feed_migration.events import EventKind
@@ -27,6 +29,8 @@ REFUSALS = (
     PlanChanged,
     MigrationActive,
     MigrationNotRunning,
+    PreflightFailed,
+    NotConfirmed,
 )
 # of the bare fleet, or of an act that never had a migration
 NO_MIGRATION = "none"

@@ -86,6 +86,8 @@ def test_a_rollback_without_a_reason_is_refused(stage: Stage, conf):
 def test_a_form_without_its_tick_restarts_no_fleet(stage: Stage):
     """A click too many ends red, and says why."""
     assert stage.run("backpack_rollback", reason="oops", confirm=False) == "failed"
+    (note,) = stage.journal.events()
+    assert (note.body["note"], note.body["error"]) == ("refused", "NotConfirmed")
     assert stage.fleet.history == []
 
 

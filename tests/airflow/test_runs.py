@@ -109,6 +109,19 @@ def test_a_phase_without_its_predecessor_is_refused(stage: Stage):
     assert (notes[0]["error"], notes[0]["task_id"]) == ("GateNotPassed", "begin")
 
 
+def test_a_refused_preflight_leaves_one_short_note(stage: Stage):
+    """Who was refused and why, each reason once with the instances that it is about."""
+    stage.fleet.set_variant(stage.fleet.names, "native", epoch=1)
+    assert stage.run("backpack_migration") == "failed"
+    (event,) = stage.journal.events()
+    assert (event.migration_id, event.body["note"]) == ("none", "refused")
+    assert (event.body["error"], event.body["task_id"]) == ("PreflightFailed", "begin")
+    assert event.body["text"] == (
+        "fleet: feed-00, feed-01, feed-02, feed-03 on native already, run backpack_rollback: "
+        "nothing was changed, start again when corrected"
+    )
+
+
 def test_a_person_may_skip_earlier_phases_with_a_reason(stage: Stage):
     """The override is in the journal, with the reason."""
     state = stage.run("backpack_cutover", skip_earlier_phases=True, reason="shadowed by hand")

@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+import traceback
 from types import SimpleNamespace
 from typing import Any
 
@@ -380,6 +381,17 @@ def test_a_hold_fails_the_rollback_tasks_so_that_a_clear_of_the_failed_ones_take
     with fails_for_good():
         DocumentOperator(task_id="document", place=place).execute(context)
     assert stage.natives == stage.fleet.names[:2]
+
+
+def test_a_refusal_is_said_once_in_the_task_s_log(stage, place, migration_id, context):
+    """Airflow logs an error and all that it was raised from."""
+    from feed_migration.orchestration.act_operators import AdvanceOperator
+
+    hold(stage, migration_id)
+    with fails_for_good() as refusal:
+        AdvanceOperator(task_id="a", place=place, step="cutover-100").execute(context)
+    said = "".join(traceback.format_exception(refusal.value))
+    assert said.count(str(refusal.value)) == 1
 
 
 def test_a_refused_step_leaves_a_held_migration_held(stage, place, migration_id, context):

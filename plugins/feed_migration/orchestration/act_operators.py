@@ -46,13 +46,14 @@ class ActOperator(BaseOperator):
     def refusing(self, context: Any) -> Iterator[None]:
         """Note a refusal in the journal, and let it fail the task for good."""
         step = getattr(self, "step", "")
-        with refusals_noted(self.place, context, begun_by=BEGIN, step=step):
-            try:
+        try:
+            with refusals_noted(self.place, context, begun_by=BEGIN, step=step):
                 yield
-            except EnvironmentUnavailable:
-                raise
-            except MigrationError as error:
-                raise AirflowFailException(str(error)) from error
+        except EnvironmentUnavailable:
+            raise
+        except MigrationError as error:
+            # its one line is all there is to say: from `error`, the log would say it twice
+            raise AirflowFailException(str(error)) from None
 
     def act(self, runtime: Runtime, context: Any) -> Any:
         """Do what the task is for."""

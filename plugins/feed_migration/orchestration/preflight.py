@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from feed_migration.errors import Refused
+from feed_migration.errors import PreflightFailed
+from feed_migration.fresh_fleet import on_another_feed
 
 if TYPE_CHECKING:
     from feed_migration.deployment import Deployment
@@ -17,10 +18,6 @@ RELEASE = ("backpack_feed.native.feed", "backpack_feed.incumbent.feed", "backpac
 DRY_RUN_TESTS = Path("tests/integration/test_backpack_native.py")
 FIXTURES = Path("tests/fixtures/backpack")
 TIMEOUT_SECONDS = 5.0
-
-
-class PreflightFailed(Refused):
-    """Something the migration needs is missing; nothing has been changed."""
 
 
 def preflight(
@@ -94,5 +91,6 @@ def _fleet(fleet: "Fleet", *, fresh: bool) -> Iterator[str]:
     for status in statuses:
         if not status.ready:
             yield f"{status.id} is not ready ({', '.join(status.reasons) or status.variant})"
-        elif fresh and status.variant != "ccxt":
-            yield f"{status.id} runs {status.variant} already, run backpack_rollback"
+    if fresh:
+        for words in on_another_feed(statuses):
+            yield f"{words}, run backpack_rollback"

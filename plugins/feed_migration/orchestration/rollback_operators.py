@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from feed_migration.driving import WAY_BACK
-from feed_migration.errors import GateNotPassed, JournalUnavailable
+from feed_migration.errors import GateNotPassed, JournalUnavailable, NotConfirmed
 from feed_migration.events import EventKind
 from feed_migration.lease import PERSON_SECONDS
 from feed_migration.orchestration import runtime as runtimes
@@ -274,7 +274,8 @@ def require_confirmed(context: Any) -> None:
     """
     conf = getattr(context["dag_run"], "conf", None) or {}
     if conf.get("confirm") is False:
-        raise AirflowFailException(
-            "nothing was done: the box that puts every instance back on ccxt was not ticked; "
-            "trigger backpack_rollback again"
+        unticked = NotConfirmed(
+            "nothing was done: the box that puts every instance back on ccxt was not ticked",
+            "trigger backpack_rollback again",
         )
+        raise AirflowFailException(str(unticked)) from unticked
