@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.exceptions import TyperException
 
-from feed_migration import cli_acts, cli_status
+from feed_migration import cli_acts, cli_start, cli_status
 from feed_migration.cli_audit import audit_app, journal_app
 from feed_migration.cli_gates import gate_app, plan_app
 from feed_migration.cli_guard import guard_app
@@ -30,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(cli_status.status)
-app.command()(cli_acts.start)
+app.command()(cli_start.start)
 app.command()(cli_acts.approve)
 app.command()(cli_acts.hold)
 app.command()(cli_acts.resume)

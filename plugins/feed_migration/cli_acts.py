@@ -1,4 +1,4 @@
-"""`backpack-migrate start`, `approve`, `hold`, `resume` and `rollback`: what a person does."""
+"""`backpack-migrate approve`, `hold`, `resume` and `rollback`: what a person does."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ import typer
 
 from feed_migration import holding, resuming
 from feed_migration import rollback as way_back
-from feed_migration.airflow_api import MIGRATION_DAG, AirflowApi
+from feed_migration.airflow_api import AirflowApi
 from feed_migration.cli_completion import complete_approvals
 from feed_migration.cli_parts import (
     AsJson,
@@ -19,6 +19,7 @@ from feed_migration.cli_parts import (
     open_journal,
     say,
 )
+from feed_migration.cli_shell import WATCH, Reason, note_at_shell
 from feed_migration.deployment import Deployment, home_directory, load_deployment
 from feed_migration.errors import (
     EnvironmentUnavailable,
@@ -26,35 +27,15 @@ from feed_migration.errors import (
     NothingToHold,
     Refused,
 )
-from feed_migration.events import EventKind
 from feed_migration.fleet.choice import open_fleet
 from feed_migration.journal import Journal
 from feed_migration.notices.outside import rollback_told
-from feed_migration.refusals import NO_MIGRATION
 from feed_migration.report import document_incident
 from feed_migration.spool import UNRESOLVED, Spool
 
-WATCH = "backpack-migrate status --watch"
 RESUME = "backpack-migrate resume"
 ROLLBACK = "backpack-migrate rollback"
 _HOLD_POLL_SECONDS = 0.5
-
-Reason = Annotated[str, typer.Option(help="Kept in the audit log.")]
-
-
-def start(reason: Reason = "", *, as_json: AsJson = False) -> None:
-    """Start a whole migration: a run of the DAG backpack_migration."""
-    deployment = deployment_here()
-    with AirflowApi(deployment.airflow) as airflow:
-        run_id = airflow.trigger(MIGRATION_DAG, {"reason": reason} if reason else {})
-    facts = {"command": "start", "dag_id": MIGRATION_DAG, "run_id": run_id, "reason": reason}
-    _note(deployment, facts, as_json=as_json)
-    say(
-        {"dag_id": MIGRATION_DAG, "run_id": run_id, "reason": reason},
-        [f"{MIGRATION_DAG} started: {run_id}"],
-        what_next=[WATCH],
-        as_json=as_json,
-    )
 
 
 def approve(
@@ -79,7 +60,7 @@ def approve(
         "dag_id": str(asked["dag_id"]),
         "run_id": str(asked["dag_run_id"]),
     }
-    _note(deployment, {"command": "approve", **facts, "reason": reason}, as_json=as_json)
+    note_at_shell(deployment, {"command": "approve", **facts, "reason": reason}, as_json=as_json)
     say(
         {**facts, "subject": str(asked["subject"]), "reason": reason},
         [f"{option}: {asked['subject']}"],
@@ -240,14 +221,3 @@ def _held(
             if not refused.passing or time.monotonic() >= deadline:
                 raise
         time.sleep(_HOLD_POLL_SECONDS)
-
-
-def _note(deployment: Deployment, facts: Mapping[str, Any], *, as_json: bool) -> None:
-    """Keep who asked at this shell: Airflow knows only the user that the deployment names."""
-    body = {"note": "shell", **facts}
-    try:
-        journal = open_journal(deployment, lock_wait_seconds=2.0)
-        known = journal.active_migration() or NO_MIGRATION
-        journal.append(EventKind.AUDIT_NOTE, migration_id=known, actor=actor_here(), body=body)
-    except JournalUnavailable as error:
-        notice(f"not in the journal: {error}", as_json=as_json)

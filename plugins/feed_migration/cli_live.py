@@ -19,10 +19,12 @@ from rich.live import Live
 from rich.text import Text
 
 from feed_migration.airflow_api import AirflowApi
+from feed_migration.asked_start import OVER, AskedStart, require_hope
 from feed_migration.cli_frame import Silence, Size, frame, line
 from feed_migration.cli_look import JournalView, Plans, Story
 from feed_migration.cli_parts import open_journal
 from feed_migration.deployment import Deployment
+from feed_migration.driving import Driver
 from feed_migration.errors import MigrationError
 from feed_migration.fleet.base import InstanceStatus
 from feed_migration.fleet.choice import open_fleet
@@ -97,6 +99,8 @@ class Sources:
         self._deployment, self._migration = deployment, migration
         self._view: JournalView | None = None
         self._airflow: AirflowApi | None = None
+        self._began = self._run_over_at = time.monotonic()
+        self._run_state: tuple[Driver | None, str] = (None, "")
         self.journal = self._source("the journal", self._ask_journal, JOURNAL_SECONDS)
         self.fleet = self._source("the fleet", self._ask_fleet, FLEET_SECONDS)
         self.airflow = self._source("Airflow", self._ask_airflow, AIRFLOW_SECONDS)
@@ -141,6 +145,30 @@ class Sources:
         )
         return replace(known, gate=self._plans.gate(story.state))
 
+    def ended(self) -> int | None:
+        """Return the exit code of a migration that is over, None while it, or a start, goes on.
+
+        Raises Refused where a start that was asked for since will begin none.
+        """
+        story = self.journal.answer
+        if story is None or self.journal.silence:
+            return None
+        if story.start is not None:
+            self._require_hope(story.start)
+            return None
+        return ENDED.get(story.state.status)
+
+    def _require_hope(self, start: AskedStart) -> None:
+        now, (run, state) = time.monotonic(), self._run_state
+        if run != start.run or state not in OVER:
+            self._run_over_at = now
+        require_hope(
+            start,
+            waited_seconds=now - self._began,
+            run_state=state if run == start.run else "",
+            over_seconds=now - self._run_over_at,
+        )
+
     def _ask_journal(self) -> Story:
         if self._view is None:
             self._view = JournalView(open_journal(self._deployment, 5.0), self._migration)
@@ -150,11 +178,12 @@ class Sources:
         return open_fleet(self._deployment).instances()
 
     def _ask_airflow(self) -> tuple[str, ...]:
-        """Return who may answer the approval that waits."""
+        """Return who may answer the approval that waits; look at the run of a start as well."""
         try:
             self._airflow = self._airflow or AirflowApi(
                 self._deployment.airflow, timeout_seconds=AIRFLOW_SECONDS
             )
+            self._ask_run(self._airflow)
             names = [
                 name for task in self._airflow.pending_approvals() for name in task["may_answer"]
             ]
@@ -163,6 +192,12 @@ class Sources:
             self._airflow = None
             raise
         return tuple(dict.fromkeys(names))
+
+    def _ask_run(self, airflow: AirflowApi) -> None:
+        start = self.journal.answer.start if self.journal.answer else None
+        if start is not None:
+            state = airflow.run_state(start.run.dag_id, start.run.run_id)
+            self._run_state = (start.run, state)
 
 
 class _Frame:
@@ -212,8 +247,8 @@ def _on_screen(console: Console, sources: Sources, *, until_done: bool) -> int:
     ) as live:
         for situation in _situations(sources):
             live.update(_Frame(situation, sources.silences), refresh=True)
-            if until_done and situation.state.status in ENDED and not sources.journal.silence:
-                return ENDED[situation.state.status]
+            if until_done and (code := sources.ended()) is not None:
+                return code
     return 0
 
 
@@ -226,8 +261,8 @@ def _in_lines(sources: Sources, *, until_done: bool, as_json: bool) -> int:
         if said != last:
             last = said
             _print(situation, silences, said, as_json=as_json)
-        if until_done and situation.state.status in ENDED and not sources.journal.silence:
-            return ENDED[situation.state.status]
+        if until_done and (code := sources.ended()) is not None:
+            return code
     return 0
 
 

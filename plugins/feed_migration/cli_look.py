@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from feed_migration import phases
+from feed_migration.asked_start import AskedStart, asked_start
 from feed_migration.deployment import Deployment
 from feed_migration.document import PlanError
 from feed_migration.events import Event, EventKind
@@ -14,8 +15,9 @@ from feed_migration.gate_record import GateStart, newest_run, standing_verdict
 from feed_migration.journal import Journal
 from feed_migration.lease import Lease
 from feed_migration.model import Gate, Measurement, Plan
-from feed_migration.phases import MigrationState
+from feed_migration.phases import MigrationState, Status
 from feed_migration.plan import load_plan
+from feed_migration.refusals import NO_MIGRATION
 
 # What a sparkline and the list of events can show
 TICKS = 60
@@ -25,13 +27,17 @@ _RUNS = frozenset({EventKind.STEP_STARTED, EventKind.VERDICT})
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
-    """What the journal tells of one migration; see `situation.Situation`."""
+    """What the journal tells of one migration; see `situation.Situation`.
+
+    `start` was asked for since the migration ended, and no other has come of it yet.
+    """
 
     state: MigrationState = field(default_factory=MigrationState)
     lease: Lease | None = None
     gate_start: GateStart | None = None
     measurements: Sequence[Measurement] = ()
     events: Sequence[Event] = ()
+    start: AskedStart | None = None
 
 
 class JournalView:
@@ -39,7 +45,7 @@ class JournalView:
 
     def __init__(self, journal: Journal, migration_id: str | None = None) -> None:
         self._journal, self._wanted = journal, migration_id
-        self._migration_id, self._seq = "", 0
+        self._migration_id, self._seq, self._end_seq = "", 0, 0
         self._state = MigrationState()
         self._runs: list[Event] = []
 
@@ -47,7 +53,7 @@ class JournalView:
         """Return the story as of now; raises `JournalUnavailable`."""
         migration_id = self._wanted or self._journal.latest_migration()
         if migration_id is None:
-            return Story()
+            return Story(start=self._start(self._state))
         events = self._journal.newest_events(migration_id, EVENTS)
         restored = not events or events[-1].seq < self._seq
         if migration_id != self._migration_id or restored:
@@ -56,6 +62,10 @@ class JournalView:
             migration_id, after_seq=self._seq, but=phases.WITHOUT_EFFECT
         ):
             self._seq, self._state = event.seq, phases.apply(self._state, event)
+            # the books of a rollback may be closed when the next start is asked for already
+            closes = event.kind == EventKind.MIGRATION_FINISHED
+            if not (closes and self._state.status is Status.ROLLED_BACK):
+                self._end_seq = event.seq
             self._runs += [event] if event.kind in _RUNS else []
         state = self._state
         measured: Sequence[Measurement] = ()
@@ -67,10 +77,19 @@ class JournalView:
             gate_start=self._open_gate(state),
             measurements=measured,
             events=events,
+            start=self._start(state),
+        )
+
+    def _start(self, state: MigrationState) -> AskedStart | None:
+        if self._wanted or state.status.active:
+            return None
+        # before a migration nothing is noted under its id
+        return asked_start(
+            self._journal.events(NO_MIGRATION, EventKind.AUDIT_NOTE, after_seq=self._end_seq)
         )
 
     def _forget(self, migration_id: str) -> None:
-        self._migration_id, self._seq = migration_id, 0
+        self._migration_id, self._seq, self._end_seq = migration_id, 0, 0
         self._state = MigrationState()
         self._runs = []
 

@@ -214,3 +214,50 @@ def test_it_goes_on_while_airflow_is_away(home, journal, watching):
     taken_back(journal)
     view.shows("rolled back")
     assert view.ends(signal.SIGINT) == 0
+
+
+RUN = "manual__2"
+
+
+@pytest.fixture
+def started(home, journal):
+    """A migration that is taken back, and a start at a shell since, which has begun nothing yet."""
+    taken_back(journal)
+    note = {"note": "shell", "command": "start", "dag_id": "backpack_migration", "run_id": RUN}
+    journal.append("audit_note", migration_id="none", actor="cli:bo", body=note)
+    # Airflow's last task closes the books of the one before when it comes to it
+    who = {"migration_id": journal.latest_migration(), "actor": "ana"}
+    journal.append("migration_finished", body={"outcome": "rolled_back"}, **who)
+    return journal
+
+
+def test_until_done_waits_for_the_migration_of_the_last_start(started, watching):
+    """The one before it is over, and is not taken for it."""
+    view = watching("--until-done")
+    view.shows("rolled back")
+    newer = begin(started)
+    view.shows(newer)
+    taken_back(started)
+    assert view.ends() == 1
+    assert "last start" not in view.text
+
+
+def test_until_done_says_that_the_last_start_was_refused(started, watching):
+    """With the reasons, and never with the code of the migration before it."""
+    view = watching("--until-done")
+    view.shows("rolled back")
+    assert view.process.poll() is None
+    body = {"note": "refused", "run_id": RUN, "dag_id": "backpack_migration", "text": "fleet: odd"}
+    started.append("audit_note", migration_id="none", actor="ana", body=body)
+    assert view.ends() == 1
+    assert f"the last start, backpack_migration {RUN}, was refused: fleet: odd" in view.text
+
+
+def test_until_done_says_that_the_run_of_the_last_start_failed(home, started, watching):
+    """Where nobody was refused: Airflow knows."""
+    with small_airflow() as airflow:
+        airflow.run_states = ["failed"]
+        write(home, airflow.url)
+        view = watching("--until-done")
+        view.shows("began no migration: Airflow says failed")
+        assert view.ends() == 1

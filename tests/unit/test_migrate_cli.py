@@ -230,6 +230,47 @@ def test_start_triggers_the_whole_migration(capsys, airflow):
     )
 
 
+def promoted(home):
+    journal = Journal(home / "journal.db")
+    migration_id = begin(journal)
+    pass_steps(journal, MemoryFleet(), migration_id, until=None)
+    body = {"outcome": "promoted"}
+    journal.append("migration_finished", migration_id=migration_id, actor="ana", body=body)
+    return journal, migration_id
+
+
+def test_start_refuses_a_fleet_that_is_native_already(capsys, home, airflow, monkeypatch):
+    """As the preflight would, but before Airflow is asked, and with its trace."""
+    journal, migration_id = promoted(home)
+    fleet = MemoryFleet(2)
+    fleet.variant["feed-01"] = "native"
+    monkeypatch.setattr("feed_migration.cli_start.open_fleet", lambda _: fleet)
+    code, out, err = invoke(capsys, "start")
+    assert (code, out) == (1, "")
+    words = (
+        f"no migration can begin, {migration_id} was the last and is promoted: feed-01 on native"
+    )
+    assert words in err
+    assert "run `backpack-migrate rollback`, then start again" in err
+    assert airflow.requests == []
+    last = journal.events(kind="audit_note")[-1].body
+    assert (last["note"], last["error"], last["command"]) == ("refused", "PreflightFailed", "start")
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_start_leaves_to_the_preflight_what_it_cannot_see(
+    capsys, home, airflow, monkeypatch, native
+):
+    """A migration that is under way is joined; a fleet that does not answer is asked again."""
+    if native:
+        begin(Journal(home / "journal.db"))
+        fleet = MemoryFleet(2)
+        fleet.variant["feed-01"] = "native"
+        monkeypatch.setattr("feed_migration.cli_start.open_fleet", lambda _: fleet)
+    assert invoke(capsys, "start")[0] == 0
+    assert airflow.requests[-1][1].endswith("/dagRuns")
+
+
 def test_start_refuses_a_paused_dag(capsys, airflow):
     """It would wait without a word."""
     airflow.paused = True
