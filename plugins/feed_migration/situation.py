@@ -114,6 +114,8 @@ def _running(situation: Situation) -> Wait:
     if (act := state.pending_act) is not None:
         text = f"{step_words(act.get('step') or state.step)}: {act_words(act)}"
         return Wait(kind=WaitsFor.ACT, text=text)
+    if state.step and state.step not in state.promoted:
+        return Wait(kind=WaitsFor.TASK, text=f"Airflow's tasks of {state.step}")
     return Wait(kind=WaitsFor.TASK, text=f"Airflow's next task after {state.step or 'the start'}")
 
 

@@ -155,6 +155,15 @@ def test_every_status_shows_why_nothing_goes_on(change, words):
     assert str(situation.state.status).replace("_", " ").upper() in text(situation)
 
 
+def test_a_step_that_runs_in_airflow_is_not_over():
+    """What is waited for comes after a step only once that is promoted."""
+    dry_run = replace(RUNNING, step="dry_run", promoted=("preflight",))
+    assert wait_of(Situation(now_unix=NOW, state=dry_run)).text == "Airflow's tasks of dry_run"
+    done = replace(dry_run, promoted=("preflight", "dry_run"))
+    words = "Airflow's next task after dry_run"
+    assert wait_of(Situation(now_unix=NOW, state=done)).text == words
+
+
 def test_a_no_is_on_its_way_back_at_once():
     """From the answer on, also while the run's last tasks have yet to begin it."""
     who = {"migration_id": "m", "prev_hash": "", "hash": "", "seq": 9, "at": NOW}
