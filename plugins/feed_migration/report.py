@@ -1,6 +1,7 @@
 """Evidence → Markdown and JSON: the incident page after a rollback, the report of a migration."""
 
 import fcntl
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +28,9 @@ from feed_migration.phases import MigrationState, fold
 from feed_migration.recorder import Recorder
 from feed_migration.rollback import RollbackResult, RollbackVerified
 from feed_migration.spool import Spool
+from feed_migration.taken_back import correct_report
 
+LOG = logging.getLogger(__name__)
 _TEMPLATE = Path(__file__).resolve().parents[2] / "docs" / "migrations" / "backpack_ccxt.md"
 _FALLBACK = "# Backpack: from ccxt to the native feed\n\n# Incidents\n"
 
@@ -44,7 +47,8 @@ def document_incident(
 ) -> Path:
     """Append the latest rollback of `migration_id` to the deployment's runbook page, once.
 
-    One that was on the page before it was verified gets a second section when it is.
+    One that was on the page before it was verified gets a second section when it is. The report of
+    a migration that had been promoted says from then on that it was taken back.
     The journal has all that is needed; `result` and `proof` stand in where it does not answer.
     Returns the page. Raises `EnvironmentUnavailable` where there is nothing to document or the
     page cannot be written.
@@ -62,6 +66,11 @@ def document_incident(
         recorder = Recorder(journal, spool, migration_id=migration_id, actor=actor, clock=clock)
         body = {"path": str(page), "marker": marker}
         recorder.write(EventKind.INCIDENT_DOCUMENTED, body)
+    try:
+        correct_report(page.with_name(f"{migration_id}.md"), incident, page)
+    except (OSError, ValueError) as error:
+        # the incident is written down, and that is what counts
+        LOG.warning("the report of %s still says promoted: %s", migration_id, error)
     return page
 
 

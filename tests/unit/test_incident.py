@@ -13,6 +13,7 @@ from feed_migration.events import Event, EventKind
 from feed_migration.incident import incident_from
 from feed_migration.journal import Journal
 from feed_migration.markdown import cell, code, code_block
+from feed_migration.orchestration.closing import close_promoted
 from feed_migration.report import document_incident, migration_report, migration_summary
 from feed_migration.spool import Spool
 from tests.support.memory_fleet import MemoryFleet
@@ -256,3 +257,53 @@ def test_an_odd_body_is_described_without_harm(kind, odd):
     for note in ("approval_asked", "feedback", "human_act", "shell", "signing key", odd):
         body = {**dict.fromkeys(names, odd), "note": note}
         assert isinstance(describe(event(kind, **body)), str)
+
+
+@pytest.fixture
+def promoted(deployment, journal):
+    """A promoted migration with its report, and the fleet that it moved."""
+    fleet, migration_id = MemoryFleet(), begin(journal)
+    pass_steps(journal, fleet, migration_id, until=None)
+    page = deployment.incidents_file.with_name(f"{migration_id}.md")
+    close_promoted(
+        journal,
+        migration_id,
+        "ana",
+        instances=fleet.variant,
+        page=page,
+        root=deployment.home,
+        parity=deployment.parity_folder,
+    )
+    return fleet, migration_id, page
+
+
+def test_a_report_says_that_its_migration_was_taken_back(deployment, journal, promoted):
+    """At its head, once, with reason and name; the rest stays as it was written."""
+    fleet, migration_id, page = promoted
+    before = page.read_text()
+    assert before.splitlines()[0].endswith(": promoted")
+    roll_back(deployment, journal, migration_id, fleet)
+    for _ in range(2):
+        document_incident(deployment, journal, migration_id, "ana")
+    after = page.read_text()
+    assert after.splitlines()[0].endswith(": rolled back")
+    assert after.count("**Taken back** from ") == 1
+    assert "verified on ccxt at" in after
+    assert "by ana: gate said so. See [the incident](backpack_ccxt.md)." in after
+    assert after.endswith(before.partition("\n\n")[2])
+
+
+def test_without_a_report_there_is_nothing_to_correct(deployment, journal):
+    """A migration that was never promoted has none, and gets none."""
+    fleet, migration_id = MemoryFleet(), begin(journal)
+    roll_back(deployment, journal, migration_id, fleet)
+    page = document_incident(deployment, journal, migration_id, "ana")
+    assert [path.name for path in page.parent.iterdir()] == [page.name]
+
+
+def test_a_report_that_cannot_be_corrected_leaves_the_incident(deployment, journal, promoted):
+    """The way back is over and written down, whatever else is wrong."""
+    fleet, migration_id, page = promoted
+    roll_back(deployment, journal, migration_id, fleet)
+    page.write_bytes(b"\xff not utf-8")
+    assert migration_id in document_incident(deployment, journal, migration_id, "ana").read_text()
