@@ -94,6 +94,7 @@ class AirflowApi:
         """Return the task instances of our DAGs that wait for a person.
 
         `subject` is the question, `may_answer` the names of those who may; empty is everybody.
+        `asks` are the fields that an answer may fill in.
         """
         path = "/api/v2/dags/~/dagRuns/~/hitlDetails?response_received=false&limit=100"
         details = self._request("GET", path).get("hitl_details", [])
@@ -101,19 +102,21 @@ class AirflowApi:
             {
                 **detail["task_instance"],
                 "subject": detail["subject"],
+                "asks": list(detail.get("params") or ()),
                 "may_answer": [str(user["name"]) for user in detail.get("assigned_users") or ()],
             }
             for detail in details
         ]
         return [task for task in tasks if str(task["dag_id"]).startswith("backpack_")]
 
-    def answer(self, task: Mapping[str, Any], option: str) -> None:
-        """Answer one of `pending_approvals` with `Approve` or `Reject`."""
+    def answer(self, task: Mapping[str, Any], option: str, reason: str = "") -> None:
+        """Answer one of `pending_approvals` with `Approve` or `Reject`, and why if it asks that."""
         parts = (quote(str(task[key]), safe="") for key in ("dag_id", "dag_run_id", "task_id"))
         dag, run, name = parts
         index = task.get("map_index", -1)
         path = f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{name}/{index}/hitlDetails"
-        self._request("PATCH", path, {"chosen_options": [option], "params_input": {}})
+        said = {"reason": reason} if reason and list(task.get("asks", ())) == ["reason"] else {}
+        self._request("PATCH", path, {"chosen_options": [option], "params_input": said})
 
     def _request(
         self, method: str, path: str, body: Mapping[str, Any] | None = None

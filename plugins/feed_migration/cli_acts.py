@@ -19,7 +19,7 @@ from feed_migration.cli_parts import (
     open_journal,
     say,
 )
-from feed_migration.cli_shell import WATCH, Reason, note_at_shell
+from feed_migration.cli_shell import WATCH, Reason, note_at_shell, said_at_shell
 from feed_migration.deployment import Deployment, home_directory, load_deployment
 from feed_migration.errors import (
     EnvironmentUnavailable,
@@ -53,7 +53,7 @@ def approve(
     with AirflowApi(deployment.airflow) as airflow:
         asked = _the_one(airflow, task)
         option = "Reject" if reject else "Approve"
-        airflow.answer(asked, option)
+        airflow.answer(asked, option, said_at_shell(reason))
     facts = {
         "decision": option,
         "task_id": str(asked["task_id"]),

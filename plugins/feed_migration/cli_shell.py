@@ -10,11 +10,18 @@ from feed_migration.cli_parts import actor_here, notice, open_journal
 from feed_migration.deployment import Deployment
 from feed_migration.errors import JournalUnavailable
 from feed_migration.events import EventKind
+from feed_migration.holding import MAX_REASON
 from feed_migration.refusals import NO_MIGRATION
 
 WATCH = "backpack-migrate status --watch"
 
 Reason = Annotated[str, typer.Option(help="Kept in the audit log.")]
+
+
+def said_at_shell(reason: str) -> str:
+    """Return `reason` with who gave it: Airflow knows only the user that the deployment names."""
+    who = f"at a shell, {actor_here()}"
+    return f"{reason[: MAX_REASON - len(who) - 3]} ({who})" if reason else who
 
 
 def note_at_shell(deployment: Deployment, facts: Mapping[str, Any], *, as_json: bool) -> None:

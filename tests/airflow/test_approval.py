@@ -57,6 +57,25 @@ def test_a_reject_fails_for_good_and_is_journaled(stage, context, approval):
     assert event.body["decision"] == "Reject"
 
 
+@pytest.mark.parametrize("given", [{"reason": "odd book"}, {"reason": "odd book", "more": 1}])
+def test_the_reason_of_an_answer_is_kept_with_it(stage, context, approval, given):
+    """Whatever else came with it, an answer is an answer."""
+    approval.execute_complete(context, {**answer("Approve"), "params_input": given})
+    (event,) = stage.journal.events(kind="approval")
+    assert event.body == {"step": "cutover-50", "decision": "Approve", "reason": "odd book"}
+
+
+@pytest.mark.parametrize(
+    "given", [None, {}, {"reason": None}, {"reason": 7}, {"reason": "x" * 9999}]
+)
+def test_an_odd_reason_costs_no_answer(stage, context, approval, given):
+    """It would take the fleet back for the length of a text."""
+    approval.execute_complete(context, {**answer("Approve"), "params_input": given})
+    (event,) = stage.journal.events(kind="approval")
+    assert len(event.body["reason"]) <= 2000
+    assert "cutover-50" in stage.journal.state(event.migration_id).approved
+
+
 def test_silence_fails_for_good_and_approves_nothing(stage, context, approval):
     """Nobody answered in time: the fleet goes back, and the journal says why."""
     from airflow.sdk.exceptions import AirflowFailException

@@ -33,7 +33,14 @@ class SmallAirflow:
         }
         users = [{"id": name, "name": name} for name in may_answer]
         subject = f"Start {task_id}?"
-        self.approvals.append({"task_instance": task, "subject": subject, "assigned_users": users})
+        self.approvals.append(
+            {
+                "task_instance": task,
+                "subject": subject,
+                "assigned_users": users,
+                "params": {"reason": {"value": ""}},
+            }
+        )
 
     def answer(self, method: str, path: str, body: dict | None, token: str) -> tuple[int, dict]:
         self.requests.append((method, path, body))

@@ -300,6 +300,20 @@ def test_approve_answers_the_one_that_waits(capsys, airflow, flags, option):
     assert "/dagRuns/manual__2026-10-02T10:15:30+00:00/taskInstances/cutover-50.approve/-1/" in path
 
 
+def test_a_reason_at_the_shell_reaches_the_question(capsys, airflow, monkeypatch):
+    """With who sits there; a question of an older release has no field for it."""
+    monkeypatch.setattr("getpass.getuser", lambda: "bo")
+    airflow.wait_for("cutover-50.approve")
+    invoke(capsys, "approve", "--reason", "odd book", "--reject")
+    given = airflow.requests[-1][2]["params_input"]
+    assert given == {"reason": "odd book (at a shell, cli:bo)"}
+    invoke(capsys, "approve")
+    assert airflow.requests[-1][2]["params_input"] == {"reason": "at a shell, cli:bo"}
+    del airflow.approvals[0]["params"]
+    invoke(capsys, "approve", "--reason", "odd book")
+    assert airflow.requests[-1][2]["params_input"] == {}
+
+
 def test_approve_does_not_guess(capsys, airflow):
     """None waits, or several do: exit 1 and what to do."""
     code, _, err = invoke(capsys, "approve")

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowFailException
 
 from feed_migration.addresses import addresses_of
 from feed_migration.denial import NOBODY, UNANSWERED, silence
 from feed_migration.evidence import approval_body, verdict_line
+from feed_migration.holding import MAX_REASON
 from feed_migration.lease import HANDOVER_SECONDS, approval_holder
 from feed_migration.model import Measurement, Step
 from feed_migration.notices.overtaken import APPROVAL_ASKED
@@ -24,6 +26,8 @@ from feed_migration.orchestration.telling import QUESTION_SECONDS, TellNotifier
 
 if TYPE_CHECKING:
     from feed_migration.journal import Journal
+
+REASON = "reason"
 
 
 class StepApprovalOperator(ApprovalOperator):
@@ -40,7 +44,10 @@ class StepApprovalOperator(ApprovalOperator):
         clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
         **kwargs: Any,
     ) -> None:
+        # those of the DAG's form, which Airflow hands down; the question has its own
+        kwargs.pop("params", None)
         super().__init__(
+            params={REASON: _reason_param()},
             subject=f"Start {step.name} of the Backpack feed migration?",
             fail_on_reject=True,
             response_timeout=timedelta(seconds=step.approval_timeout_seconds),
@@ -72,7 +79,9 @@ class StepApprovalOperator(ApprovalOperator):
         """Journal the answer under the name of the person who gave it, or that none came."""
         if "error" not in event:
             option = str(event["chosen_options"][0])
-            self._record(context, option, actor=_person(event), reason="")
+            self._record(context, option, actor=_person(event), reason=_reason(event))
+            # it is kept as it came: whatever is odd about it, the answer counts
+            event = {**event, "params_input": {}}
         elif event.get("error_type") == "timeout":
             reason = silence(self.step.approval_timeout_seconds)
             self._record(context, UNANSWERED, actor=NOBODY, reason=reason)
@@ -122,6 +131,23 @@ class StepApprovalOperator(ApprovalOperator):
         self._renew(journal, migration_id, HANDOVER_SECONDS)
         body = {"step": self.step.name, "decision": decision, "reason": reason}
         journal.append("approval", migration_id=migration_id, actor=actor, body=body)
+
+
+def _reason_param() -> Param:
+    return Param(
+        "",
+        type="string",
+        format="multiline",
+        title="Reason",
+        description="Why so. It is kept in the audit log beside your name; may be left empty.",
+        maxLength=MAX_REASON,
+    )
+
+
+def _reason(event: Mapping[str, Any]) -> str:
+    given = event.get("params_input")
+    said = given.get(REASON) if isinstance(given, Mapping) else None
+    return str(said or "")[:MAX_REASON]
 
 
 def _person(event: Mapping[str, Any]) -> str:
