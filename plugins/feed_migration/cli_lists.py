@@ -122,7 +122,7 @@ def event_lines(events: Sequence[Event], width: int, room: int) -> list[Text]:
     lines = []
     for event in events[-max(0, room) :] if room > 0 else ():
         text = Text(f"{clock_of(event.at)} ", style="dim")
-        text.append(f"{words_of(event.kind)} ")
+        text.append(f"{words_of(event.kind):<19} ")
         text.append(describe(event) or _note(event), style="dim")
         text.append(f"  {event.actor}", style="cyan")
         lines.append(cut(text, width, keep=cell_len(event.actor) + 2))

@@ -77,6 +77,24 @@ def test_the_track_tells_done_waiting_and_to_come(halfway):
     }
 
 
+def test_after_an_answer_nothing_is_said_to_be_under_way(journal, halfway):
+    """First the journal has no answer yet, then it is a No and the fleet goes back."""
+    asked = Lease(
+        migration_id=halfway.migration_id,
+        holder="approval cutover-50",
+        renewed_at=0.0,
+        seconds=86400.0,
+    )
+    assert shown(halfway, lease=asked)["why"] == "cutover-50: its answer is being taken in."
+    body = {"step": "cutover-50", "decision": "Reject", "reason": "not today"}
+    journal.append("approval", migration_id=halfway.migration_id, actor="ann", body=body)
+    denied = shown(journal.state(halfway.migration_id))
+    assert denied["why"] == (
+        "Not approved, the fleet goes back to ccxt:"
+        " cutover-50 was not approved: rejected by ann: not today."
+    )
+
+
 def test_an_approval_says_until_when_it_can_be_given(halfway):
     """The lease of the wait is as long as the person may take, and ten minutes more."""
     lease = Lease(migration_id="m", holder="approval cutover-50", renewed_at=100.0, seconds=4200.0)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from feed_migration.console.offers import offers
-from feed_migration.lease import HANDOVER_SECONDS, Lease
+from feed_migration.lease import HANDOVER_SECONDS, Lease, person_asked
 from feed_migration.phases import MigrationState, Status
 from feed_migration.words import act_words, step_words
 
@@ -158,6 +158,8 @@ def _why_running(
     step = step_words(_current(state))
     if waiting:
         return f"Waits for a person to approve {', '.join(map(step_words, waiting))}."
+    if answered := _answered(state, step, lease):
+        return answered
     if lease is not None and lease.holder.startswith("end of "):
         done = step_words(lease.holder.removeprefix("end of backpack_"))
         return f"{done} is done; {step} waits for a person to start its DAG."
@@ -166,6 +168,17 @@ def _why_running(
     if _is_open(state, gate):
         return f"The gate of {step} watches until it has proof."
     return f"{step or 'The next step'} is under way."
+
+
+def _answered(state: MigrationState, step: str, lease: Lease | None) -> str:
+    """Return what becomes of an answer of which the step has seen nothing yet, or nothing."""
+    if state.denial is not None:
+        return f"Not approved, the fleet goes back to ccxt: {state.denial.text}."
+    asked = "" if lease is None else person_asked(lease)
+    if asked in {"", *state.approved, *state.promoted}:
+        return ""
+    # nobody is asked any more, and the journal has no answer yet
+    return f"{step}: its answer is being taken in."
 
 
 def _is_open(state: MigrationState, gate: GateRunFacts | None) -> bool:
