@@ -99,8 +99,8 @@ class AirflowPages:
             path = f"{_instance(entry, 'run_id')}/xcomEntries/{_quoted(entry['key'])}"
             yield _page(self._session, "XCom", self._url, f"{path}?stringify=true")
         for task in self._listed("dags/~/dagRuns/~/taskInstances"):
-            if task["try_number"]:
-                path = f"{_instance(task, 'dag_run_id')}/logs/{task['try_number']}"
+            for attempt in range(1, task["try_number"] + 1):
+                path = f"{_instance(task, 'dag_run_id')}/logs/{attempt}"
                 yield _page(self._session, "log of a task", self._url, path)
 
     def _listed(self, name: str) -> Iterator[dict[str, Any]]:

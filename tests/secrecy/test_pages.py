@@ -20,6 +20,7 @@ OF_AIRFLOW = {
     **{f"/api/v2/{name}": "Airflow's API" for name in LISTS},
     **dict.fromkeys([*SINGLES, "/api/v2/config"], "Airflow's API"),
     f"{INSTANCE}/xcomEntries/return_value": "XCom",
+    f"{INSTANCE}/logs/1": "log of a task",
     f"{INSTANCE}/logs/2": "log of a task",
 }
 
