@@ -21,6 +21,8 @@ DEMO_PLAN = REPOSITORY / "plans" / "demo.yaml"
 DEADLINE_SECONDS = 420
 STEP_SECONDS = 240
 FLEET_SIZE = 4
+# shells start these with Ctrl-C ignored: a demo ends by it all the same
+AS_A_BACKGROUND_JOB = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
 
 
 @dataclass
@@ -136,7 +138,7 @@ def _start(directory: Path, arguments: tuple[str, ...], variables: Mapping[str, 
     ]
     with (directory / "demo.log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tools.demo", *options, *arguments],
+            [*AS_A_BACKGROUND_JOB, sys.executable, "-m", "tools.demo", *options, *arguments],
             cwd=REPOSITORY,
             env={**os.environ, **variables, "BACKPACK_HOME": str(home)},
             stdin=subprocess.DEVNULL,

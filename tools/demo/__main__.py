@@ -1,7 +1,6 @@
 """`python -m tools.demo`: what `make demo` runs."""
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -21,8 +20,8 @@ from tools.demo.console import (
     FINDING,
     INTERRUPTED,
     console,
+    end_by_signals,
     errors,
-    interrupt,
     print_addresses,
     refuse,
 )
@@ -51,8 +50,7 @@ def main(
         refuse(f"demo: unknown fault {fault!r}: choose one of {', '.join(FAULTS)}")
     home = Path(os.environ.get("BACKPACK_HOME") or REPOSITORY / "var").absolute()
     layout = Layout(home, port_base=port_base, fleet_size=fleet_size)
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGHUP, interrupt)
+    end_by_signals()
     try:
         outcome = run(layout, plan.absolute(), fault)
     except PlanError as error:

@@ -1,5 +1,6 @@
 """What the demo and the rehearsal say on the terminal, and the codes they end with."""
 
+import signal
 import sys
 from types import FrameType
 from typing import NoReturn
@@ -23,8 +24,13 @@ def print_addresses(layout: Layout) -> None:
     console.print(f"Prometheus: {layout.prometheus_url}")
 
 
-def interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """End like Ctrl-C; a signal handler."""
+def end_by_signals() -> None:
+    """End in order by any of them; a shell has its background jobs ignore Ctrl-C, say."""
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _interrupt)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 

@@ -6,7 +6,6 @@ stabilisation. It runs until Ctrl-C; what happened stays in the state directory.
 
 import os
 import shlex
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -20,8 +19,8 @@ from tools.demo.airflow_env import airflow_commands
 from tools.demo.console import (
     ENVIRONMENT,
     console,
+    end_by_signals,
     errors,
-    interrupt,
     print_addresses,
     refuse,
 )
@@ -47,8 +46,7 @@ def main(
     """
     home = Path(os.environ.get("BACKPACK_HOME") or REPOSITORY / "var").absolute()
     layout = Layout(home, port_base=port_base, fleet_size=fleet_size)
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, interrupt)
+    end_by_signals()
     try:
         asking = write_asking_plan(plan.absolute(), layout)
         with running_stack(layout, asking, console.print) as stack:
