@@ -1,5 +1,6 @@
 """One Airflow home per session; its environment must stand before `airflow` is imported."""
 
+import gc
 import os
 import tempfile
 import time
@@ -42,6 +43,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.airflow)
             item.add_marker(pytest.mark.filterwarnings("ignore"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def leftovers_of_airflow() -> Iterator[None]:
+    """Connections that Airflow never closes are collected here, not in a later test that minds."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.airflow.conftest import airflow_database  # noqa: F401 - a fixture
+from tests.airflow.conftest import airflow_database, leftovers_of_airflow  # noqa: F401 - fixtures
 from tests.console.scene import Scene, open_scene
 from tests.support.conditions import eventually_sync
 
