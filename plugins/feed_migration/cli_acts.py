@@ -32,6 +32,7 @@ from feed_migration.journal import Journal
 from feed_migration.notices.outside import rollback_told
 from feed_migration.report import document_incident
 from feed_migration.spool import UNRESOLVED, Spool
+from feed_migration.words import counted
 
 RESUME = "backpack-migrate resume"
 ROLLBACK = "backpack-migrate rollback"
@@ -88,7 +89,7 @@ def hold(
     say(
         {"migration_id": migration_id, "step": step, "reason": reason, "exposed": exposed},
         [
-            f"held {step} of {migration_id}: nothing goes on, {len(exposed)} instances stay native",
+            f"held {step} of {migration_id}: nothing goes on, on native: {counted(len(exposed))}",
             "the guard goes on watching the hard criteria; a breach still takes the fleet back",
         ],
         what_next=[f"{RESUME}, which begins the gate anew", ROLLBACK],

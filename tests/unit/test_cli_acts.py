@@ -79,7 +79,7 @@ def test_hold_ends_the_open_gate_and_says_how_to_go_on(capsys, journal):
     code, out, err = invoke(capsys, "hold", "--reason", "odd book")
     assert (code, err) == (0, "")
     assert out.startswith(f"held {STEP} of mig-0001-")
-    assert "5 instances stay native" in out
+    assert "on native: 5 instances" in out
     assert "next: backpack-migrate resume" in out
     assert newest(journal).reason == "held by cli:bo: odd book"
 
