@@ -94,7 +94,7 @@ class AirflowApi:
         """Return the task instances of our DAGs that wait for a person.
 
         `subject` is the question, `may_answer` the names of those who may; empty is everybody.
-        `asks` are the fields that an answer may fill in.
+        `asks` are the fields that an answer may fill in, `created_at` is when it was asked.
         """
         path = "/api/v2/dags/~/dagRuns/~/hitlDetails?response_received=false&limit=100"
         details = self._request("GET", path).get("hitl_details", [])
@@ -102,6 +102,7 @@ class AirflowApi:
             {
                 **detail["task_instance"],
                 "subject": detail["subject"],
+                "created_at": detail["created_at"],
                 "asks": list(detail.get("params") or ()),
                 "may_answer": [str(user["name"]) for user in detail.get("assigned_users") or ()],
             }

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -37,6 +38,8 @@ from feed_migration.words import counted
 RESUME = "backpack-migrate resume"
 ROLLBACK = "backpack-migrate rollback"
 _HOLD_POLL_SECONDS = 0.5
+# "executor reported success, but the state is queued": the task fails and asks anew
+_PARKED_SECONDS = 3.0
 
 
 def approve(
@@ -54,6 +57,7 @@ def approve(
     with AirflowApi(deployment.airflow) as airflow:
         asked = _the_one(airflow, task)
         option = "Reject" if reject else "Approve"
+        _let_it_park(asked)
         airflow.answer(asked, option, said_at_shell(reason))
     facts = {
         "decision": option,
@@ -202,6 +206,14 @@ def _the_one(airflow: AirflowApi, task: str | None) -> Mapping[str, Any]:
             "choose one with --task" if names else "see `backpack-migrate status`",
         )
     return waiting[0]
+
+
+def _let_it_park(asked: Mapping[str, Any]) -> None:
+    """Wait until the task that asks is parked: an answer that comes sooner Airflow loses."""
+    asked_unix = datetime.fromisoformat(str(asked["created_at"])).timestamp()
+    age_seconds = time.time() - asked_unix  # noqa: TID251 - Airflow's host is another
+    if age_seconds < _PARKED_SECONDS:
+        time.sleep(min(_PARKED_SECONDS - age_seconds, _PARKED_SECONDS))
 
 
 def _held(

@@ -3,6 +3,7 @@
 import json
 import threading
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
@@ -24,7 +25,7 @@ class SmallAirflow:
         self.cleared = ["begin", "cutover_50.gate", "verdict"]
         self.lacks = "/nothing"
 
-    def wait_for(self, task_id: str, *may_answer: str) -> None:
+    def wait_for(self, task_id: str, *may_answer: str, asked_seconds_ago: float = 60.0) -> None:
         task = {
             "dag_id": "backpack_migration",
             "dag_run_id": "manual__2026-10-02T10:15:30+00:00",
@@ -37,6 +38,9 @@ class SmallAirflow:
             {
                 "task_instance": task,
                 "subject": subject,
+                "created_at": (
+                    datetime.now(UTC) - timedelta(seconds=asked_seconds_ago)
+                ).isoformat(),
                 "assigned_users": users,
                 "params": {"reason": {"value": ""}},
             }

@@ -229,6 +229,19 @@ def test_start_and_approve_leave_a_name_in_the_audit_log(capsys, journal, airflo
     ]
 
 
+@pytest.mark.usefixtures("journal")
+@pytest.mark.parametrize(("asked_seconds_ago", "waits"), [(1.0, 2.0), (60.0, 0.0), (-60.0, 3.0)])
+def test_a_question_that_was_just_asked_is_answered_once_its_task_is_parked(
+    capsys, airflow, monkeypatch, asked_seconds_ago, waits
+):
+    """Airflow loses an answer that comes sooner; a clock that is behind makes nobody wait long."""
+    pauses = []
+    monkeypatch.setattr("feed_migration.cli_acts.time.sleep", pauses.append)
+    airflow.wait_for("cutover_100.approval", "ann", asked_seconds_ago=asked_seconds_ago)
+    assert invoke(capsys, "approve")[0] == 0
+    assert sum(pauses) == pytest.approx(waits, abs=0.9)
+
+
 @pytest.mark.parametrize("command", ["start", "approve", "hold", "resume", "rollback"])
 def test_the_document_of_an_act_has_exactly_the_documented_keys(
     capsys, journal, airflow, monkeypatch, command
