@@ -15,10 +15,13 @@ import pytest
 import yaml
 
 from feed_migration.journal import Journal
+from tests.airflow.half_way import STEP
 from tests.airflow.scripted import Sample, ScriptedFleet, ScriptedPrometheus
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
+
+    from feed_migration.orchestration.place import Place
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _HOME = tempfile.TemporaryDirectory(prefix="airflow-tests-")
@@ -203,3 +206,26 @@ def _write_deployment(home: Path, names: list[str], prometheus_url: str) -> None
         "credentials_file": "api_key.json",
     }
     (home / "deployment.yaml").write_text(yaml.safe_dump(deployment))
+
+
+@pytest.fixture
+def place(stage: Stage) -> "Place":
+    """What Airflow's processes of the stage work on."""
+    from feed_migration.orchestration.place import current_place
+
+    return current_place()
+
+
+@pytest.fixture
+def migration_id(stage: Stage, place: "Place") -> str:
+    """A migration whose first half of the fleet is on native, its gate under way."""
+    plan, journal = place.plan(), stage.journal
+    begun = journal.begin_migration(plan.name, plan.sha256, "ann", steps=plan.steps)
+    who = {"migration_id": begun, "actor": "ann"}
+    for step in ("preflight", "dry_run", "shadow"):
+        journal.append("approval", body={"step": step, "decision": "Promote", "reason": "t"}, **who)
+        journal.append("step_promoted", body={"step": step}, **who)
+    journal.append("step_started", body={"step": STEP, "run": "1"}, **who)
+    names = stage.fleet.names[:2]
+    stage.fleet.set_variant(names, "native", epoch=journal.state(begun).epoch)
+    return begun

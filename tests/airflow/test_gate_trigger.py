@@ -6,7 +6,7 @@ import pytest
 
 from feed_migration.gate_record import GateStart, join_gate
 from feed_migration.lease import HANDOVER_SECONDS
-from feed_migration.orchestration.place import Place, current_place
+from feed_migration.orchestration.place import Place
 from feed_migration.plan import load_plan
 from tests.airflow.conftest import Stage, steady
 
@@ -17,11 +17,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture
-def place(stage: Stage) -> Place:
-    return current_place()
 
 
 @pytest.fixture

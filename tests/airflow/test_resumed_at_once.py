@@ -14,8 +14,8 @@ from feed_migration.journal import Journal
 from feed_migration.orchestration.joining import Applicant, join_migration
 from feed_migration.phases import MigrationState, Status
 from tests.airflow.conftest import Stage, steady
+from tests.airflow.half_way import context_of, fails_for_good, gate_of, reverting
 from tests.airflow.reruns import clear, newest_run, rerun
-from tests.airflow.test_way_back import context_of, fails_for_good, gate_of, reverting
 
 DAG_ID = "backpack_migration"
 GATE = "cutover_50.gate"

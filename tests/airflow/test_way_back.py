@@ -3,7 +3,6 @@
 import sqlite3
 import time
 import traceback
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +12,17 @@ from feed_migration.lease import PERSON_SECONDS
 from feed_migration.phases import Status
 from feed_migration.spool import Spool
 from tests.airflow.conftest import Stage
+from tests.airflow.half_way import (
+    STEP,
+    context_of,
+    fails_for_good,
+    gate_of,
+    hold,
+    raising,
+    reverting,
+    taking_back,
+)
 
-STEP = "cutover-50"
 BREACH = {
     "step": STEP,
     "run": "1",
@@ -29,77 +37,9 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def place(stage: Stage):
-    from feed_migration.orchestration.place import current_place
-
-    return current_place()
-
-
-@pytest.fixture
-def migration_id(stage: Stage, place) -> str:
-    """A migration whose first half of the fleet is on native, its gate under way."""
-    plan, journal = place.plan(), stage.journal
-    begun = journal.begin_migration(plan.name, plan.sha256, "ann", steps=plan.steps)
-    who = {"migration_id": begun, "actor": "ann"}
-    for step in ("preflight", "dry_run", "shadow"):
-        journal.append("approval", body={"step": step, "decision": "Promote", "reason": "t"}, **who)
-        journal.append("step_promoted", body={"step": step}, **who)
-    journal.append("step_started", body={"step": STEP, "run": "1"}, **who)
-    names = stage.fleet.names[:2]
-    stage.fleet.set_variant(names, "native", epoch=journal.state(begun).epoch)
-    return begun
-
-
-@pytest.fixture
 def context(migration_id: str) -> dict[str, Any]:
+    """Of a task of a run whose gate has failed."""
     return context_of(migration_id, gate="failed")
-
-
-def context_of(migration_id: str, **tasks: str) -> dict[str, Any]:
-    """The context of a task on its first of six tries; `tasks` is task → state of the run."""
-    return {
-        "ti": SimpleNamespace(
-            xcom_pull=lambda task_ids: migration_id,
-            get_task_states=lambda dag_id, run_ids: {run_ids[0]: tasks},
-            try_number=1,
-            max_tries=5,
-        ),
-        "dag_run": SimpleNamespace(
-            dag_id="m", run_id="1", clear_number=0, triggering_user_name="ann"
-        ),
-        "params": {"reason": "by hand"},
-    }
-
-
-def reverting(place) -> Any:
-    from feed_migration.orchestration.rollback_operators import RevertOperator
-
-    steps = ("dry_run", "shadow", STEP, "cutover-100", "stabilisation", "post_migration")
-    return RevertOperator(task_id="revert", place=place, steps=steps)
-
-
-def taking_back(place) -> Any:
-    from feed_migration.orchestration.rollback_operators import TakeBackOperator
-
-    return TakeBackOperator(task_id="revert", place=place)
-
-
-def gate_of(place, step: str = STEP) -> Any:
-    from feed_migration.orchestration.gate_operator import GateOperator
-
-    gate = place.plan().step(step).gate
-    return GateOperator(task_id="gate", place=place, step=step, gate=gate)
-
-
-def fails_for_good() -> Any:
-    from airflow.sdk.exceptions import AirflowFailException
-
-    return pytest.raises(AirflowFailException)
-
-
-def hold(stage: Stage, migration_id: str) -> None:
-    body = {"step": STEP, "reason": "no data"}
-    stage.journal.append("held", migration_id=migration_id, actor="ann", body=body)
 
 
 def test_the_gate_itself_takes_the_fleet_back(stage, place, migration_id, context):
@@ -132,72 +72,6 @@ def test_the_rollback_task_joins_what_the_gate_did(stage, place, migration_id, c
     assert stage.fleet.history == moves
     assert stage.kinds(migration_id).count("rollback_started") == 1
     assert stage.kinds(migration_id).count("rollback_verified") == 1
-
-
-def pass_half(stage: Stage, migration_id: str) -> None:
-    """Promote the step whose half of the fleet is on native."""
-    who = {"migration_id": migration_id, "actor": "ann"}
-    body = {"step": STEP, "decision": "Promote", "reason": "t"}
-    stage.journal.append("approval", body=body, **who)
-    stage.journal.append("step_promoted", body={"step": STEP}, **who)
-
-
-def test_a_rejection_is_the_reason_and_its_person_the_actor(stage, place, migration_id):
-    """Of a step that never began; the one before it did promote, and nobody says otherwise."""
-    pass_half(stage, migration_id)
-    body = {"step": "cutover-100", "decision": "Reject", "reason": ""}
-    stage.journal.append("approval", migration_id=migration_id, actor="bob", body=body)
-    rejected = context_of(migration_id, **{"cutover_100.approval": "failed"})
-    assert reverting(place).execute(rejected) == "revert"
-    (event,) = stage.journal.events(migration_id, "rollback_started")
-    assert event.actor == "bob"
-    assert event.body["reason"] == "cutover-100 was not approved: rejected by bob"
-
-
-def test_silence_is_the_reason_and_the_run_s_own_user_the_actor(stage, place, migration_id):
-    """Nobody said No, so nobody is named for it."""
-    pass_half(stage, migration_id)
-    body = {"step": "cutover-100", "decision": "Unanswered", "reason": "no answer within 30 min"}
-    stage.journal.append("approval", migration_id=migration_id, actor="nobody", body=body)
-    reverting(place).execute(context_of(migration_id))
-    (event,) = stage.journal.events(migration_id, "rollback_started")
-    assert event.actor == "ann"
-    assert event.body["reason"] == "cutover-100 was not approved: no answer within 30 min"
-
-
-@pytest.mark.parametrize(
-    ("tasks", "reason"),
-    [
-        (
-            {"cutover_100.advance": "failed", "cutover_100.gate": "upstream_failed"},
-            "cutover-100 ended without its Promote, failed in Airflow: advance",
-        ),
-        ({}, "the DAG run ended before cutover-100 had its Promote"),
-    ],
-)
-def test_the_reason_names_the_step_that_failed(stage, place, migration_id, tasks, reason):
-    """Not the last one that began, which may well be promoted."""
-    pass_half(stage, migration_id)
-    reverting(place).execute(context_of(migration_id, **tasks))
-    (event,) = stage.journal.events(migration_id, "rollback_started")
-    assert event.body["reason"] == reason
-
-
-def test_a_second_try_of_a_rejection_s_way_back_waits_for_nobody(
-    stage, place, migration_id, monkeypatch
-):
-    """It goes on in the same name, so it takes itself for nobody else."""
-    pass_half(stage, migration_id)
-    body = {"step": "cutover-100", "decision": "Reject", "reason": ""}
-    stage.journal.append("approval", migration_id=migration_id, actor="bob", body=body)
-    with monkeypatch.context() as patch:
-        patch.setattr(stage.fleet, "set_variant", raising(FleetUnavailable("away")))
-        with pytest.raises(FleetUnavailable):
-            reverting(place).execute(context_of(migration_id))
-    assert reverting(place).execute(context_of(migration_id)) == "revert"
-    acts = stage.journal.events(migration_id, "rollback_act")
-    assert {act.actor for act in acts} == {"bob"}
-    assert stage.natives == []
 
 
 def test_a_gate_killed_while_it_reverts_is_finished_by_the_rollback_task(
@@ -427,13 +301,6 @@ def test_a_fleet_that_is_not_native_is_not_closed_as_promoted(stage, place, migr
         ReportOperator(task_id="r", place=place, step="post_migration").execute(context)
     assert "feed-03" in str(refusal.value)
     assert stage.journal.state(migration_id).status == Status.RUNNING
-
-
-def raising(error: BaseException) -> Any:
-    def refuse(*_: object, **__: object) -> None:
-        raise error
-
-    return refuse
 
 
 def ruin(stage: Stage) -> None:

@@ -15,6 +15,8 @@ DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 # a machine that builds something else beside the tests is slow, not wrong
 expect.set_options(timeout=20_000)
+# what somebody else may have written where a page shows it
+HOSTILE = '<img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script>'
 SERIOUS = {"serious", "critical"}
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 

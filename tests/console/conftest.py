@@ -1,13 +1,15 @@
 """Airflow's own web server on loopback, with the console in it and users of every role."""
 
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.airflow.conftest import airflow_database, leftovers_of_airflow  # noqa: F401 - fixtures
-from tests.console.scene import Scene, open_scene
+from tests.console.scene import Scene, forget_questions, open_scene
 from tests.support.conditions import eventually_sync
 
 
@@ -46,3 +48,17 @@ def scene(airflow_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("feed_migration.console.feeders.open_fleet", lambda _: scene.fleet)
     yield scene
     scene.close()
+    forget_questions()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium, as set-up installs it."""
+    executable = shutil.which("chromium")
+    assert executable, "Chromium is missing: run tools/setup.sh"
+    with sync_playwright() as playwright:
+        # a container's root has no user namespaces, and a small /dev/shm
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
+        browser = playwright.chromium.launch(executable_path=executable, args=arguments)
+        yield browser
+        browser.close()

@@ -204,6 +204,16 @@ def wait_for_approval(
         session.add(asked)
 
 
+def forget_questions() -> None:
+    """Nobody is asked any more: another test's page would show the question, too."""
+    from airflow.models.hitl import HITLDetail
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete
+
+    with create_session() as session:
+        session.execute(delete(HITLDetail))
+
+
 def fail_tasks(run_id: str, *task_ids: str) -> None:
     """End tasks of a run as failed."""
     from airflow.models.dagrun import DagRun

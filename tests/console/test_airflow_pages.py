@@ -1,10 +1,7 @@
 """What we hand to Airflow's own pages, as a person sees it there: the question, the graph."""
 
-import shutil
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import expect
 
 from feed_migration.addresses import Addresses
 from feed_migration.evidence import approval_body
@@ -16,17 +13,6 @@ from tests.console.scene import DAG_ID, start_run, sync_dags, wait_for_approval
 pytestmark = pytest.mark.timeout(180)
 LAPTOP = {"width": 1280, "height": 800}
 TASK = "cutover_50.approval"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    executable = shutil.which("chromium")
-    assert executable, "Chromium is missing: run tools/setup.sh"
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
-        browser = playwright.chromium.launch(executable_path=executable, args=arguments)
-        yield browser
-        browser.close()
 
 
 def fourteen_criteria():

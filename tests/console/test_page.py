@@ -2,14 +2,12 @@
 
 import json
 import os
-import shutil
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from feed_migration.phases import Status
-from tests.console.browsing import DESKTOP, PHONE, opened, serious_faults
+from tests.console.browsing import DESKTOP, HOSTILE, PHONE, opened, serious_faults
 from tests.console.scene import (
     Scene,
     airflow_log,
@@ -21,19 +19,6 @@ from tests.console.scene import (
 from tests.support.conditions import eventually_sync
 
 pytestmark = pytest.mark.timeout(120)
-HOSTILE = '<img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script>'
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    executable = shutil.which("chromium")
-    assert executable, "Chromium is missing: run tools/setup.sh"
-    with sync_playwright() as playwright:
-        # a container's root has no user namespaces, and a small /dev/shm
-        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
-        browser = playwright.chromium.launch(executable_path=executable, args=arguments)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

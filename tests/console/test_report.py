@@ -3,11 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.console.browsing import PHONE, opened, serious_faults
+from tests.console.browsing import HOSTILE, PHONE, opened, serious_faults
 from tests.console.scene import DAG_ID, RUN_ID, Scene
-from tests.console.test_page import HOSTILE, browser
-
-__all__ = ["browser"]
 
 pytestmark = pytest.mark.timeout(120)
 

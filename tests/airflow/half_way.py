@@ -1,0 +1,73 @@
+"""A migration that is half-way, and the tasks that take it back, each by itself."""
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.airflow.conftest import Stage
+
+STEP = "cutover-50"
+
+
+def context_of(migration_id: str, **tasks: str) -> dict[str, Any]:
+    """The context of a task on its first of six tries; `tasks` is task → state of the run."""
+    return {
+        "ti": SimpleNamespace(
+            xcom_pull=lambda task_ids: migration_id,
+            get_task_states=lambda dag_id, run_ids: {run_ids[0]: tasks},
+            try_number=1,
+            max_tries=5,
+        ),
+        "dag_run": SimpleNamespace(
+            dag_id="m", run_id="1", clear_number=0, triggering_user_name="ann"
+        ),
+        "params": {"reason": "by hand"},
+    }
+
+
+def reverting(place) -> Any:
+    from feed_migration.orchestration.rollback_operators import RevertOperator
+
+    steps = ("dry_run", "shadow", STEP, "cutover-100", "stabilisation", "post_migration")
+    return RevertOperator(task_id="revert", place=place, steps=steps)
+
+
+def taking_back(place) -> Any:
+    from feed_migration.orchestration.rollback_operators import TakeBackOperator
+
+    return TakeBackOperator(task_id="revert", place=place)
+
+
+def gate_of(place, step: str = STEP) -> Any:
+    from feed_migration.orchestration.gate_operator import GateOperator
+
+    gate = place.plan().step(step).gate
+    return GateOperator(task_id="gate", place=place, step=step, gate=gate)
+
+
+def fails_for_good() -> Any:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    return pytest.raises(AirflowFailException)
+
+
+def hold(stage: "Stage", migration_id: str) -> None:
+    body = {"step": STEP, "reason": "no data"}
+    stage.journal.append("held", migration_id=migration_id, actor="ann", body=body)
+
+
+def pass_half(stage: "Stage", migration_id: str) -> None:
+    """Promote the step whose half of the fleet is on native."""
+    who = {"migration_id": migration_id, "actor": "ann"}
+    body = {"step": STEP, "decision": "Promote", "reason": "t"}
+    stage.journal.append("approval", body=body, **who)
+    stage.journal.append("step_promoted", body={"step": STEP}, **who)
+
+
+def raising(error: BaseException) -> Any:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    return refuse
