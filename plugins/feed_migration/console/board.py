@@ -91,7 +91,10 @@ class Board:
     def close(self, timeout_seconds: float = 5.0) -> None:
         """End the threads, and wait for those that read just now."""
         self._ending.set()
-        for thread in self._threads.values():
+        with self._lock:
+            # a page that still looks may start one more, which ends at once
+            threads = list(self._threads.values())
+        for thread in threads:
             thread.join(timeout_seconds)
 
     def _is_watched(self) -> bool:
