@@ -16,6 +16,13 @@ pytestmark = [
     pytest.mark.alone,
     pytest.mark.timeout(DEADLINE_SECONDS + 60),
 ]
+# the shell of somebody who has another Airflow
+OTHER_AIRFLOW = {
+    "AIRFLOW_HOME": "/nowhere",
+    "AIRFLOW__API_AUTH__JWT_SECRET": "a-secret-of-another-airflow-0123456789abcdef",
+    "AIRFLOW__CORE__PARALLELISM": "0",
+    "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+}
 # each of these begins within a whole migration; the checks of the dry run live for seconds
 PROGRAMS = (
     "supervisord",
@@ -36,7 +43,7 @@ PROGRAMS = (
 @pytest.fixture(scope="module")
 def survivor(tmp_path_factory) -> WatchedDemo:
     """Scheduler, triggerer and a FeedHandler die by kill -9 in a migration that is watched."""
-    with watched(tmp_path_factory.mktemp("survivor")) as run:
+    with watched(tmp_path_factory.mktemp("survivor"), variables=OTHER_AIRFLOW) as run:
         demo = run.demo
         demo.reach("shadow")
         demo.kill("airflow", "triggerer")

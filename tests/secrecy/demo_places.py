@@ -1,6 +1,6 @@
 """Every place that a whole demo may have put a secret in."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,15 +86,17 @@ class WatchedDemo:
 
 
 @contextmanager
-def watched(directory: Path, *arguments: str) -> Iterator[WatchedDemo]:
+def watched(
+    directory: Path, *arguments: str, variables: Mapping[str, str] | None = None
+) -> Iterator[WatchedDemo]:
     """Run a demo with secrets of its own, its processes watched from their start to their end."""
     temporary = directory / "tmp"
     temporary.mkdir()
     key_files = make_audit_key(directory / "keys")
-    variables = {**key_files, "TMPDIR": str(temporary)}
+    given = {**(variables or {}), **key_files, "TMPDIR": str(temporary)}
     with ProcessWatch() as processes, demos(directory) as start:
-        demo = start(*arguments, variables=variables)
-        key_file = Path(variables["BACKPACK_AUDIT_KEY_FILE"])
+        demo = start(*arguments, variables=given)
+        key_file = Path(given["BACKPACK_AUDIT_KEY_FILE"])
         yield WatchedDemo(directory, demo, key_file, processes)
 
 

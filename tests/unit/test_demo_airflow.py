@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.demo.airflow_env import ADMIN, admin_password, airflow_environment
+from tools.demo.airflow_env import ADMIN, admin_password, airflow_environment, without_airflow
 
 
 @pytest.fixture
@@ -55,3 +55,10 @@ def test_every_secret_is_a_file_of_its_owner(tmp_path, environment):
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     passwords = Path(environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
     assert json.loads(passwords.read_text()) == {ADMIN: admin_password(home)}
+
+
+def test_settings_of_another_airflow_are_left_behind():
+    """Its home and settings are; connections for notices, and what is no Airflow's, are not."""
+    kept = {"AIRFLOW_CONN_PAGER": "http://pager.example.com", "PATH": "/bin"}
+    another = {"AIRFLOW_HOME": "/x", "AIRFLOW_CONFIG": "/x/y", "AIRFLOW__API_AUTH__JWT_SECRET": "z"}
+    assert without_airflow(kept | another) == kept

@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 ADMIN = "admin"
@@ -45,6 +46,21 @@ def airflow_environment(
         **{f"{name}_CMD": shlex.join(["cat", str(home / file)]) for name, file in SECRETS.items()},
         **_timing(),
         **_quiet(home),
+    }
+
+
+def without_airflow(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return `environment` less what configures another Airflow; connections and variables stay.
+
+    Airflow prefers a plain variable to the `_CMD` of the same setting, so one left over in the
+    shell would replace a secret of this deployment.
+    https://airflow.apache.org/docs/apache-airflow/stable/howto/set-config.html
+    """
+    places = {"AIRFLOW_HOME", "AIRFLOW_CONFIG"}
+    return {
+        name: value
+        for name, value in environment.items()
+        if name not in places and not name.startswith("AIRFLOW__")
     }
 
 

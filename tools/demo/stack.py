@@ -24,7 +24,7 @@ from feed_migration.errors import AirflowUnavailable, FleetUnavailable
 from feed_migration.fleet.supervisor import SupervisorFleet
 from feed_migration.fleet.supervisor_rpc import SupervisorRpc
 from tools.demo import configs, processes
-from tools.demo.airflow_env import airflow_commands, airflow_environment
+from tools.demo.airflow_env import airflow_commands, airflow_environment, without_airflow
 from tools.demo.layout import MARKER, REPOSITORY, DemoError, Layout, require_free_ports
 
 POLL_SECONDS = 0.2
@@ -209,7 +209,7 @@ def airflow_process_environment(layout: Layout, plan: Path) -> dict[str, str]:
 
 def _start_supervisord(layout: Layout) -> subprocess.Popen[bytes]:
     environment = {
-        **os.environ,
+        **without_airflow(os.environ),
         "PATH": f"{layout.venv_bin}:{os.environ.get('PATH', '')}",
         "BACKPACK_HOME": str(layout.home),
         # cryptofeed keeps a symbol cache; nothing is written outside the state directory
@@ -251,7 +251,7 @@ def _bring_up(stack: Stack, say: Callable[[str], None]) -> None:
 
 
 def _start_database(layout: Layout, plan: Path) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, **airflow_process_environment(layout, plan)}
+    environment = {**without_airflow(os.environ), **airflow_process_environment(layout, plan)}
     with (layout.home / "logs" / "airflow-db-migrate.log").open("wb") as output:
         return subprocess.Popen(
             [layout.venv_bin / "airflow", "db", "migrate"],
