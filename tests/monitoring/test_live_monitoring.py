@@ -87,8 +87,14 @@ def test_recorded_series_have_the_labels_of_the_page(stack, row):
 def exported(stack):
     """Per process, what it exports: name → (type, label names seen, None without a series)."""
     layout = stack.layout
-    variants = {one.variant: layout.instances[one.id] for one in stack.stack.fleet.instances()}
-    assert set(variants) == {"ccxt", "native"}
+    statuses = stack.stack.fleet.instances
+
+    def by_variant():
+        found = {one.variant: layout.instances[one.id] for one in statuses()}
+        return found if set(found) == {"ccxt", "native"} else {}
+
+    # on a busy machine one may not answer in time
+    variants = eventually_sync(by_variant, PANEL_SECONDS, statuses)
     said = {name: stack.text(port) for name, port in variants.items()}
     said["shadow"] = stack.shadow_text
     eventually_sync(lambda: "criterion_value{" in stack.text(layout.guard_port), PANEL_SECONDS)
@@ -166,3 +172,10 @@ def test_a_process_that_dies_is_pending_at_once(stack):
         eventually_sync(lambda: stack.query(text), PANEL_SECONDS)
     finally:
         stack.stack.rpc.start(name)
+
+
+def test_nothing_died_meanwhile(stack):
+    """The supervisor restarts what dies; a cutover's restarts it expects."""
+    log = (stack.layout.home / "logs" / "supervisord.out").read_text()
+    assert "success: feed-00" in log
+    assert [line for line in log.splitlines() if "; not expected" in line] == []
