@@ -62,7 +62,8 @@ def test_the_reason_of_an_answer_is_kept_with_it(stage, context, approval, given
     """Whatever else came with it, an answer is an answer."""
     approval.execute_complete(context, {**answer("Approve"), "params_input": given})
     (event,) = stage.journal.events(kind="approval")
-    assert event.body == {"step": "cutover-50", "decision": "Approve", "reason": "odd book"}
+    said = {name: event.body[name] for name in ("step", "decision", "reason")}
+    assert said == {"step": "cutover-50", "decision": "Approve", "reason": "odd book"}
 
 
 @pytest.mark.parametrize(
@@ -102,16 +103,34 @@ def test_a_step_approved_before_is_not_asked_again(context, approval):
     assert "approved already" in approval.execute(context)
 
 
-def asking(approval, context, monkeypatch) -> Any:
-    """Ask, with Airflow's side of it taken away; returns the task's body."""
+def asking(approval, context, monkeypatch, kept=None, clear_number=0) -> Any:
+    """Ask, with Airflow's side of it taken away, which keeps the answer `kept`.
+
+    Returns what the task returned, None where it asks.
+    """
     from airflow.providers.standard.operators import hitl
+    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+    from airflow.sdk.execution_time.comms import ErrorResponse
+
+    from feed_migration.orchestration import kept_answer
+
+    def detail(ti_id):
+        if kept is None:
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.GENERIC_ERROR))
+        user = kept["responded_by_user"]
+        facts = {**kept, "responded_by_user": SimpleNamespace(**user) if user else None}
+        return SimpleNamespace(response_received=bool(kept["chosen_options"]), **facts)
 
     monkeypatch.setattr(hitl.HITLOperator, "execute", lambda self, context: None)
+    monkeypatch.setattr(kept_answer, "get_hitl_detail_content_detail", detail)
     run = SimpleNamespace(
-        dag_id="backpack_cutover", run_id="r1", clear_number=0, triggering_user_name="ann"
+        dag_id="backpack_cutover",
+        run_id="r1",
+        clear_number=clear_number,
+        triggering_user_name="ann",
     )
-    approval.execute(context | {"dag_run": run})
-    return approval.body
+    context["ti"].id = "5a69"
+    return approval.execute(context | {"dag_run": run})
 
 
 def test_the_question_shows_the_evidence_and_its_own_rules(stage, context, approval, monkeypatch):
@@ -131,7 +150,8 @@ def test_the_question_shows_the_evidence_and_its_own_rules(stage, context, appro
     journal.record(migration_id, "shadow", [row])
     body = {"step": "shadow", "run": "1", "decision": "Promote", "at_seconds": 9.0, "reasons": []}
     journal.append("verdict", migration_id=migration_id, actor="gate", body=body)
-    text = asking(approval, context, monkeypatch)
+    asking(approval, context, monkeypatch)
+    text = approval.body
     assert "50 % of the fleet goes to the native feed" in text
     assert f"[errors]({stage.prometheus.url}/graph?g0.expr=sum%28errors" in text
     assert "| 0.25 | success \\<= 1, failure \\>= 5 | Success |" in text
@@ -148,3 +168,46 @@ def test_that_somebody_is_asked_is_kept_once(stage, context, approval, monkeypat
     (asked,) = [note for note in notes if note["note"] == "approval_asked"]
     assert (asked["step"], asked["run_id"]) == ("cutover-50", "r1")
     assert stage.journal.lease(stage.journal.latest_migration()).seconds > 86400
+
+
+def test_an_answer_that_airflow_lost_is_not_asked_for_again(stage, context, approval, monkeypatch):
+    """It fails a task that is answered while it is parked; the next attempt finds the answer."""
+    asking(approval, context, monkeypatch)
+    given = {**answer("Approve"), "params_input": {"reason": "quick"}}
+    assert asking(approval, context, monkeypatch, kept=given) is not None
+    (event,) = stage.journal.events(kind="approval")
+    assert (event.actor, event.body["reason"]) == ("bob", "quick")
+    assert "cutover-50" in stage.journal.state(event.migration_id).approved
+
+
+def test_a_no_that_airflow_lost_is_a_no(stage, context, approval, monkeypatch):
+    """The fleet goes back at once, not after one more question."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    asking(approval, context, monkeypatch)
+    with pytest.raises(AirflowFailException, match="not approved"):
+        asking(approval, context, monkeypatch, kept=answer("Reject"))
+
+
+def test_a_question_that_nobody_answered_is_asked_again(stage, context, approval, monkeypatch):
+    """Its task died: an empty answer is none, and nor is a question that never reached Airflow."""
+    asking(approval, context, monkeypatch)
+    silent = {**answer("Approve"), "chosen_options": None, "responded_by_user": None}
+    assert asking(approval, context, monkeypatch, kept=silent) is None
+    assert asking(approval, context, monkeypatch) is None
+    assert stage.journal.events(kind="approval") == []
+
+
+def test_an_answer_of_before_is_none_to_a_question_asked_by_hand(
+    stage, context, approval, monkeypatch
+):
+    """Who clears the task after a No wants to be asked, in the same attempt or in the next."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    asking(approval, context, monkeypatch)
+    no = answer("Reject")
+    with pytest.raises(AirflowFailException):
+        approval.execute_complete(context, no)
+    assert asking(approval, context, monkeypatch, kept=no) is None
+    assert asking(approval, context, monkeypatch, kept=answer("Approve"), clear_number=1) is None
+    assert len(stage.journal.events(kind="approval")) == 1

@@ -19,6 +19,7 @@ from feed_migration.model import Measurement, Step
 from feed_migration.notices.overtaken import APPROVAL_ASKED
 from feed_migration.orchestration.act_operators import BEGIN, migration_of
 from feed_migration.orchestration.actor import actor_of, run_key
+from feed_migration.orchestration.kept_answer import answered_at, is_recorded, kept_answer
 from feed_migration.orchestration.place import Place
 from feed_migration.orchestration.refusing import refusals_noted
 from feed_migration.orchestration.runtime import Runtime, open_runtime
@@ -72,19 +73,22 @@ class StepApprovalOperator(ApprovalOperator):
         self._renew(
             runtime.journal, migration_id, self.step.approval_timeout_seconds + HANDOVER_SECONDS
         )
-        self._note(runtime.journal, migration_id, context, until)
+        first = self._note(runtime.journal, migration_id, context, until)
+        if not first and (answer := self._unheard(runtime.journal, migration_id, context)):
+            return self.execute_complete(context, answer)
         return super().execute(context)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
         """Journal the answer under the name of the person who gave it, or that none came."""
         if "error" not in event:
             option = str(event["chosen_options"][0])
-            self._record(context, option, actor=_person(event), reason=_reason(event))
+            told = {"reason": _reason(event), "answered_at": answered_at(event)}
+            self._record(context, option, actor=_person(event), told=told)
             # it is kept as it came: whatever is odd about it, the answer counts
             event = {**event, "params_input": {}}
         elif event.get("error_type") == "timeout":
             reason = silence(self.step.approval_timeout_seconds)
-            self._record(context, UNANSWERED, actor=NOBODY, reason=reason)
+            self._record(context, UNANSWERED, actor=NOBODY, told={"reason": reason})
         try:
             return super().execute_complete(context, event)
         except (HITLRejectException, HITLTimeoutError) as error:
@@ -105,8 +109,11 @@ class StepApprovalOperator(ApprovalOperator):
 
     def _note(
         self, journal: "Journal", migration_id: str, context: Mapping[str, Any], until: float
-    ) -> None:
-        """Keep that somebody is asked; once per attempt at the DAG run, whatever a retry does."""
+    ) -> bool:
+        """Keep that somebody is asked; once per attempt at the DAG run, whatever a retry does.
+
+        Returns whether it was the first time.
+        """
         dag_run = context["dag_run"]
         verdict, measured = _last_gate(journal, migration_id)
         body = {
@@ -120,16 +127,27 @@ class StepApprovalOperator(ApprovalOperator):
             "run_id": dag_run.run_id,
             "task_id": self.task_id,
         }
-        journal.note(migration_id, actor_of(context), body, once="id")
+        return journal.note(migration_id, actor_of(context), body, once="id")
+
+    def _unheard(
+        self, journal: "Journal", migration_id: str, context: Any
+    ) -> dict[str, Any] | None:
+        """Return an answer that was given to this question and reached no task."""
+        answer = kept_answer(context)
+        approvals = journal.events(migration_id, "approval")
+        if answer is None or is_recorded(answer, self.step.name, approvals):
+            return None
+        self.log.info("answered already, as Airflow keeps it")
+        return answer
 
     def _renew(self, journal: "Journal", migration_id: str, seconds: float) -> None:
         journal.renew_lease(migration_id, holder=approval_holder(self.step.name), seconds=seconds)
 
-    def _record(self, context: Any, decision: str, *, actor: str, reason: str) -> None:
+    def _record(self, context: Any, decision: str, *, actor: str, told: Mapping[str, str]) -> None:
         journal, migration_id = open_runtime(self.place).journal, migration_of(context)
         # the wait is over, and so is its lease
         self._renew(journal, migration_id, HANDOVER_SECONDS)
-        body = {"step": self.step.name, "decision": decision, "reason": reason}
+        body = {"step": self.step.name, "decision": decision, **told}
         journal.append("approval", migration_id=migration_id, actor=actor, body=body)
 
 
