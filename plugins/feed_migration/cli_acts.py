@@ -33,7 +33,7 @@ from feed_migration.journal import Journal
 from feed_migration.notices.outside import rollback_told
 from feed_migration.report import document_incident
 from feed_migration.spool import UNRESOLVED, Spool
-from feed_migration.words import counted
+from feed_migration.words import counted, since_words
 
 RESUME = "backpack-migrate resume"
 ROLLBACK = "backpack-migrate rollback"
@@ -175,7 +175,7 @@ def rollback(
             "incident": page,
         },
         [
-            f"rolled back: {back}, {seconds:.1f} s after the breach",
+            f"rolled back: {back}, {since_words(seconds, breached=proof.breached)}",
             *([f"incident: {page}"] if page else []),
         ],
         what_next=["backpack-migrate report"] if journal is not None else ["restore the journal"],

@@ -15,7 +15,7 @@ from feed_migration.events import (
 )
 from feed_migration.markdown import utc
 from feed_migration.model import Decision
-from feed_migration.words import act_words, counted, span, step_words
+from feed_migration.words import act_words, counted, since_words, span, step_words
 
 Body = Mapping[str, Any]
 _KEY_SHOWN = 12
@@ -90,7 +90,9 @@ def _rollback_act(body: Body) -> str:
 
 def _verified(body: Body) -> str:
     took = body_number(body, "breach_to_rollback_seconds")
-    after = "" if took is None else f", {took:.1f} s after the breach"
+    # a journal of before this was kept says nothing of it
+    breached = body.get("breached", True) is True
+    after = "" if took is None else f", {since_words(took, breached=breached)}"
     return f"ccxt data flows on {counted(len(body_names(body)))}{after}"
 
 

@@ -181,6 +181,8 @@ def _indicators(incident: Incident) -> str:
 def _summary(incident: Incident) -> str:
     took = incident.breach_to_rollback_seconds
     state = incident.state
+    # what a person asked for, and a silence, has no breach
+    began = "breach" if state.breached else "begun"
     return table(
         ("what", "value"),
         [
@@ -188,9 +190,9 @@ def _summary(incident: Incident) -> str:
             ("phase, step", ", ".join(filter(None, (state.phase, state.step))) or "unknown"),
             ("reason", incident.reason),
             ("rolled back by", incident.actor),
-            ("breach", utc(incident.breach_at)),
+            (began, utc(incident.breach_at)),
             ("ccxt verified", utc(incident.verified_at)),
-            ("breach to verified rollback", "not verified" if took is None else f"{took:.1f} s"),
+            (f"{began} to verified rollback", "not verified" if took is None else f"{took:.1f} s"),
             ("fencing epoch", incident.epoch),
         ],
     )

@@ -119,6 +119,7 @@ class MigrationState:
     pending_act: Mapping[str, Any] | None = None
     last_verdict: Mapping[str, Any] | None = None
     breach_at: float | None = None
+    breached: bool = False
     reason: str = ""
     ignored: tuple[int, ...] = ()
     ignored_count: int = 0
@@ -267,7 +268,8 @@ def _verdict(state: MigrationState, event: Event) -> MigrationState:
     if decision == Decision.PROMOTE:
         return replace(state, proven=state.proven | {step})
     if decision == Decision.ROLLBACK and state.breach_at is None:
-        state = replace(state, breach_at=body_number(event.body, "breach_at") or event.at)
+        at = body_number(event.body, "breach_at") or event.at
+        state = replace(state, breach_at=at, breached=True)
     return replace(state, proven=state.proven - {step})
 
 

@@ -92,6 +92,7 @@ def migration_summary(
         "promoted": list(state.promoted),
         "instances": _by_variant(instances),
         "reason": state.reason,
+        "breached": state.breached,
         "breach_to_rollback_s": incident.breach_to_rollback_seconds if incident else None,
         "audit_ok": audit.ok,
         "audit_head": audit.head,
@@ -154,7 +155,9 @@ def _incident(
         epoch=result.epoch,
         reason=result.reason,
         actor=actor,
-        state=MigrationState(migration_id=migration_id),
+        state=MigrationState(
+            migration_id=migration_id, breached=proof is not None and proof.breached
+        ),
         breach_at=result.breach_at,
         verified_at=now if proof else None,
         breach_to_rollback_seconds=proof.breach_to_rollback_seconds if proof else None,
@@ -217,7 +220,8 @@ def _facts(summary: Mapping[str, Any]) -> str:
     if summary["reason"]:
         rows.append(("reason", summary["reason"]))
     if took is not None:
-        rows.append(("breach to verified rollback", f"{took:.1f} s"))
+        since = "breach" if summary["breached"] else "begun"
+        rows.append((f"{since} to verified rollback", f"{took:.1f} s"))
     return table(("what", "value"), rows)
 
 

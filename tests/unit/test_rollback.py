@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from feed_migration import rollback
+from feed_migration.describing import describe
 from feed_migration.errors import FleetBusy, FleetUnavailable, RollbackUnverified
 from feed_migration.journal import Journal
 from feed_migration.phases import Status
@@ -54,9 +55,26 @@ def test_rollback_puts_every_instance_on_ccxt_and_proves_it(journal, spool, expo
     assert sorted(result.before.values()).count("native") == 5
     assert result.logs["feed-00"] == ["feed-00: sequence gap"]
     assert set(proof.instances.values()) == {"ccxt"}
-    assert proof.breach_to_rollback_seconds == 4.5
+    assert (proof.breach_to_rollback_seconds, proof.breached) == (4.5, True)
     assert journal.state(migration_id).status is Status.ROLLED_BACK
     assert journal.state(migration_id).exposed == ()
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_rollback_by_hand_has_no_breach(journal, spool, away):
+    """Its time counts from when it began, also where that comes out of the spool later."""
+    fleet, migration_id = MemoryFleet(), begin(journal)
+    pass_steps(journal, fleet, migration_id, until="cutover-100")
+
+    known = None if away else journal
+    result = revert(fleet, known, migration_id, spool, clock=lambda: 1000.0)
+    proof = verify(fleet, known, migration_id, spool, breach_at=result.breach_at)
+    assert not proof.breached
+
+    journal.absorb(spool)
+    (told,) = journal.events(kind="rollback_verified")
+    assert told.body["breached"] is False
+    assert describe(told).endswith("s after it began")
 
 
 def test_the_epoch_of_a_rollback_is_above_every_other(journal, spool, exposed):

@@ -16,6 +16,7 @@ from feed_migration.notices.outside import Telling
 from feed_migration.report import document_incident
 from feed_migration.spool import Spool
 from feed_migration.take_back import TakenBack, take_back
+from feed_migration.words import since_words
 
 # Between tries of a rollback that does not get there: at first soon, then so that logs stay short
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0)
@@ -64,6 +65,7 @@ class Reverting:
                 self._actor,
                 reason,
                 again=again,
+                breached=breach is not None or bool(known.breach),
                 spool=self._spool,
                 clock=self._clock,
             )
@@ -74,7 +76,7 @@ class Reverting:
         self._next_at = self._monotonic() + RETRY_SECONDS[-1]
         self.done += 1
         if taken is not None:
-            self._tell(known, taken, journal, breached=breach is not None)
+            self._tell(known, taken, journal)
         return True
 
     def close(self) -> None:
@@ -98,17 +100,15 @@ class Reverting:
             text = "not back on ccxt yet after %d tries, again in %g s: %s"
             LOG.error(text, self._tries, pause, error)
 
-    def _tell(
-        self, known: Known, taken: TakenBack, journal: Journal | None, *, breached: bool
-    ) -> None:
+    def _tell(self, known: Known, taken: TakenBack, journal: Journal | None) -> None:
         LOG.warning(
-            "%s is back: %d instances on ccxt with data flowing, %.1f s after the breach",
+            "%s is back: %d instances on ccxt with data flowing, %s",
             known.migration_id,
             len(taken.proof.instances),
-            taken.proof.breach_to_rollback_seconds,
+            since_words(taken.proof.breach_to_rollback_seconds, breached=taken.proof.breached),
         )
         if journal is None:
-            self._telling.back(known.migration_id, taken.proof, breached=breached)
+            self._telling.back(known.migration_id, taken.proof)
         try:
             document_incident(
                 self._deployment,

@@ -76,8 +76,8 @@ class Telling:
             )
         )
 
-    def back(self, migration_id: str, proof: RollbackVerified, *, breached: bool) -> None:
-        """Tell that it is verified; `breached` says that numbers were behind it."""
+    def back(self, migration_id: str, proof: RollbackVerified) -> None:
+        """Tell that it is verified."""
         self._say(
             back_notice(
                 self._addresses,
@@ -85,7 +85,7 @@ class Telling:
                 number=1,
                 facts=asdict(proof),
                 at=self._clock(),
-                breached=breached,
+                breached=proof.breached,
             )
         )
 
@@ -130,7 +130,7 @@ def rollback_told(
 
     def verified(proof: RollbackVerified) -> None:
         if journal is None:
-            telling.back(migration_id, proof, breached=False)
+            telling.back(migration_id, proof)
 
     try:
         yield verified

@@ -6,6 +6,7 @@ from feed_migration.addresses import Addresses
 from feed_migration.events import body_number
 from feed_migration.notices.notice import Kind, Notice
 from feed_migration.notices.overtaken import UNTIL_VERIFIED
+from feed_migration.words import since_words
 
 
 def rollback_notice(
@@ -40,8 +41,7 @@ def back_notice(
     instances = facts.get("instances")
     count = len(instances) if isinstance(instances, Mapping) else 0
     took = body_number(facts, "breach_to_rollback_seconds")
-    since = "the breach" if breached else "it was asked for"
-    after = f", {took:.0f} s after {since}" if took is not None else ""
+    after = f", {since_words(took, breached=breached)}" if took is not None else ""
     return Notice(
         migration_id=migration_id,
         key=f"rolled back {number}",
