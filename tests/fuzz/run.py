@@ -178,6 +178,7 @@ async def _arrive(connection: RecordedConnection, burst: Sequence[bytes | str]) 
         binary = isinstance(frame, bytes)
         payload = frame if binary else frame.encode(errors="surrogatepass")
         transport.receive(RecordedFrame(WSMsgType.BINARY if binary else WSMsgType.TEXT, payload))
+    # of the virtual clock: as far apart as bursts of a busy venue
     await asyncio.sleep(BURST_SECONDS)
 
 
