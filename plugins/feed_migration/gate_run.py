@@ -41,8 +41,8 @@ class MeasurementLog(Protocol):
         measurements: Iterable[Measurement],
         *,
         run: str = ...,
-    ) -> None:
-        """Keep measurements; a repeat changes nothing."""
+    ) -> Sequence[Measurement]:
+        """Keep measurements and return those that stand; a repeat changes nothing."""
 
     def measurements(self, migration_id: str, step: str, run: str = ...) -> Sequence[Measurement]:
         """All measurements of one run of a gate."""
@@ -243,9 +243,11 @@ class GateRun:
         return self._started_unix - self._gate.evaluation_delay_seconds + seconds
 
     def _keep(self, fresh: Sequence[Measurement]) -> None:
-        if fresh:
-            self._journal.record(self._migration_id, self._step_name, fresh, run=self._run)
-        for measurement in fresh:
+        """Remember what stands: where another judge was first, that is not what we measured."""
+        if not fresh:
+            return
+        step, run = self._step_name, self._run
+        for measurement in self._journal.record(self._migration_id, step, fresh, run=run):
             self._remember(measurement)
 
     def _remember(self, measurement: Measurement) -> None:

@@ -30,6 +30,7 @@ from feed_migration.journal_rows import (
     active_state,
     folded,
     highest_epoch,
+    kept_measurements,
     migration_ids,
     newest_events,
     newest_lease,
@@ -223,32 +224,14 @@ class Journal:
         measurements: Iterable[Measurement],
         *,
         run: str = "1",
-    ) -> None:
-        """Keep measurements; of one criterion and tick of a run the first one written stands."""
-        rows = {(m.criterion, m.tick_seconds): m for m in reversed(list(measurements))}
+    ) -> list[Measurement]:
+        """Keep measurements; of one criterion and tick of a run the first one written stands.
+
+        Returns those that stand, of two that judge at once perhaps the other's.
+        """
         key = {"migration_id": migration_id, "step": step, "run": run}
         with self._database.writing() as connection:
-            known = {
-                (row.criterion, row.tick_seconds)
-                for row in connection.execute(
-                    # a day's gate has tens of thousands of rows: ask for these ticks only
-                    sa.select(MEASUREMENTS.c.criterion, MEASUREMENTS.c.tick_seconds)
-                    .filter_by(**key)
-                    .where(MEASUREMENTS.c.tick_seconds.in_({tick for _, tick in rows}))
-                )
-            }
-            fresh = [
-                {
-                    **key,
-                    "criterion": criterion,
-                    "tick_seconds": tick,
-                    "row": canonical_json(measurement.to_row()),
-                }
-                for (criterion, tick), measurement in rows.items()
-                if (criterion, tick) not in known
-            ]
-            if fresh:
-                connection.execute(sa.insert(MEASUREMENTS), fresh)
+            return kept_measurements(connection, key, measurements)
 
     def measurements(
         self, migration_id: str, step: str, run: str = "1", *, since_seconds: float = -math.inf

@@ -1,12 +1,13 @@
 """Rows of the journal as events, and the questions that are asked of them."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from feed_migration import phases
+from feed_migration.chain import canonical_json
 from feed_migration.events import Event, EventKind
 from feed_migration.journal_tables import EVENTS, LEASES, MEASUREMENTS
 from feed_migration.lease import Lease
@@ -67,6 +68,35 @@ def newest_measurements(
         .order_by(ranked.c.tick_seconds, ranked.c.criterion)
     )
     return [Measurement.from_row(json.loads(row.row)) for row in connection.execute(query)]
+
+
+def kept_measurements(
+    connection: sa.Connection, run: Mapping[str, str], measurements: Iterable[Measurement]
+) -> list[Measurement]:
+    """Insert what is new of a run, by criterion and tick, and return what stands of each.
+
+    `run` has the columns `migration_id`, `step` and `run`; nobody else may write meanwhile.
+    """
+    given = {(m.criterion, m.tick_seconds): m for m in reversed(list(measurements))}
+    columns = MEASUREMENTS.c
+    query = (
+        # a day's gate has tens of thousands of rows: ask for these ticks only
+        sa.select(columns.criterion, columns.tick_seconds, columns.row)
+        .filter_by(**run)
+        .where(columns.tick_seconds.in_({tick for _, tick in given}))
+    )
+    known = {(row.criterion, row.tick_seconds): row.row for row in connection.execute(query)}
+    fresh = [
+        {**run, "criterion": name, "tick_seconds": tick, "row": canonical_json(one.to_row())}
+        for (name, tick), one in given.items()
+        if (name, tick) not in known
+    ]
+    if fresh:
+        connection.execute(sa.insert(MEASUREMENTS), fresh)
+    return [
+        Measurement.from_row(json.loads(known[key])) if key in known else one
+        for key, one in given.items()
+    ]
 
 
 def migration_ids(connection: sa.Connection, limit: int | None = None) -> list[str]:

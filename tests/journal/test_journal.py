@@ -117,6 +117,15 @@ def test_measurements_are_kept_once_in_tick_order(journal):
     assert journal.measurements("m", "cutover-10") == []
 
 
+def test_who_keeps_a_measurement_is_told_which_one_stands(journal):
+    """Of two that judge at once the second goes by the row of the first."""
+    first, other = measured(0.0), measured(0.0, 99.0)
+    assert journal.record("m", "shadow", [first]) == [first]
+    assert journal.record("m", "shadow", [other, measured(15.0)]) == [measured(15.0), first]
+    assert journal.record("m", "shadow", [other], run="2") == [other]
+    assert journal.record("m", "shadow", []) == []
+
+
 @pytest.mark.parametrize(
     "statement",
     [

@@ -43,7 +43,7 @@ class MortalLog(MemoryLog):
 
     def record(self, *arguments, **more):
         self.life.spend()
-        super().record(*arguments, **more)
+        return super().record(*arguments, **more)
 
 
 @dataclass

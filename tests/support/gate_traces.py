@@ -132,10 +132,11 @@ class MemoryLog:
 
     def record(
         self, migration_id: str, step: str, measurements: Iterable[Measurement], *, run: str = "1"
-    ) -> None:
-        """Keep what is new."""
-        for one in measurements:
-            self.rows.setdefault((one.criterion, one.tick_seconds), one)
+    ) -> list[Measurement]:
+        """Keep what is new; returns what stands."""
+        return [
+            self.rows.setdefault((one.criterion, one.tick_seconds), one) for one in measurements
+        ]
 
     def measurements(self, migration_id: str, step: str, run: str = "1") -> list[Measurement]:
         """All rows in tick order, through their stored form."""

@@ -256,6 +256,33 @@ def test_resumed_run_repeats_the_verdict_without_asking():
     assert recording.asked == []
 
 
+def test_of_two_judges_of_one_run_both_judge_what_the_journal_has():
+    """The first row of a tick stands, also for who asked a moment later and saw something else."""
+    log = MemoryLog()
+    sighted, blinded = Recording(ticks(GOOD)), Recording(ticks(REFUSED))
+    ours, other = start(sighted, log), start(blinded, log)
+    for seconds in (0, 15, 30, 45, 60):
+        if seconds:
+            other.tick(START + seconds)
+        verdict = ours.tick(START + seconds)
+    assert outcomes(log.measurements("", "")) == [Outcome.SUCCESS] + [Outcome.ERROR] * 4
+    assert verdict.decision is RUNNING
+    assert list(ours.measurements()) == log.measurements("", "")
+    assert verdict == start(sighted, log).tick(START + 60)
+
+
+def test_a_second_sample_that_another_judge_had_first_stands():
+    """It refuted the Failure, so the run goes on although our own second sample confirms it."""
+    log = MemoryLog()
+    recovered = Recording(ticks(BAD), confirms={("stale", 5.0): answer(GOOD)})
+    ours, other = start(Recording(ticks(BAD)), log), start(recovered, log)
+    for judge in (ours, other):
+        judge.tick(START)
+    other.tick(START + 5)
+    assert ours.tick(START + 5).decision is RUNNING
+    assert not ours.measurements()[0].confirmed
+
+
 def test_fleet_size_reaches_the_measurement():
     """expect_series fleet is this step's number of instances."""
     one = criterion(expect_series="fleet", severity=Severity.SOFT)

@@ -66,13 +66,15 @@ class TolerantLog:
         measurements: Iterable[Measurement],
         *,
         run: str = "1",
-    ) -> None:
-        """Keep measurements; the gate's run itself remembers what the journal cannot take."""
+    ) -> Sequence[Measurement]:
+        """Keep measurements and return those that stand; all, where the journal takes none."""
+        given = tuple(measurements)
         try:
             if self._journal is not None:
-                self._journal.record(migration_id, step, measurements, run=run)
+                return self._journal.record(migration_id, step, given, run=run)
         except JournalUnavailable as error:
             LOG.warning("measurements are not in the journal: %s", error)
+        return given
 
     def measurements(self, migration_id: str, step: str, run: str = "1") -> Sequence[Measurement]:
         """Return what the journal has of a run."""
