@@ -22,8 +22,11 @@ HISTORY_TICKS = 240
 class Source(Protocol):
     """Answers criteria as of a time; `PrometheusSource`, or a recording."""
 
-    def answer(self, criterion: Criterion, at_unix: float) -> Answer:
-        """The answer at `at_unix`, problems in `Answer.error`; called from several threads."""
+    def answer(self, criterion: Criterion, at_unix: float, *, again: bool = ...) -> Answer:
+        """The answer at `at_unix`, problems in `Answer.error`; called from several threads.
+
+        Asked `again`, it is a new one, whatever was answered a moment ago.
+        """
 
     def history(
         self, criterion: Criterion, first_unix: float, step_seconds: float, count: int
@@ -170,7 +173,7 @@ class GateRun:
                 # An error now is no evidence about then: history may still have this tick.
                 return False
             # once more: what it could not say in passing it would have said at the time
-            answers = self._answers_at(slot, criteria)
+            answers = self._answers_at(slot, criteria, again=True)
         self._newest_asked = max(self._newest_asked, slot)
         fresh = []
         for criterion, answer in zip(criteria, answers, strict=True):
@@ -214,10 +217,12 @@ class GateRun:
             for index, answer in enumerate(answers)
         }
 
-    def _answers_at(self, slot: int, criteria: Sequence[Criterion]) -> list[Answer]:
+    def _answers_at(
+        self, slot: int, criteria: Sequence[Criterion], *, again: bool = False
+    ) -> list[Answer]:
         known = {one.name: self._history.pop((slot, one.name), None) for one in criteria}
         rest = [one for one in criteria if known[one.name] is None]
-        asked = self._answers([(one, self._tick_seconds(slot)) for one in rest])
+        asked = self._answers([(one, self._tick_seconds(slot)) for one in rest], again=again)
         fresh = dict(zip((one.name for one in rest), asked, strict=True))
         return [known[one.name] or fresh[one.name] for one in criteria]
 
@@ -233,9 +238,11 @@ class GateRun:
         for key in due:
             del self._pending[key]
 
-    def _answers(self, asked: Sequence[tuple[Criterion, float]]) -> list[Answer]:
+    def _answers(
+        self, asked: Sequence[tuple[Criterion, float]], *, again: bool = False
+    ) -> list[Answer]:
         def ask(one: tuple[Criterion, float]) -> Answer:
-            return self._source.answer(one[0], self._query_unix(one[1]))
+            return self._source.answer(one[0], self._query_unix(one[1]), again=again)
 
         return _at_once(ask, asked)
 

@@ -65,14 +65,15 @@ class PrometheusSource:
         self._url = url.rstrip("/")
         self._timeout_seconds = timeout_seconds
         self._monotonic = monotonic
-        self._vector = cached(
-            TTLCache(SHARED_QUERIES, SHARED_SECONDS, timer=monotonic),
-            key=lambda _client, query, at_unix: (query, at_unix),
-            condition=Condition(),
-        )(_vector_or_problem)
+        # what is asked again shares nothing with the first asking
+        self._asked, self._asked_again = _shared(monotonic), _shared(monotonic)
 
-    def answer(self, criterion: Criterion, at_unix: float) -> Answer:
-        """Ask `criterion` as of `at_unix`, in unix seconds; problems are in `Answer.error`."""
+    def answer(self, criterion: Criterion, at_unix: float, *, again: bool = False) -> Answer:
+        """Ask `criterion` as of `at_unix`, in unix seconds; problems are in `Answer.error`.
+
+        Asked `again`, nothing is taken over from who asked before, only from each other.
+        """
+        vector_at = self._asked_again if again else self._asked
         with _StrictSession(self._timeout_seconds, self._monotonic) as session:
             # a client of its own per answer: sessions are not made for threads
             client = PrometheusConnect(
@@ -83,7 +84,7 @@ class PrometheusSource:
             )
 
             def fetch(query: str) -> list[Vector]:
-                found = self._vector(client, query, at_unix)
+                found = vector_at(client, query, at_unix)
                 if isinstance(found, str):
                     raise _KnownProblem(found)
                 return [found]
@@ -238,6 +239,15 @@ _PROBLEMS = (
     AttributeError,
     RecursionError,
 )
+
+
+def _shared(monotonic: Callable[[], float]) -> Callable[..., Vector | str]:
+    """`_vector_or_problem`, once for all who ask the same within `SHARED_SECONDS`."""
+    return cached(
+        TTLCache(SHARED_QUERIES, SHARED_SECONDS, timer=monotonic),
+        key=lambda _client, query, at_unix: (query, at_unix),
+        condition=Condition(),
+    )(_vector_or_problem)
 
 
 def _vector_or_problem(client: PrometheusConnect, query: str, at_unix: float) -> Vector | str:

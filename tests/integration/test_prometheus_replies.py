@@ -13,8 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from feed_migration.model import Band, Criterion
+from feed_migration.gate_run import GateRun
+from feed_migration.model import Band, Criterion, Outcome
 from feed_migration.prometheus import PrometheusSource
+from tests.support.gate_traces import MemoryLog, gate, outcomes
 from tests.support.http_server import http_server, send
 
 CRITERION = Criterion(
@@ -206,3 +208,47 @@ def test_a_query_that_fails_fails_once_for_all_and_is_asked_again_later(scripted
     script["reply"] = (200, {}, json.dumps(vector("0.3")).encode())
     assert source.answer(CRITERION, 7.0).series == (((), 0.3),)
     assert script["asked"] == [("age", 7.0), ("age", 7.0)]
+
+
+def test_what_is_asked_again_is_asked_anew_and_once_for_all(scripted):
+    """A judge that asks a failed tick once more must not be given the failure it has seen."""
+    url, script = scripted
+    script["reply"] = (503, {}, b"")
+    source = PrometheusSource(url, 2.0, monotonic=lambda: 0.0)
+    assert "503" in source.answer(CRITERION, 7.0).error
+    script["reply"] = (200, {}, json.dumps(vector("0.3")).encode())
+    found = [source.answer(CRITERION, 7.0, again=True).series for _ in range(2)]
+    assert found == [(((), 0.3),)] * 2
+    assert script["asked"] == [("age", 7.0), ("age", 7.0)]
+
+
+def test_a_missed_tick_that_prometheus_drops_once_costs_no_coverage():
+    """It is busy for one query of one missed tick, and answers the others: each tick is measured."""
+    started, dropped = 1_790_000_000.0, []
+
+    def answer(request):
+        asked = parse_qs(urlsplit(request.path).query)
+        at = float(asked.get("time", ["0"])[0])
+        drops = at == started + 15.0 and not dropped
+        if drops:
+            dropped.append(at)
+        good = {"metric": {"instance_id": "feed-00"}, "value": [at, "0.3"]}
+        data = {"resultType": "vector", "result": [good]}
+        body = json.dumps({"status": "success", "data": data}).encode()
+        is_range = "time" not in asked
+        send(request, (503, {}, b"busy") if drops or is_range else (200, {}, body))
+
+    log = MemoryLog()
+    with http_server(answer) as url:
+        for seconds in (0.0, 45.0):
+            GateRun(
+                gate=gate(CRITERION, evaluation_delay_seconds=0.0),
+                step_name="shadow",
+                migration_id="m",
+                started_unix=started,
+                fleet_size=1,
+                source=PrometheusSource(url, 2.0),
+                journal=log,
+            ).tick(started + seconds)
+    assert dropped
+    assert outcomes(log.measurements("", "")) == [Outcome.SUCCESS] * 4

@@ -53,9 +53,9 @@ class MortalSource:
     recording: Recording
     life: Life
 
-    def answer(self, *arguments):
+    def answer(self, *arguments, **more):
         self.life.spend()
-        return self.recording.answer(*arguments)
+        return self.recording.answer(*arguments, **more)
 
     def history(self, *arguments):
         self.life.spend()

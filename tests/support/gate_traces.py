@@ -103,8 +103,8 @@ class Recording:
     asked: list[tuple[str, float]] = field(default_factory=list)
     ranges: list[tuple[str, float, int]] = field(default_factory=list)
 
-    def answer(self, one: Criterion, at_unix: float) -> Answer:
-        """What was recorded for the tick whose query time this is."""
+    def answer(self, one: Criterion, at_unix: float, *, again: bool = False) -> Answer:
+        """What was recorded for the tick whose query time this is, however often it is asked."""
         seconds = round(at_unix - self.started_unix + self.delay_seconds, 3)
         self.asked.append((one.name, seconds))
         if self.away:

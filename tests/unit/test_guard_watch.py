@@ -40,7 +40,7 @@ class Scene:
         self.stepped = 0.0
         self.watch = Watch(self, lambda: self.now + self.stepped, lambda: self.now)
 
-    def answer(self, criterion, at_unix):
+    def answer(self, criterion, at_unix, *, again=False):
         self.asked.append(at_unix - self.stepped)
         if self.value is None:
             return Answer(error="connect: refused")
