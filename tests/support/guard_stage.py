@@ -1,5 +1,9 @@
 """A migration at 50 % over a real journal, and guards whose clocks are in the test's hand."""
 
+from contextlib import closing
+from pathlib import Path
+from sqlite3 import connect
+
 import yaml
 
 from feed_migration import cutover
@@ -63,11 +67,30 @@ class Stage:
 
     def journal_goes_away(self) -> None:
         """Its file cannot be opened from now on: a directory has its name."""
-        database = self.deployment.home / "journal.db"
-        for path in database.parent.glob("journal.db*"):
+        self._journal_is_lost().mkdir()
+
+    def back_up(self) -> bytes:
+        """Return the journal as it is now."""
+        copy = self.deployment.home / "backup.db"
+        with closing(connect(self._database)) as source, closing(connect(copy)) as target:
+            source.backup(target)
+        raw = copy.read_bytes()
+        copy.unlink()
+        return raw
+
+    def restore(self, backup: bytes) -> None:
+        """Put the journal back to what it was then: a backup, or a standby that lagged."""
+        self._journal_is_lost().write_bytes(backup)
+
+    @property
+    def _database(self) -> Path:
+        return self.deployment.home / "journal.db"
+
+    def _journal_is_lost(self) -> Path:
+        for path in self._database.parent.glob("journal.db*"):
             # SQLite removes its own files when the last connection closes
             path.unlink(missing_ok=True)
-        database.mkdir()
+        return self._database
 
     def moves_to(self, journal: Journal) -> None:
         """Begin the migration in another journal."""

@@ -1,6 +1,7 @@
 """What the guard knows: the journal read on, its copy on disk, and the plan that was begun with."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,18 +86,33 @@ def test_a_new_run_of_a_gate_is_another_gate(journal):
 
 
 def test_a_journal_of_an_earlier_day_is_read_anew(journal, tmp_path):
-    """Restored from a backup: what came after it never was."""
+    """Restored from a backup: it tells what that says, and what of the exposure it lacks."""
     follower = JournalFollower(journal)
     first = begin(journal)
     database = tmp_path / "journal.db"
     backup = database.read_bytes()
     pass_steps(journal, MemoryFleet(), first, until="cutover-50")
-    assert follower.read().exposed
+    before = follower.read()
+    assert before.exposed == ("feed-00",)
+    assert follower.lacks(before) == ()
     for path in tmp_path.glob("journal.db*"):
         path.unlink()
     database.write_bytes(backup)
     known = follower.read()
     assert (known.migration_id, known.exposed, known.step) == (first, (), "")
+    assert follower.lacks(before) == ("feed-00",)
+
+
+def test_a_verified_rollback_is_no_lack(journal):
+    """Nor is one that another rollback was begun after: it has ended every exposure before it."""
+    follower, migration_id = JournalFollower(journal), begin(journal)
+    pass_steps(journal, MemoryFleet(), migration_id, until="cutover-50")
+    before = follower.read()
+    for kind in ("rollback_started", "rollback_verified", "rollback_started"):
+        body = {"epoch": 9, "reason": "r"}
+        journal.append(kind, migration_id=migration_id, actor="ana", body=body)
+    assert follower.read().exposed == ()
+    assert follower.lacks(before) == ()
 
 
 def test_it_knows_a_migration_however_many_came_after_it(journal):
@@ -109,8 +125,9 @@ def test_it_knows_a_migration_however_many_came_after_it(journal):
             journal.append(kind, migration_id=running, actor="ana", body=body)
         begin(journal)
     follower.read()
-    assert follower.knows(first)
-    assert not follower.knows("mig-0000")
+    exposed = Known(migration_id=first, status=Status.RUNNING, exposed=("feed-00",))
+    assert follower.lacks(exposed) == ()
+    assert follower.lacks(replace(exposed, migration_id="mig-0000")) == ("feed-00",)
 
 
 @settings(max_examples=15, deadline=None)

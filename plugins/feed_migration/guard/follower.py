@@ -29,6 +29,7 @@ class _Story:
     rollback_said_at: float = 0.0
     status_since: float | None = None
     step_started: dict[str, float] = field(default_factory=dict)
+    taken_back: bool = False
 
     def add(self, event: Event) -> None:
         before, self.state = self.state, phases.apply(self.state, event)
@@ -44,10 +45,15 @@ class _Story:
             self.judged.add(key)
         elif event.kind in _ROLLBACK:
             self.rollback_actor, self.rollback_said_at = event.actor, event.at
+        elif event.kind == EventKind.ROLLBACK_VERIFIED:
+            self.taken_back = True
 
 
 class JournalFollower:
-    """Reads only what is new; a journal that was restored to an earlier day is read anew."""
+    """Reads only what is new; a journal that was restored to an earlier day is read anew.
+
+    It tells what the journal says. Whether that has lost what was known is asked by `lacks`.
+    """
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -72,9 +78,27 @@ class JournalFollower:
         self.story = self._told(newest[0] if newest else _Story())
         return self._known(newest[0]) if newest else None
 
-    def knows(self, migration_id: str) -> bool:
-        """Whether the journal has told of this migration."""
-        return migration_id in self._told_of
+    def lacks(self, known: Known) -> tuple[str, ...]:
+        """Return which exposed instances of `known` the journal does not account for.
+
+        An exposure only grows until a verified rollback ends it, so one that is smaller and was
+        never taken back is that of an earlier day: a backup, or a standby that lagged behind.
+        """
+        story = self._stories.get(known.migration_id)
+        if story is None:
+            # what it has told of and this does not remember is over
+            return () if known.migration_id in self._told_of else known.exposed
+        if story.taken_back:
+            return ()
+        return tuple(name for name in known.exposed if name not in story.state.exposed)
+
+    def forgot_rollback(self, known: Known) -> bool:
+        """Whether the journal told of a rollback of `known`, and now tells of none."""
+        story = self._stories.get(known.migration_id)
+        told = known.status is Status.ROLLING_BACK and known.rollback_said_at > 0
+        if story is None or not told or story.taken_back:
+            return False
+        return story.state.status is not Status.ROLLING_BACK
 
     def _news(self) -> list[Event]:
         last = self._last

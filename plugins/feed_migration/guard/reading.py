@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from feed_migration.deployment import Deployment
@@ -20,6 +20,8 @@ COPY_SECONDS = 5.0
 TRY_SECONDS = 5.0
 # On a host that starts the database comes late: so long it is asked before the copy's age counts
 START_SECONDS = 20.0
+# As many instances are named in a message; a fleet may have a thousand
+NAMED = 5
 LOG = logging.getLogger(__name__)
 
 
@@ -63,7 +65,7 @@ class Reading:
             self._known = self._noted(self._believed(follower))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the fleet is guarded
             if not self._complained:
-                LOG.warning("the journal does not answer: %s", error)
+                LOG.warning("the guard goes on without the journal: %s", error)
             self._readable, self._complained = False, True
             now = self._monotonic()
             self._silent += min(now - self._asked_at, TRY_SECONDS)
@@ -114,14 +116,24 @@ class Reading:
     def _believed(self, follower: JournalFollower) -> Known | None:
         """Return what the journal says, unless it has lost what is known to be exposed.
 
-        An empty database where the old one was, or one restored to an earlier day, undid nothing.
+        An empty database where the old one was, one restored to an earlier day, or a standby that
+        lagged when it took over, undid nothing. Nor does it end a rollback whose beginning it lost.
         """
         said, known = follower.read(), self._known
-        exposed = known is not None and known.status.active and known.exposed
-        if exposed and known is not None and not follower.knows(known.migration_id):
+        if known is None or not known.status.active:
+            return said
+        if lost := follower.lacks(known):
             raise JournalUnavailable(
-                f"the journal does not know {known.migration_id}, which may be exposed",
-                "restore it; the fleet goes back after the blind limit",
+                f"the journal does not know that {known.migration_id} may have exposed "
+                f"{_names(lost)}",
+                "roll back, or bring the newer one; else the fleet goes back after the blind limit",
+            )
+        if said is not None and follower.forgot_rollback(known):
+            return replace(
+                said,
+                status=Status.ROLLING_BACK,
+                rollback_actor=said.rollback_actor or known.rollback_actor,
+                rollback_said_at=said.rollback_said_at or known.rollback_said_at,
             )
         return said
 
@@ -155,3 +167,8 @@ class Reading:
             copy = Copy(known=known, read_at=self._clock(), lease_seen_at=self._lease_seen_at)
             self._file.save(copy)
             self._saved_at, self._saved = now, gist
+
+
+def _names(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
