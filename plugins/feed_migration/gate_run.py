@@ -129,6 +129,12 @@ class GateRun:
             self._verdict = end(self._gate, self.measurements(), seconds, open_ends=open_ends)
         return self._verdict
 
+    @property
+    def newest_seconds(self) -> float | None:
+        """The newest tick that was asked, also by an earlier judge; None before the first."""
+        newest = max(self._newest_asked, max(self._known, default=-1))
+        return None if newest < 0 else self._tick_seconds(newest)
+
     def next_due_unix(self) -> float:
         """When `tick` has something to do next, in unix seconds: a tick or a second sample."""
         due = [self._tick_seconds(self._newest_asked + 1)]

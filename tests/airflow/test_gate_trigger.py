@@ -12,8 +12,14 @@ from tests.airflow.conftest import Stage, steady
 
 
 class Clock:
+    """What time it is at Prometheus; `stepped` is how far that was set, which the monotonic was not."""
+
     def __init__(self, now: float = 1_790_000_000.0) -> None:
-        self.now = now
+        self.now, self.stepped = now, 0.0
+
+    def steps(self, seconds: float) -> None:
+        self.now += seconds
+        self.stepped += seconds
 
     def __call__(self) -> float:
         return self.now
@@ -37,7 +43,13 @@ def start(stage: Stage, place: Place) -> GateStart:
 def trigger_of(place: Place, start: GateStart, clock: Clock):
     from feed_migration.orchestration.gate_trigger import GateTrigger
 
-    return GateTrigger(place=place, start=asdict(start), settle_seconds=0.0, clock=clock)
+    return GateTrigger(
+        place=place,
+        start=asdict(start),
+        settle_seconds=0.0,
+        clock=clock,
+        monotonic=lambda: clock.now - clock.stepped,
+    )
 
 
 def test_the_trigger_is_rebuilt_from_json_alone(place: Place, start: GateStart):
@@ -126,6 +138,60 @@ def test_a_step_of_the_host_clock_is_no_gap_and_no_standstill(
     stage.prometheus.clock = lambda: start.started_unix + 0.3
     GateTrigger(**arguments).poll()
     assert _ticks(stage, start) == [0.0, 0.2]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_clock_of_prometheus_that_was_set_back_is_blindness(
+    stage: Stage, place: Place, start: GateStart, restarted: bool
+):
+    """No tick comes for an hour, so no query fails: after `blind_limit` that is `on_blind`."""
+    clock = Clock()
+    trigger = trigger_of(place, start, clock)
+    clock.now += 0.2
+    assert trigger.poll() is None
+    clock.steps(-3600.0)
+    stage.prometheus.script = lambda query: [(labels, 9.0) for labels, _ in steady(query)]
+    trigger = trigger_of(place, start, clock) if restarted else trigger
+    began = clock.now
+    [event] = [event async for event in _driven(trigger, clock)]
+    assert event.payload["decision"] == "Rollback"
+    assert "the clock of Prometheus" in event.payload["reasons"][0]["text"]
+    assert 2.0 < clock.now - began < 2.0 + 2.0
+    (verdict,) = stage.journal.events(start.migration_id, "verdict")
+    assert verdict.body == event.payload
+    assert abs(verdict.body["breach_at"] - start.started_unix - 2.4) < 2.0
+
+
+async def test_a_clock_of_prometheus_that_was_set_back_a_little_is_no_blindness(
+    stage: Stage, place: Place, start: GateStart
+):
+    """A correction within `blind_limit`: the next tick comes that much later."""
+    clock = Clock()
+    trigger = trigger_of(place, start, clock)
+    clock.now += 0.2
+    assert trigger.poll() is None
+    clock.steps(-1.5)
+    [event] = [event async for event in _driven(trigger, clock)]
+    assert event.payload["decision"] == "Promote"
+
+
+async def test_blindness_is_counted_by_a_clock_that_nobody_sets(
+    place: Place, start: GateStart, monkeypatch: pytest.MonkeyPatch
+):
+    """A gate that cannot be judged ends in time although Prometheus is set back meanwhile."""
+    clock = Clock()
+    began, asked = clock.now, []
+
+    def away(place: Place):
+        asked.append(place)
+        if len(asked) == 2:
+            clock.steps(-3600.0)
+        raise OSError("disk full")
+
+    monkeypatch.setattr("feed_migration.orchestration.runtime.open_runtime", away)
+    [event] = [e async for e in _driven(trigger_of(place, start, clock), clock)]
+    assert event.payload["decision"] == "Rollback"
+    assert clock.now - clock.stepped - began < 10.0
 
 
 async def test_a_restart_after_the_verdict_repeats_it(stage: Stage, place: Place, start: GateStart):

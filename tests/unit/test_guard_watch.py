@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from feed_migration.guard.knowledge import Known
-from feed_migration.guard.watch import SETTLE_SECONDS, Watch
+from feed_migration.guard.watch import PATIENCE_SECONDS, SETTLE_SECONDS, Watch
 from feed_migration.model import Answer, Band, Criterion, Decision, Gate, Severity
 from feed_migration.phases import Status
 
@@ -38,6 +38,7 @@ class Scene:
         self.value: float | None = 0.5
         self.asked: list[float] = []
         self.stepped = 0.0
+        self.gate, self.known = GATE, EXPOSED
         self.watch = Watch(self, lambda: self.now + self.stepped, lambda: self.now)
 
     def answer(self, criterion, at_unix, *, again=False):
@@ -54,7 +55,8 @@ class Scene:
         """Poll twice a second for that long; returns the first breach."""
         end = self.now + seconds
         while self.now < end:
-            if breach := self.watch.poll(known, GATE, 2, journal):
+            self.known = known
+            if breach := self.watch.poll(known, self.gate, 2, journal):
                 return breach
             self.now += 0.5
         return None
@@ -152,3 +154,47 @@ def test_a_journal_that_is_away_for_a_moment_is_no_reason_to_ask_a_whole_gate_an
         scene.passes(2.0, known, ticks)
         scene.passes(2.0, known, None)
     assert scene.asked == []
+
+
+def stuck(gate_changes, stepped):
+    """A breach an hour long that nobody but the guard could see, by a clock that was set back.
+
+    Returns the scene, and the breach with the seconds that it took.
+    """
+    scene, ticks = Scene(), Ticks()
+    scene.gate = replace(GATE, blind_limit_seconds=60.0, **gate_changes)
+    known = open_gate(scene)
+    scene.passes(20.0, known, ticks)
+    began, scene.stepped = scene.now, stepped
+    return scene, scene.passes(3000.0, known, ticks), scene.now - began
+
+
+def test_a_clock_of_prometheus_that_was_set_back_is_blindness():
+    """No tick comes for an hour, so nothing fails; the guard's own clock says how long that is."""
+    _, breach, seconds = stuck({}, -3600.0)
+    assert (breach.verdict.decision, breach.gated) == (Decision.ROLLBACK, True)
+    assert "the clock of Prometheus" in breach.verdict.reasons[0].text
+    assert 60.0 < seconds < 60.0 + 2 * GATE.interval_seconds + PATIENCE_SECONDS
+
+
+def test_a_clock_of_prometheus_that_was_set_back_a_little_is_none():
+    """The next tick comes a while later, as after a pause."""
+    scene, breach, _ = stuck({}, -45.0)
+    assert breach is None
+    assert scene.asked[-1] > scene.now - 10.0
+
+
+def test_where_blindness_holds_the_guard_watches_on():
+    """The hold is for Airflow to write; the exposure is asked by the new time meanwhile."""
+    scene, breach, _ = stuck({"on_blind": Decision.HOLD}, -3600.0)
+    assert breach is None
+    scene.value = 60.0
+    assert not scene.passes(10.0, scene.known, Ticks()).gated
+
+
+def test_a_guard_that_was_stopped_asks_before_it_calls_that_a_standstill(scene):
+    """An hour of SIGSTOP: the ticks of that hour are there to be asked."""
+    known, ticks = open_gate(scene), Ticks()
+    scene.passes(30.0, known, ticks)
+    scene.now += 3600.0
+    assert scene.passes(10.0, known, ticks) is None

@@ -17,6 +17,7 @@ from feed_migration.gate_run import GateRun, Source
 from feed_migration.guard.knowledge import Known
 from feed_migration.journal import Journal
 from feed_migration.model import Decision, Gate, Measurement, Severity, Verdict
+from feed_migration.standstill import Standstill
 
 # What a trigger at work may be late with a tick. One that is later, or waits for the second sample
 # of a tick that failed altogether, finds it asked: nothing is lost but a query, and a breach is
@@ -101,6 +102,7 @@ class Watch:
         self._stands_from = 0.0
         self._newest: float | None = None
         self._newest_at = 0.0
+        self._standstill = Standstill()
 
     @property
     def at_work(self) -> bool:
@@ -144,10 +146,13 @@ class Watch:
             self._watched, self._run, self._concluded = watched, None, False
             self._stands_from = self._monotonic() + SETTLE_SECONDS
             self._newest, self._newest_at = None, self._monotonic()
+            self._standstill = Standstill()
 
     def _gated(
         self, gate: Gate, fleet_size: int, started_unix: float, journal: Journal | None
     ) -> Verdict | None:
+        # before anything that takes time, or a guard that was stopped would miss ticks by it
+        began = self._monotonic()
         last = self._last_tick(journal)
         if journal is not None and last != self._newest:
             self._newest, self._newest_at = last, self._monotonic()
@@ -161,7 +166,10 @@ class Watch:
             self._begin(gate, fleet_size, started_unix, TolerantLog(journal))
         verdict = self._tick()
         self._own_last = self._last_tick(journal)
-        return verdict
+        if verdict is not None and verdict.final:
+            return verdict
+        newest = self._run.newest_seconds if self._run is not None else None
+        return self._standstill.verdict(gate, newest, began)
 
     def _standing(self, gate: Gate, fleet_size: int, *, acting: bool) -> Verdict | None:
         standing = standing_gate(gate)

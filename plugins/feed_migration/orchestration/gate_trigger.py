@@ -22,6 +22,7 @@ from feed_migration.lease import UNKNOWN_SECONDS, Lease
 from feed_migration.model import Decision, Verdict
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.place import Place
+from feed_migration.standstill import Standstill
 
 if TYPE_CHECKING:
     from feed_migration.gate_run import GateRun
@@ -45,16 +46,19 @@ class GateTrigger(BaseTrigger):
         start: dict[str, Any],
         settle_seconds: float = SETTLE_SECONDS,
         clock: Callable[[], float] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
         self.place = place if isinstance(place, Place) else Place.from_json(place)
         self.start = GateStart(**start)
         self.settle_seconds = settle_seconds
         self.clock = clock or runtimes.gate_clock(self.place)
+        self.monotonic = monotonic
         self._gate_run: GateRun | None = None
         self._runtime: runtimes.Runtime | None = None
         self._lease: Lease | None = None
         self._blind_since: float | None = None
+        self._standstill = Standstill()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return class path and JSON arguments."""
@@ -89,8 +93,9 @@ class GateTrigger(BaseTrigger):
         except Exception as error:
             # whatever broke (a full disk, a locked journal) is blindness, and ends as such
             self.log.exception("gate %s could not be judged", self.start.step)
-            self._blind_since = self._blind_since or self.clock()
-            body = self._blind(error, self._blind_since)
+            now = self.monotonic()
+            self._blind_since = now if self._blind_since is None else self._blind_since
+            body = self._blind(error, now - self._blind_since)
         return body, self._pause_seconds()
 
     def _pause_seconds(self) -> float:
@@ -108,11 +113,12 @@ class GateTrigger(BaseTrigger):
         state = runtime.journal.state(self.start.migration_id)
         if str(state.status) not in UNDER_WAY:
             return self._ended(f"the migration is {state.status}")
-        now = self.clock()
+        # in this order: a process that is stopped in between has missed ticks, not a clock
+        began, now = self.monotonic(), self.clock()
         self._renew(runtime, now)
-        if now < self.start.started_unix:
-            return None
-        verdict = self._ticked(runtime, now)
+        verdict = self._ticked(runtime, now) if now >= self.start.started_unix else None
+        if verdict is None or not verdict.final:
+            verdict = self._standing_still(runtime, began)
         if not verdict.final:
             return None
         return record_verdict(runtime.journal, self.start, verdict)
@@ -140,12 +146,20 @@ class GateTrigger(BaseTrigger):
         )
         return verdict
 
-    def _blind(self, error: Exception, since: float) -> dict[str, Any] | None:
+    def _standing_still(self, runtime: runtimes.Runtime, began: float) -> Verdict:
+        """Return `on_blind` where the clock brings no tick for too long, else Running."""
+        gate = runtime.step(self.start.step).gate
+        if gate is None:
+            return Verdict(decision=Decision.RUNNING, at_seconds=0.0)
+        newest = self._gate_run.newest_seconds if self._gate_run is not None else None
+        return self._standstill.verdict(gate, newest, began)
+
+    def _blind(self, error: Exception, blind_seconds: float) -> dict[str, Any] | None:
         self._gate_run = self._runtime = None
         limit_seconds, decision = self._blindness()
-        if self.clock() - since <= limit_seconds:
+        if blind_seconds <= limit_seconds:
             return None
-        return self._ended(f"not judged since {since:.0f}: {error}", decision)
+        return self._ended(f"not judged for {blind_seconds:.0f} s: {error}", decision)
 
     def _blindness(self) -> tuple[float, Decision]:
         """Return for how long blindness is borne and how it ends, as the plan says if it can."""
@@ -162,6 +176,6 @@ class GateTrigger(BaseTrigger):
             "step": self.start.step,
             "run": self.start.run,
             "decision": str(decision),
-            "at_seconds": self.clock() - self.start.started_unix,
+            "at_seconds": max(0.0, self.clock() - self.start.started_unix),
             "reasons": [{"criterion": "gate", "text": text}],
         }
