@@ -62,7 +62,7 @@ def promote(
     Promote and a reason; a step without a gate needs none. Told twice, it is recorded once.
     """
     state = journal.state(migration_id)
-    _require_plan(plan, state)
+    require_plan(plan, state)
     if step.name in state.promoted:
         return state
     refusal = promotion_refusal(state, step.name)
@@ -82,7 +82,7 @@ def promote(
 
 def require_open(step: Step, plan: Plan, state: MigrationState) -> None:
     """Raise unless `step` may act now; pure, see `advance` for what it raises."""
-    _require_plan(plan, state)
+    require_plan(plan, state)
     if state.status is not Status.RUNNING:
         raise MigrationNotRunning(
             f"migration {state.migration_id or '?'} is {state.status}, so {step.name} cannot act",
@@ -135,7 +135,8 @@ def expected_instances(step: Step, *, fleet: int, shadows: int) -> int:
     return math.ceil(fleet * (step.percent or 100) / 100)
 
 
-def _require_plan(plan: Plan, state: MigrationState) -> None:
+def require_plan(plan: Plan, state: MigrationState) -> None:
+    """Raise PlanChanged unless `plan` is the one that the migration began with; pure."""
     if state.status is not Status.ABSENT and plan.sha256 != state.plan_sha256:
         raise PlanChanged(
             f"plan {plan.name} changed since migration {state.migration_id} began "

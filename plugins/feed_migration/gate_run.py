@@ -130,6 +130,11 @@ class GateRun:
         return self._verdict
 
     @property
+    def gate(self) -> Gate:
+        """What it judges by."""
+        return self._gate
+
+    @property
     def newest_seconds(self) -> float | None:
         """The newest tick that was asked, also by an earlier judge; None before the first."""
         newest = max(self._newest_asked, max(self._known, default=-1))

@@ -1,10 +1,13 @@
-"""The plan that a migration began with: the file while it is that one, else the guard's copy."""
+"""The plan that a migration began with: the file while it is that one, else a copy of it.
+
+The guard keeps one for itself, and Airflow's tasks keep one.
+"""
 
 import logging
-import shutil
 from pathlib import Path
 
 from feed_migration.document import PlanError
+from feed_migration.durable import write_text
 from feed_migration.model import Plan
 from feed_migration.plan import load_plan
 
@@ -24,7 +27,8 @@ class PlanCopy:
         """Return the plan of that hash, None where neither file has it."""
         if self._plan is not None and self._plan.sha256 == sha256:
             return self._plan
-        for path in (self._path, self._copy):
+        # the copy first: what is there need not be written anew
+        for path in (self._copy, self._path):
             plan = _load(path)
             if plan is not None and plan.sha256 == sha256:
                 self._plan = plan
@@ -42,8 +46,7 @@ class PlanCopy:
 
     def _keep(self) -> None:
         try:
-            self._copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self._path, self._copy)
+            write_text(self._copy, self._path.read_text(encoding="utf-8"))
         except OSError as error:
             LOG.warning("%s cannot be written: %s", self._copy, error.strerror)
 

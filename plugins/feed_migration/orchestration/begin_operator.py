@@ -67,6 +67,8 @@ class BeginOperator(ActOperator):
             run_state=context["ti"].get_dagrun_state,
             fleet_epoch=fleet.epoch(),
         )
+        # for the gates: what is edited from now on is not what they judge by
+        runtimes.begun_plans(self.place).of(runtime.plan.sha256)
         if fresh:
             state = runtime.journal.state(migration_id)
             announce(context, state, "preflight", actor_of(context))

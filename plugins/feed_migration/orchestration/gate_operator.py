@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+from feed_migration.errors import PlanChanged
 from feed_migration.gate_record import (
     GateStart,
     explain,
@@ -55,7 +56,9 @@ class GateOperator(ActOperator):
         # a new run of the held step is how its hold ends; one of another step must not end it
         held_here = state.status is Status.HELD and state.step == self.step
         if state.status in {Status.RUNNING, Status.HELD}:
-            if not held_here:
+            if held_here:
+                runtimes.require_plan(runtime, state)
+            else:
                 runtimes.require_open(runtime, self.step, migration_id)
             runtimes.require_moved(runtime, self.step, state)
         now_unix = runtimes.gate_clock(self.place)()
@@ -72,7 +75,10 @@ class GateOperator(ActOperator):
         self.log.info("run %s of gate %s began at %.0f", start.run, self.step, start.started_unix)
         raise TaskDeferred(
             trigger=GateTrigger(
-                place=self.place, start=asdict(start), settle_seconds=self.settle_seconds
+                place=self.place,
+                start=asdict(start),
+                settle_seconds=self.settle_seconds,
+                plan_sha256=state.plan_sha256,
             ),
             method_name="resume",
             timeout=self._timeout(start, now_unix),
@@ -104,18 +110,27 @@ class GateOperator(ActOperator):
     ) -> str:
         text, actor = explain(verdict), actor_of(context)
         if verdict["decision"] == Decision.PROMOTE:
-            runtimes.promote(runtime, self.step, start.migration_id, actor)
+            try:
+                runtimes.promote(runtime, self.step, start.migration_id, actor)
+            except PlanChanged as error:
+                # nothing is bad, and nothing may go on: for a person, who restores the plan
+                self._hold(runtime, start, actor, str(error))
+                raise HeldFailure(f"gate {self.step}: {error}") from error
             announce(context, runtime.journal.state(start.migration_id), self.step, actor)
             return text
         if verdict["decision"] == Decision.HOLD:
-            if self._is_to_be_held(runtime, start):
-                body = {"step": self.step, "reason": text}
-                who = {"migration_id": start.migration_id, "actor": actor}
-                runtime.journal.append("held", body=body, **who)
+            self._hold(runtime, start, actor, text)
             raise HeldFailure(f"gate {self.step}: {text}")
         if verdict["decision"] == Decision.ROLLBACK:
             raise self._taken_back(runtime.journal, context, start.migration_id, verdict)
         raise AirflowFailException(f"gate {self.step}: {text}")
+
+    def _hold(self, runtime: Runtime, start: GateStart, actor: str, reason: str) -> None:
+        """Write that the step is held, unless that is written."""
+        if self._is_to_be_held(runtime, start):
+            body = {"step": self.step, "reason": reason}
+            who = {"migration_id": start.migration_id, "actor": actor}
+            runtime.journal.append("held", body=body, **who)
 
     def _is_to_be_held(self, runtime: Runtime, start: GateStart) -> bool:
         """Whether nobody has written this run's hold: a person, or this task before it was killed.

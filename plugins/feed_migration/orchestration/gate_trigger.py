@@ -7,25 +7,27 @@ another triggerer continues the run at the second where this one was killed.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from feed_migration.errors import MigrationError
+from feed_migration.errors import MigrationError, PlanChanged
 from feed_migration.gate_record import (
     GateStart,
     record_verdict,
     recorded_verdict,
 )
-from feed_migration.lease import UNKNOWN_SECONDS, Lease
-from feed_migration.model import Decision, Verdict
+from feed_migration.lease import Lease
+from feed_migration.model import Decision, Gate, Step, Verdict
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.place import Place
 from feed_migration.standstill import Standstill
 
 if TYPE_CHECKING:
     from feed_migration.gate_run import GateRun
+    from feed_migration.phases import MigrationState
 
 # An event within the first seconds can overtake the deferral itself (apache/airflow #66374).
 SETTLE_SECONDS = 5.0
@@ -37,7 +39,11 @@ UNDER_WAY = frozenset({"running", "held"})
 
 
 class GateTrigger(BaseTrigger):
-    """Tick a `GateRun` until it decides; the single event is the verdict's journal body."""
+    """Tick a `GateRun` until it decides; the single event is the verdict's journal body.
+
+    The gate is that of the plan that the migration began with, of which `plan_sha256` is the hash:
+    an edit neither loosens an open gate nor leaves it without a judge.
+    """
 
     def __init__(
         self,
@@ -45,6 +51,7 @@ class GateTrigger(BaseTrigger):
         place: Place | dict[str, str],
         start: dict[str, Any],
         settle_seconds: float = SETTLE_SECONDS,
+        plan_sha256: str = "",
         clock: Callable[[], float] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -52,8 +59,10 @@ class GateTrigger(BaseTrigger):
         self.place = place if isinstance(place, Place) else Place.from_json(place)
         self.start = GateStart(**start)
         self.settle_seconds = settle_seconds
+        self.plan_sha256 = plan_sha256
         self.clock = clock or runtimes.gate_clock(self.place)
         self.monotonic = monotonic
+        self._plans = runtimes.begun_plans(self.place)
         self._gate_run: GateRun | None = None
         self._runtime: runtimes.Runtime | None = None
         self._lease: Lease | None = None
@@ -68,6 +77,7 @@ class GateTrigger(BaseTrigger):
                 "place": self.place.to_json(),
                 "start": asdict(self.start),
                 "settle_seconds": self.settle_seconds,
+                "plan_sha256": self.plan_sha256,
             },
         )
 
@@ -115,28 +125,43 @@ class GateTrigger(BaseTrigger):
             return self._ended(f"the migration is {state.status}")
         # in this order: a process that is stopped in between has missed ticks, not a clock
         began, now = self.monotonic(), self.clock()
-        self._renew(runtime, now)
-        verdict = self._ticked(runtime, now) if now >= self.start.started_unix else None
-        if verdict is None or not verdict.final:
-            verdict = self._standing_still(runtime, began)
+        step = self._step(runtime, state, now)
+        self._gate_run = self._gate_run or runtimes.open_gate_run(runtime, self.start, step)
+        self._renew(runtime, self._gate_run.gate, now)
+        verdict = self._ticked(self._gate_run, now)
+        if not verdict.final:
+            newest = self._gate_run.newest_seconds
+            verdict = self._standstill.verdict(self._gate_run.gate, newest, began)
         if not verdict.final:
             return None
         return record_verdict(runtime.journal, self.start, verdict)
 
-    def _renew(self, runtime: runtimes.Runtime, now: float) -> None:
+    def _step(self, runtime: runtimes.Runtime, state: "MigrationState", now: float) -> Step:
+        """Return the step as the migration began with it; PlanChanged where nobody has it so."""
+        self.plan_sha256 = state.plan_sha256
+        if self._gate_run is None:
+            runtimes.note_edit(runtime, self.start, state, now)
+        plan = self._plans.of(state.plan_sha256)
+        if plan is None:
+            raise PlanChanged(
+                f"the plan has changed since migration {state.migration_id} began, "
+                f"and there is no copy of {state.plan_sha256[:12]}",
+                "restore the plan",
+            )
+        return plan.step(self.start.step)
+
+    def _renew(self, runtime: runtimes.Runtime, gate: Gate, now: float) -> None:
         """Keep the lease of what is exposed: this gate is watched, says who asks for its ticks."""
         if self._lease is None or self._lease.is_due(now):
-            gate = runtime.step(self.start.step).gate
             renewed = runtime.journal.renew_lease(
                 self.start.migration_id,
                 holder=f"gate {self.start.step}",
-                seconds=gate.lease_seconds if gate else UNKNOWN_SECONDS,
+                seconds=gate.lease_seconds,
             )
             self._lease = replace(renewed, renewed_at=now)
 
-    def _ticked(self, runtime: runtimes.Runtime, now: float) -> Verdict:
-        self._gate_run = self._gate_run or runtimes.open_gate_run(runtime, self.start)
-        verdict = self._gate_run.tick(now)
+    def _ticked(self, gate_run: "GateRun", now: float) -> Verdict:
+        verdict = gate_run.tick(now)
         self.log.info(
             "%s %+.0f s: %s %s",
             self.start.run,
@@ -145,14 +170,6 @@ class GateTrigger(BaseTrigger):
             "; ".join(reason.text for reason in verdict.reasons),
         )
         return verdict
-
-    def _standing_still(self, runtime: runtimes.Runtime, began: float) -> Verdict:
-        """Return `on_blind` where the clock brings no tick for too long, else Running."""
-        gate = runtime.step(self.start.step).gate
-        if gate is None:
-            return Verdict(decision=Decision.RUNNING, at_seconds=0.0)
-        newest = self._gate_run.newest_seconds if self._gate_run is not None else None
-        return self._standstill.verdict(gate, newest, began)
 
     def _blind(self, error: Exception, blind_seconds: float) -> dict[str, Any] | None:
         self._gate_run = self._runtime = None
@@ -163,10 +180,11 @@ class GateTrigger(BaseTrigger):
 
     def _blindness(self) -> tuple[float, Decision]:
         """Return for how long blindness is borne and how it ends, as the plan says if it can."""
-        try:
-            gate = self.place.plan().step(self.start.step).gate
-        except (MigrationError, KeyError):
-            gate = None
+        sha256, gate = self.plan_sha256, None
+        with suppress(MigrationError, KeyError):
+            # a gate that was deferred by an older version does not name its plan
+            plan = self._plans.of(sha256) if sha256 else self.place.plan()
+            gate = plan.step(self.start.step).gate if plan is not None else None
         if gate is None:
             return PLANLESS_LIMIT_SECONDS, Decision.ROLLBACK
         return gate.blind_limit_seconds, gate.on_blind

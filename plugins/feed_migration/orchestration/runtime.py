@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from feed_migration.errors import MigrationError
+from feed_migration.document import PlanError
+from feed_migration.errors import MigrationError, PlanChanged
+from feed_migration.guard.plan_copy import PlanCopy
 from feed_migration.model import Plan, Step
 from feed_migration.orchestration.audit_key import signer_of_connection
 from feed_migration.orchestration.place import PROJECT_ROOT, Place
@@ -137,19 +139,44 @@ def gate_clock(place: Place) -> Callable[[], float]:
     return PrometheusClock(look, lambda: time.time(), time.monotonic)  # noqa: PLW0108, TID251
 
 
-def open_gate_run(runtime: Runtime, start: "GateStart") -> "GateRun":
-    """Return the run of a gate, resumed from the measurements that the journal has of it."""
+def begun_plans(place: Place) -> PlanCopy:
+    """Return where the plan of a migration is found by its hash, whatever the file says by now."""
+    return PlanCopy(place.plan_path, place.home / "plan")
+
+
+def note_edit(runtime: Runtime, start: "GateStart", state: "MigrationState", at: float) -> None:
+    """Note once per run of a gate that an edit of its plan was refused; `at` is unix seconds."""
+    from feed_migration import cutover
+    from feed_migration.refusals import note_refusal
+
+    try:
+        cutover.require_plan(runtime.place.plan(), state)
+    except PlanChanged as error:
+        note_refusal(
+            runtime.journal,
+            open_spool(runtime.place),
+            error,
+            at=at,
+            actor=f"gate {start.step}",
+            migration_id=start.migration_id,
+            where={"step": start.step, "run": start.run},
+        )
+    except PlanError as error:
+        LOG.warning("gate %s goes on by the plan that it began with: %s", start.step, error)
+
+
+def open_gate_run(runtime: Runtime, start: "GateStart", step: Step) -> "GateRun":
+    """Return the run of a gate of `step`, resumed from the measurements that the journal has."""
     from feed_migration.gate_run import GateRun
 
-    gate = runtime.step(start.step).gate
-    if gate is None:
+    if step.gate is None:
         raise ValueError(f"step {start.step} of {runtime.place.plan_path} has no gate")
     return GateRun(
-        gate=gate,
+        gate=step.gate,
         step_name=start.step,
         migration_id=start.migration_id,
         started_unix=start.started_unix,
-        fleet_size=runtime.expected_instances(runtime.step(start.step)),
+        fleet_size=runtime.expected_instances(step),
         source=open_source(runtime.deployment),
         journal=runtime.journal,
         run=start.run,
@@ -179,6 +206,13 @@ def require_open(runtime: Runtime, step: str, migration_id: str) -> None:
 
     state = runtime.journal.state(migration_id)
     cutover.require_open(runtime.step(step), runtime.plan, state)
+
+
+def require_plan(runtime: Runtime, state: "MigrationState") -> None:
+    """Raise PlanChanged unless the plan is the one that the migration began with."""
+    from feed_migration import cutover
+
+    cutover.require_plan(runtime.plan, state)
 
 
 def require_moved(runtime: Runtime, step: str, state: "MigrationState") -> None:
