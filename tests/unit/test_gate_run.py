@@ -318,6 +318,14 @@ def test_end_promotes_nothing_over_ticks_that_can_still_be_asked():
     assert start(recording, log, watched).end(START + 45).decision is HOLD
 
 
+def test_end_keeps_a_rollback_over_ticks_that_can_still_be_asked():
+    """Cancelled before a missed tick is asked: a breach needs no other tick beside it."""
+    log = MemoryLog()
+    assert drive(start(Recording(ticks(GOOD, GOOD, BAD)), log), 600).decision is ROLLBACK
+    del log.rows["stale", 15.0]
+    assert start(Recording(ticks(GOOD)), log).end(START + 35).decision is ROLLBACK
+
+
 def test_journal_on_disk_resumes_a_run_and_keeps_runs_apart(tmp_path):
     """Rows of one run in the real journal end it again; another run of the step starts empty."""
     from feed_migration.journal import Journal
