@@ -183,6 +183,11 @@ def is_proven(state: MigrationState) -> bool:
     return bool(needed) and needed <= set(state.promoted)
 
 
+def needs_lease(state: MigrationState) -> bool:
+    """Whether the fleet goes back once nobody renews the lease: a proven one stays all the same."""
+    return state.status is Status.RUNNING and bool(state.exposed) and not is_proven(state)
+
+
 def _proves(facts: Mapping[str, Any]) -> bool:
     return facts.get("phase") != "post_migration"
 

@@ -14,7 +14,7 @@ from feed_migration.holding import pending_approval
 from feed_migration.lease import Lease
 from feed_migration.markdown import utc
 from feed_migration.model import Gate, Measurement
-from feed_migration.phases import MigrationState, Status
+from feed_migration.phases import MigrationState, Status, needs_lease
 from feed_migration.words import act_words, step_words
 
 COMMAND = "backpack-migrate"
@@ -58,9 +58,8 @@ class Situation:
 
     @property
     def watching_lease(self) -> Lease | None:
-        """The lease while it counts: while a running migration has something exposed."""
-        counts = self.state.status is Status.RUNNING and self.state.exposed
-        return self.lease if counts else None
+        """The lease while it counts: while something is exposed that is not proven yet."""
+        return self.lease if needs_lease(self.state) else None
 
 
 class WaitsFor(StrEnum):

@@ -151,6 +151,18 @@ def test_a_phase_that_is_over_waits_for_a_person(halfway):
     assert "waits for a person to start" in shown(halfway, lease=lease)["why"]
 
 
+def test_a_proven_fleet_shows_no_lease(journal):
+    """While consumers are asked nobody renews one, and that it ended would frighten for nothing."""
+    migration_id = begin(journal)
+    pass_steps(journal, MemoryFleet(), migration_id, until="post_migration")
+    lease = Lease(migration_id="m", holder="gate stabilisation", renewed_at=0.0, seconds=600.0)
+    state = journal.state(migration_id)
+    assert (state.status, len(state.exposed)) == (Status.RUNNING, 10)
+    assert shown(state, lease=lease)["lease"] is None
+    watched = replace(state, promoted=state.promoted[:-1])
+    assert shown(watched, lease=lease)["lease"]["counts"]
+
+
 @pytest.mark.parametrize(
     ("act", "said"),
     [

@@ -15,6 +15,7 @@ from feed_migration.lease import HANDOVER_SECONDS, Lease
 from feed_migration.model import Measurement, Outcome
 from feed_migration.phases import MigrationState, Status
 from feed_migration.situation import Situation, next_of, wait_of
+from feed_migration.status import status_of
 from tests.support.migration_plans import GATE, PLAN
 
 NOW = 1_790_000_000.0
@@ -125,6 +126,18 @@ def test_eighty_columns_show_what_matters():
     assert "feed-50" in shown
     assert "more are not well" in shown
     assert "14:12:19" in shown
+
+
+def test_a_proven_fleet_has_no_lease_that_is_over():
+    """While its consumers are asked for a day, neither the screen nor `status` frightens anybody."""
+    proven = replace(RUNNING, promoted=tuple(step.name for step in PLAN.steps))
+    old = replace(LEASE, holder="handover stabilisation", renewed_at=NOW - 86_400.0)
+    asking = replace(BUSY, state=proven, lease=old, gate_start=None, gate=None)
+    assert "watched" not in text(asking)
+    assert status_of(asking)["lease"] is None
+    half_way = replace(BUSY, lease=old)
+    assert "handover stabilisation, lease over" in text(half_way)
+    assert status_of(half_way)["lease"]["holder"] == "handover stabilisation"
 
 
 def test_a_large_terminal_leaves_nothing_out():

@@ -64,6 +64,31 @@ def test_a_guard_that_starts_again_goes_by_its_own_clock(stage, ahead_seconds):
     assert guard.health.failed_reverts == 1
 
 
+def test_a_proven_fleet_has_no_lease_that_could_run_out(stage):
+    """While its consumers are asked for a day: nobody renews one, and nothing goes back for it."""
+    stage.goes_to("post_migration")
+    for guard in (stage.guard(), stage.guard()):
+        for passed in (0.0, HANDOVER_SECONDS + 1, 86_400.0):
+            stage.clock.passes(passed)
+            guard.poll()
+            assert guard.health.lease_left_seconds is None
+            assert guard.health.exposed == 4
+            assert guard.health.failed_reverts == 0
+
+
+def test_a_gate_that_judges_a_proven_fleet_anew_has_a_lease_again(stage):
+    """Cleared after its Promote it proves nothing until it has another."""
+    stage.goes_to("post_migration")
+    guard = stage.guard()
+    guard.poll()
+    stage.clock.passes(86_400.0)
+    stage.journal.renew_lease(stage.migration_id, holder="gate", seconds=HANDOVER_SECONDS)
+    stage.says("step_started", step="stabilisation", run="2")
+    guard.poll()
+    assert guard.health.lease_left_seconds == HANDOVER_SECONDS
+    assert guard.health.failed_reverts == 0
+
+
 def test_an_exposure_is_in_the_copy_as_soon_as_it_is_known(stage):
     """Guard and journal may both be gone a second later."""
     guard = stage.guard()

@@ -9,7 +9,7 @@ from typing import Any
 
 from feed_migration.console.offers import offers
 from feed_migration.lease import HANDOVER_SECONDS, Lease, person_asked
-from feed_migration.phases import MigrationState, Status
+from feed_migration.phases import MigrationState, Status, is_proven, needs_lease
 from feed_migration.words import act_words, step_words
 
 _EXPOSING = frozenset({"cutover", "stabilisation", "post_migration"})
@@ -189,14 +189,14 @@ def _is_open(state: MigrationState, gate: GateRunFacts | None) -> bool:
 
 
 def _lease(state: MigrationState, lease: Lease | None) -> dict[str, Any] | None:
-    """A lease counts while a running migration has something exposed."""
-    if lease is None or state.status is not Status.RUNNING:
+    """A lease counts while something is exposed; what is proven stays without one."""
+    if lease is None or state.status is not Status.RUNNING or is_proven(state):
         return None
     return {
         "holder": lease.holder,
         "renewed_at": lease.renewed_at,
         "expires_at": lease.expires_at,
-        "counts": bool(state.exposed),
+        "counts": needs_lease(state),
     }
 
 

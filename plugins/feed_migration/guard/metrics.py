@@ -61,7 +61,7 @@ def guard_families(health: Health) -> Iterator[Metric]:
         ("exposed_instances", "Instances that may be on native", health.exposed),
         (
             "lease_left_seconds",
-            "What is left of the exposure's lease; NaN without exposure",
+            "What is left of the exposure's lease; NaN where it needs none",
             math.nan if left is None else left,
         ),
         ("watching", "1 while the guard judges because nobody else does", health.watching),

@@ -133,7 +133,10 @@ class Guard:
         return decide(known, clocks, step.gate if step else None, self._actor, breach=found)
 
     def _lease_left(self, known: Known | None, began: float) -> float | None:
-        if known is None or known.status is not Status.RUNNING or not known.exposed:
+        """Return what is left of the lease; None where the exposure needs none, see `decide`."""
+        if known is None or known.status is not Status.RUNNING:
+            return None
+        if known.proven or not known.exposed:
             return None
         return self._lease.left_seconds(
             known.migration_id,
