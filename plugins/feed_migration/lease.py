@@ -16,6 +16,7 @@ UNKNOWN_SECONDS = HANDOVER_SECONDS
 # A gate renews when this share of its lease is used up, so that one lost renewal costs nothing
 RENEW_AT = 0.25
 _APPROVAL = "approval "
+_END = "end of "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,3 +56,13 @@ def person_asked(lease: Lease) -> str:
     """
     waits = lease.holder.startswith(_APPROVAL) and lease.seconds > HANDOVER_SECONDS
     return lease.holder.removeprefix(_APPROVAL) if waits else ""
+
+
+def end_holder(dag_id: str) -> str:
+    """Return who holds the lease once a run of that DAG has proven its steps and is over."""
+    return f"{_END}{dag_id}"
+
+
+def ended_dag(lease: Lease) -> str:
+    """Return the id of the DAG whose run is over, "" while somebody else holds the lease."""
+    return lease.holder.removeprefix(_END) if lease.holder.startswith(_END) else ""

@@ -6,14 +6,19 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from feed_migration.cutover import promote
+from feed_migration.driving import JOINED
+from feed_migration.feedback import FEEDBACK
 from feed_migration.gate_record import join_gate, record_verdict
 from feed_migration.guard.gate_reader import READ_SECONDS, added
 from feed_migration.guard.metrics import guard_registry
 from feed_migration.guard.sight import GateView
-from feed_migration.lease import HANDOVER_SECONDS, approval_holder
+from feed_migration.lease import HANDOVER_SECONDS, PERSON_SECONDS, approval_holder, end_holder
 from feed_migration.model import Decision, Measurement, Outcome, Verdict
+from feed_migration.notices.overtaken import FEEDBACK_ASKED
 from tests.support.conditions import eventually_sync
 from tests.support.guard_stage import STEP, Stage
+from tests.support.migration_plans import gate
 
 APPROVAL_SECONDS = 86_400.0
 
@@ -163,6 +168,87 @@ def test_an_answer_ends_the_wait(asking):
     guard.close()
 
 
+def asks(stage, consumer):
+    """Ask a consumer for feedback, as the task does: for a day at most."""
+    until = stage.clock.unix + 86_400.0
+    stage.says("audit_note", note=FEEDBACK_ASKED, consumer=consumer, until=until)
+
+
+def waited(stage, guard, metric):
+    guard.poll()
+    return exported(stage, guard)[metric,]
+
+
+def test_consumers_are_waited_for_until_the_last_has_answered(stage, guard):
+    """Since the first of them was asked; who is asked again is waited for again."""
+    stage.goes_to("post_migration")
+    assert waited(stage, guard, "feedback_waiting_seconds") == 0
+    asks(stage, "risk")
+    stage.clock.passes(3600.0)
+    asks(stage, "execution")
+    assert waited(stage, guard, "feedback_waiting_seconds") == 3600.0
+    stage.says("audit_note", note=FEEDBACK, consumer="risk", healthy=True)
+    stage.clock.passes(60.0)
+    assert waited(stage, guard, "feedback_waiting_seconds") == 60.0
+    stage.says("audit_note", note=FEEDBACK, consumer="execution", healthy=False)
+    assert waited(stage, guard, "feedback_waiting_seconds") == 0
+    asks(stage, "risk")
+    stage.clock.passes(5.0)
+    assert waited(stage, guard, "feedback_waiting_seconds") == 5.0
+
+
+def test_a_consumer_who_has_no_time_left_is_not_waited_for(stage, guard):
+    """Airflow closes the question then; where it does not, it is Airflow that stands still."""
+    stage.goes_to("post_migration")
+    asks(stage, "risk")
+    stage.clock.passes(86_399.0)
+    assert waited(stage, guard, "feedback_waiting_seconds") == 86_399.0
+    stage.clock.passes(1.0)
+    assert waited(stage, guard, "feedback_waiting_seconds") == 0
+
+
+def test_a_migration_that_goes_back_asks_no_consumer(stage, guard):
+    """Whatever was asked before."""
+    stage.goes_to("post_migration")
+    asks(stage, "risk")
+    stage.clock.passes(5.0)
+    stage.says("rollback_started", reason="x", epoch=9, instances={})
+    assert waited(stage, guard, "feedback_waiting_seconds") == 0
+
+
+def ends(stage, dag_id):
+    """A DAG run ends with its steps proven."""
+    stage.journal.renew_lease(stage.migration_id, holder=end_holder(dag_id), seconds=PERSON_SECONDS)
+
+
+def joins(stage, dag_id):
+    stage.says("audit_note", note=JOINED, dag_id=dag_id, run_id="manual", key=dag_id, turn=1)
+
+
+def test_between_two_phases_a_person_is_waited_for(stage, guard):
+    """From the end of one DAG's run until the next one joins the migration."""
+    joins(stage, "backpack_shadow")
+    stage.goes_to("shadow")
+    gate(stage.journal, stage.migration_id, "shadow")
+    promote(stage.plan.step("shadow"), stage.plan, stage.journal, stage.migration_id, "ana")
+    assert waited(stage, guard, "next_phase_waiting_seconds") == 0
+    ends(stage, "backpack_shadow")
+    stage.clock.passes(7200.0)
+    assert waited(stage, guard, "next_phase_waiting_seconds") == 7200.0
+    joins(stage, "backpack_cutover")
+    assert waited(stage, guard, "next_phase_waiting_seconds") == 0
+
+
+@pytest.mark.parametrize("dag_id", ["backpack_post_migration", "backpack_migration"])
+def test_a_dag_that_did_not_get_to_its_own_end_leaves_no_next_phase(stage, guard, dag_id):
+    """A report that failed: the fleet stays, and somebody has to look into the run."""
+    joins(stage, dag_id)
+    stage.goes_to("post_migration")
+    ends(stage, dag_id)
+    stage.clock.passes(7200.0)
+    assert waited(stage, guard, "next_phase_waiting_seconds") == 0
+
+
 def seen(stage, guard, ticks):
     """Let rounds pass until so many ticks are seen."""
 
@@ -251,8 +337,13 @@ def test_a_journal_of_odd_bodies_is_exported_as_far_as_it_means_something(stage,
     odd = [{"approval": True}, {"name": 5, "phase": None, "percent": True}, {"name": "\ud800\n"}]
     body = {"plan": "\udfff", "plan_sha256": None, "epoch": "x", "steps": odd}
     stage.journal.append("migration_started", migration_id="mig-odd", actor="x", body=body)
+    stage.journal.renew_lease("mig-odd", holder="end of x", seconds=1.0)
+    for note in ({"note": "joined", "dag_id": "x"}, {"note": "feedback_asked", "until": "soon"}):
+        stage.journal.append("audit_note", migration_id="mig-odd", actor="x", body=note)
     guard.poll()
     found = exported(stage, guard)
     assert found["status", "running"] == 1
+    assert found["feedback_waiting_seconds",] == 0
+    assert found["next_phase_waiting_seconds",] == 0
     assert found["step_promoted", "", "5"] == 0
     assert ("step_percent", "", "5") not in found

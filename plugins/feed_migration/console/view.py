@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from feed_migration.console.offers import offers
-from feed_migration.lease import HANDOVER_SECONDS, Lease, person_asked
+from feed_migration.lease import HANDOVER_SECONDS, Lease, ended_dag, person_asked
 from feed_migration.phases import MigrationState, Status, is_proven, needs_lease
 from feed_migration.words import act_words, step_words
 
@@ -160,8 +160,8 @@ def _why_running(
         return f"Waits for a person to approve {', '.join(map(step_words, waiting))}."
     if answered := _answered(state, step, lease):
         return answered
-    if lease is not None and lease.holder.startswith("end of "):
-        done = step_words(lease.holder.removeprefix("end of backpack_"))
+    if lease is not None and (over := ended_dag(lease)):
+        done = step_words(over.removeprefix("backpack_"))
         return f"{done} is done; {step} waits for a person to start its DAG."
     if state.pending_act is not None:
         return f"{step}: {act_words(state.pending_act)}."

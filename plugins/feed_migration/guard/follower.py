@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from feed_migration import phases
+from feed_migration.driving import JOINED
 from feed_migration.events import Event, EventKind, body_number
+from feed_migration.feedback import FEEDBACK
 from feed_migration.gate_record import explain
 from feed_migration.guard.knowledge import Known
-from feed_migration.guard.sight import Story
+from feed_migration.guard.sight import Question, Story
 from feed_migration.journal import Journal
 from feed_migration.model import Decision
+from feed_migration.notices.overtaken import FEEDBACK_ASKED
 from feed_migration.phases import MigrationState, Status
 
 # Of migrations that are over only the newest can still be told something new
@@ -30,6 +33,8 @@ class _Story:
     status_since: float | None = None
     step_started: dict[str, float] = field(default_factory=dict)
     taken_back: bool = False
+    driver: str = ""
+    asked: dict[str, Question] = field(default_factory=dict)
 
     def add(self, event: Event) -> None:
         before, self.state = self.state, phases.apply(self.state, event)
@@ -47,6 +52,20 @@ class _Story:
             self.rollback_actor, self.rollback_said_at = event.actor, event.at
         elif event.kind == EventKind.ROLLBACK_VERIFIED:
             self.taken_back = True
+        elif event.kind == EventKind.AUDIT_NOTE:
+            self._heed(event)
+
+    def _heed(self, event: Event) -> None:
+        """Take from a note who drives the migration, and which consumers have yet to answer."""
+        note, consumer = event.body.get("note"), str(event.body.get("consumer", ""))
+        if note == JOINED:
+            self.driver = str(event.body.get("dag_id", ""))
+        elif note == FEEDBACK_ASKED:
+            until = body_number(event.body, "until")
+            until_unix = event.at if until is None else until
+            self.asked[consumer] = Question(since_unix=event.at, until_unix=until_unix)
+        elif note == FEEDBACK:
+            self.asked.pop(consumer, None)
 
 
 class JournalFollower:
@@ -143,6 +162,8 @@ class JournalFollower:
             events=dict(self._events),
             verdicts=dict(self._verdicts),
             rollback_seconds=self._rollback_seconds,
+            driver=story.driver,
+            asked=dict(story.asked),
         )
 
     def _known(self, story: _Story) -> Known:

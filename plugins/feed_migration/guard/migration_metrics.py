@@ -7,6 +7,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from feed_migration.events import EventKind
 from feed_migration.guard.sight import Sight, Story
+from feed_migration.guard.waiting import feedback_since, next_phase_since
 from feed_migration.model import Decision
 from feed_migration.phases import MigrationState, Status
 
@@ -27,6 +28,7 @@ def migration_families(sight: Sight, now_unix: float) -> Iterator[Metric]:
     yield from _status(story)
     yield from _steps(story)
     yield from _approvals(sight, story.state, now_unix)
+    yield from _others_asked(sight, now_unix)
     yield from _lease(sight)
     yield from _counts(story)
 
@@ -96,6 +98,23 @@ def _approvals(sight: Sight, state: MigrationState, now_unix: float) -> Iterator
         waiting.add_metric([_label(name)], max(0.0, since))
         left.add_metric([_label(name)], until)
     yield from (waiting, left)
+
+
+def _others_asked(sight: Sight, now_unix: float) -> Iterator[Metric]:
+    for metric, text, asked_at in (
+        (
+            "feedback_waiting_seconds",
+            "How long consumers have been asked for feedback, 0 without a wait",
+            feedback_since(sight, now_unix),
+        ),
+        (
+            "next_phase_waiting_seconds",
+            "How long a person has been waited for to start the next phase, 0 without a wait",
+            next_phase_since(sight),
+        ),
+    ):
+        since = now_unix if asked_at is None else asked_at
+        yield _gauge(metric, text, max(0.0, now_unix - since))
 
 
 def _lease(sight: Sight) -> Iterator[Metric]:

@@ -30,13 +30,23 @@ class Health:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Question:
+    """A consumer is asked for feedback: since when and until when, unix seconds."""
+
+    since_unix: float
+    until_unix: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Story:
     """The newest migration as the journal tells it; times are unix seconds.
 
     `state.status` is `absent` where there never was one. `status_since` is the event that last
     changed the status; `step_started` has the first event of each step that was reached. `events`
     and `verdicts` count those of every migration in the journal, by kind and by decision;
-    `rollback_seconds` is from the breach to the proof in the newest verified rollback.
+    `rollback_seconds` is from the breach to the proof in the newest verified rollback. `driver` is
+    the id of the DAG whose run joined last; `asked` has the consumers who were asked for feedback
+    and have not answered.
     """
 
     state: MigrationState = field(default_factory=MigrationState)
@@ -45,6 +55,8 @@ class Story:
     events: Mapping[str, int] = field(default_factory=dict)
     verdicts: Mapping[str, int] = field(default_factory=dict)
     rollback_seconds: float | None = None
+    driver: str = ""
+    asked: Mapping[str, Question] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from feed_migration.driving import WAY_BACK
 from feed_migration.errors import GateNotPassed, JournalUnavailable, NotConfirmed
 from feed_migration.events import EventKind
-from feed_migration.lease import PERSON_SECONDS
+from feed_migration.lease import PERSON_SECONDS, end_holder
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.act_operators import BEGIN, ActOperator, migration_of
 from feed_migration.orchestration.actor import actor_of
@@ -111,7 +111,7 @@ class RevertOperator(WayBackOperator):
             runtimes.revert(self.place, journal if state else None, migration_id, actor, reason)
         if journal and state and decision is Ending.KEEP and state.status is Status.RUNNING:
             # what this run has proven waits for the person who starts the next phase
-            holder = f"end of {context['dag_run'].dag_id}"
+            holder = end_holder(context["dag_run"].dag_id)
             journal.renew_lease(migration_id, holder=holder, seconds=PERSON_SECONDS)
         if decision is Ending.KEEP:
             raise AirflowSkipException("nothing to take back: the steps of this run are proven")
