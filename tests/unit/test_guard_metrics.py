@@ -1,6 +1,7 @@
 """What the guard exports of a migration, from a real journal, with the clock in the test's hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from prometheus_client import generate_latest
@@ -14,11 +15,11 @@ from feed_migration.guard.gate_reader import READ_SECONDS, added
 from feed_migration.guard.metrics import guard_registry
 from feed_migration.guard.sight import GateView
 from feed_migration.lease import HANDOVER_SECONDS, PERSON_SECONDS, approval_holder, end_holder
-from feed_migration.model import Decision, Measurement, Outcome, Verdict
+from feed_migration.model import Decision, Measurement, Outcome, Severity, Verdict
 from feed_migration.notices.overtaken import FEEDBACK_ASKED
 from tests.support.conditions import eventually_sync
 from tests.support.guard_stage import STEP, Stage
-from tests.support.migration_plans import gate
+from tests.support.migration_plans import GATE, gate
 
 APPROVAL_SECONDS = 86_400.0
 
@@ -273,6 +274,7 @@ def test_an_open_gate_shows_each_criterion(stage, guard, monkeypatch):
     assert found["gate_open",] == 1
     assert found["gate_started_timestamp_seconds", start.run, STEP] == start.started_unix
     assert found["gate_last_tick_timestamp_seconds", start.run, STEP] == start.started_unix + 5.0
+    assert found["gate_interval_seconds", start.run, STEP] == 1.0
     assert found["gate_min_duration_seconds", start.run, STEP] == 60.0
     assert found["criterion_limit", "stale", "success_max", STEP] == 30.0
     assert found["criterion_limit", "stale", "failure_min", STEP] == 45.0
@@ -286,6 +288,33 @@ def test_an_open_gate_shows_each_criterion(stage, guard, monkeypatch):
     assert found["criterion_value", "stale", STEP] == 61.0
     assert found["criterion_outcome", "stale", "Failure", STEP] == 1
     assert found["criterion_outcome", "stale", "Success", STEP] == 0
+
+
+@pytest.mark.parametrize("ending", ["rollback_started", "held"])
+def test_a_gate_that_the_migration_has_left_is_not_open(stage, guard, ending):
+    """Taken back by a person, say, with Airflow dead: no verdict of that run ever comes."""
+    stage.goes_to(STEP)
+    open_gate(stage)
+    guard.poll()
+    assert exported(stage, guard)["gate_open",] == 1
+    stage.says(ending, step=STEP, reason="asked for", epoch=9, instances={})
+    guard.poll()
+    assert exported(stage, guard)["gate_open",] == 0
+
+
+def test_a_criterion_that_decides_nothing_is_marked(stage, guard):
+    """As for information only: its Failure holds up nothing."""
+    info = replace(GATE.criteria[0], name="others_blamed", severity=Severity.INFO)
+    gate = replace(GATE, criteria=(*GATE.criteria, info))
+    view = GateView(step=STEP, run="1", started_unix=1000.0, gate=gate)
+    registry = guard_registry(lambda: replace(guard.sight, gate=view), lambda: stage.clock.unix)
+    decides = {
+        sample.labels["criterion"]: sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == "feed_migration_criterion_decides"
+    }
+    assert decides == {"stale": 1, "others_blamed": 0}
 
 
 def test_a_tick_that_is_read_again_counts_once():

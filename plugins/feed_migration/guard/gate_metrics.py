@@ -13,7 +13,7 @@ RUN_LABELS = ("step", "run")
 
 def gate_families(sight: Sight) -> Iterator[Metric]:
     """Yield the gate's families; without a sample where no gate was seen."""
-    family = _family("gate_open", "1 while a gate has begun and has no verdict")
+    family = _family("gate_open", "1 while a gate of a running migration has no verdict")
     family.add_metric([], float(sight.gate_is_open))
     yield family
     yield from _run(sight.gate)
@@ -25,6 +25,7 @@ def _run(view: GateView | None) -> Iterator[Metric]:
     texts = {
         "gate_started_timestamp_seconds": "When the run of the gate began, unix time",
         "gate_last_tick_timestamp_seconds": "Time of the newest tick of the run, unix time",
+        "gate_interval_seconds": "How long it is from one tick to the next",
         "gate_min_duration_seconds": "How long the gate judges at least",
         "gate_max_duration_seconds": "How long the gate judges at most",
     }
@@ -32,6 +33,7 @@ def _run(view: GateView | None) -> Iterator[Metric]:
     values = (
         view.started_unix if view else None,
         view.last_tick_unix if view else None,
+        gate.interval_seconds if gate else None,
         gate.min_duration_seconds if gate else None,
         gate.max_duration_seconds if gate else None,
     )
@@ -48,11 +50,17 @@ def _limits(view: GateView | None) -> Iterator[Metric]:
         "Thresholds of a criterion: the ends of what is a success and of what is a failure",
         *("step", "criterion", "limit"),
     )
+    decides = _family(
+        "criterion_decides",
+        "1 for criteria that can end or hold up the gate, 0 for those with severity info",
+        *("step", "criterion"),
+    )
     if view is not None and view.gate is not None:
         for criterion in view.gate.criteria:
+            decides.add_metric([view.step, criterion.name], float(criterion.decides))
             for limit, value in _ends(criterion):
                 family.add_metric([view.step, criterion.name, limit], value)
-    yield family
+    yield from (decides, family)
 
 
 def _criteria(view: GateView | None) -> Iterator[Metric]:

@@ -96,8 +96,12 @@ class Sight:
 
     @property
     def gate_is_open(self) -> bool:
-        """Whether the current step's gate has begun and has no verdict."""
-        return self.known is not None and self.known.gate_started_unix is not None
+        """Whether the current step's gate has begun, and has no verdict and may still have one."""
+        known = self.known
+        # who takes the fleet back leaves an open gate without a verdict for ever
+        if known is None or known.status is not Status.RUNNING:
+            return False
+        return known.gate_started_unix is not None
 
     @property
     def wait(self) -> Wait | None:
