@@ -51,7 +51,7 @@ def guard_families(health: Health) -> Iterator[Metric]:
         (
             "last_poll_timestamp_seconds",
             "End of the guard's last round, or beginning of its rollback; unix time",
-            health.polled_unix,
+            health.polled_unix or None,
         ),
         (
             "journal_silent_seconds",
@@ -68,7 +68,7 @@ def guard_families(health: Health) -> Iterator[Metric]:
         ("reverting", "1 while the guard takes the fleet back", health.reverting),
     )
     for name, text, value in gauges:
-        yield GaugeMetricFamily(PREFIX + name, text, value=float(value))
+        yield GaugeMetricFamily(PREFIX + name, text, value=None if value is None else float(value))
     counters = (
         ("reverts", "Rollbacks that the guard has verified", health.reverts),
         ("failed_reverts", "Tries of a rollback that did not get there", health.failed_reverts),
