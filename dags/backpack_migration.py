@@ -22,7 +22,8 @@ deferred (violet), an approval waits for input. Live values: *Backpack migration
 | ends red, **rolled back** | the native feed was found bad, ccxt data flows again | nothing is urgent; read the incident in the report |
 | ends red, **not promoted** | a task failed before its gate | the error says which; correct it, start again |
 
-* *Mark the run failed* takes everything back by hand.
+* *Mark the run failed* takes everything back by hand, but not once its last gate has promoted: in the
+  post-migration phase only `backpack_rollback` does.
 * *Mark a gate success* changes nothing: only the journal promotes.
 * A run on top of a held migration continues where the journal says it is.
 """

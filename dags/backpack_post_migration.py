@@ -15,8 +15,9 @@ remark. No answer within 24 h is recorded as *no answer* and stops nothing. Then
 **When a consumer says no.** It stops nothing: it stands first in the report and in the last notice.
 Talk to them. `backpack_rollback` still takes the fleet back, also after the end.
 
-**When it ends red.** The fleet stays where it is: a report that could not be written is no reason to
-move it. See the log, trigger this DAG again.
+**When it ends red.** The fleet stays where it is: every gate has promoted, and a report that could not
+be written is no reason to move it. See the log, trigger this DAG again. *Mark the run failed* does not
+take back here either, as every gate has promoted; `backpack_rollback` does.
 
 The report, the list and the patch are in `$BACKPACK_HOME/docs/migrations/`. Nothing is removed by
 itself: ccxt is the way back until somebody decides otherwise.

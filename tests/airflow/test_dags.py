@@ -80,6 +80,18 @@ def test_the_way_back_is_teardown_of_begin(bag, dag_id):
     assert teardowns["rollback.revert"].retries >= 20
 
 
+@pytest.mark.parametrize("dag_id", ["backpack_migration", "backpack_post_migration"])
+def test_the_page_of_a_dag_says_from_when_on_only_the_rollback_takes_back(bag, dag_id):
+    """A run that is marked failed after its last gate leaves the fleet where it is."""
+    text = " ".join(bag.dags[dag_id].doc_md.split())
+    said, does, _ = text.partition("*Mark the run failed*")[2].partition(
+        "`backpack_rollback` does."
+    )
+    assert "not" in said
+    assert "gate has promoted" in said
+    assert does
+
+
 @pytest.mark.parametrize("dag_id", WITH_WAY_BACK)
 def test_the_rollback_waits_for_every_task_before_it(bag, dag_id):
     """The way back must not overtake a task that still moves the fleet forward."""

@@ -10,7 +10,10 @@ from feed_migration import cutover
 from feed_migration.feedback import Feedback, feedback_of, summary
 from feed_migration.orchestration.place import current_place
 from tests.airflow.conftest import Stage
+from tests.airflow.half_way import context_of
 from tests.support.migration_plans import gate
+
+EVERY_STEP = ("dry_run", "shadow", "cutover-50", "cutover-100", "stabilisation", "post_migration")
 
 
 @pytest.fixture
@@ -79,6 +82,29 @@ def prove_all(stage: Stage) -> None:
         if step.gate is not None:
             gate(journal, migration_id, step.name)
         cutover.promote(step, plan, journal, migration_id, "ann")
+
+
+@pytest.mark.parametrize("steps", [EVERY_STEP, ("post_migration",)], ids=["all", "last phase"])
+def test_a_run_that_is_marked_failed_while_consumers_are_asked_takes_nothing_back(
+    stage: Stage, steps: tuple[str, ...]
+):
+    """Its tasks fail as where no report could be written; the proven fleet stays, the verdict is red.
+
+    It names what would take the fleet back.
+    """
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+    from feed_migration.orchestration.rollback_operators import RevertOperator, VerdictOperator
+
+    prove_all(stage)
+    marked = {"post_migration.feedback_risk": "failed", "post_migration.report": "skipped"}
+    context = context_of(stage.journal.latest_migration() or "", **marked)
+    at = {"place": current_place(), "steps": steps}
+    with pytest.raises(AirflowSkipException, match="proven"):
+        RevertOperator(task_id="revert", **at).execute(context)
+    assert stage.natives == stage.fleet.names
+    with pytest.raises(AirflowFailException, match=r"still on native: .*run backpack_rollback"):
+        VerdictOperator(task_id="verdict", **at).execute(context)
 
 
 def test_consumers_are_asked_before_the_report_which_has_their_words(stage: Stage, api):

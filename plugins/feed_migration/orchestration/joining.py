@@ -181,5 +181,5 @@ def _require_no_other_driver(
     if run_state(driver["dag_id"], driver["run_id"]) in ALIVE:
         raise MigrationActive(
             f"{driver['dag_id']} {driver['run_id']} drives migration {migration_id}",
-            "wait for it, or mark it failed: it then rolls back",
+            "wait for it, or mark it failed: it rolls back unless its last gate has promoted",
         )
