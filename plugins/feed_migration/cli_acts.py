@@ -10,6 +10,7 @@ import typer
 from feed_migration import holding, resuming
 from feed_migration import rollback as way_back
 from feed_migration.airflow_api import AirflowApi
+from feed_migration.cli_back import WhichBack, migration_to_take_back
 from feed_migration.cli_completion import complete_approvals
 from feed_migration.cli_parts import (
     AsJson,
@@ -141,7 +142,7 @@ def rollback(
     reason: Annotated[str, typer.Option(help="Kept in the audit log and the incident.")] = (
         "asked for at the shell"
     ),
-    migration: Which = None,
+    migration: WhichBack = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -189,10 +190,12 @@ def journal_if_any(
     """Return the journal, if it answers, and the migration to take back."""
     try:
         journal = open_journal(deployment, lock_wait_seconds=2.0)
-        known = migration or journal.active_migration() or journal.latest_migration()
+        known, told = migration_to_take_back(journal, migration)
     except JournalUnavailable as error:
         notice(f"going on without the journal: {error}", as_json=as_json)
         return None, migration or UNRESOLVED
+    if told:
+        notice(told, as_json=as_json)
     return journal, known or UNRESOLVED
 
 

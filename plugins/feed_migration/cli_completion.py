@@ -21,12 +21,17 @@ def complete_migrations(incomplete: str) -> list[str]:
     """Return the ids of the newest migrations."""
     found: list[str] = []
     with _quietly():
-        deployment = load_deployment(home_directory())
-        journal = Journal(
-            deployment.journal_url, home=deployment.home, lock_wait_seconds=PATIENCE_SECONDS
-        )
-        found = journal.migrations(SHOWN)
+        found = _journal().migrations(SHOWN)
     return [name for name in found if name.startswith(incomplete)]
+
+
+def complete_migration_to_take_back(incomplete: str) -> list[str]:
+    """Return the id that a rollback takes back: of the active migration, or else the latest."""
+    found: str | None = None
+    with _quietly():
+        journal = _journal()
+        found = journal.active_migration() or journal.latest_migration()
+    return [found] if found is not None and found.startswith(incomplete) else []
 
 
 def complete_approvals(incomplete: str) -> list[tuple[str, str]]:
@@ -53,6 +58,11 @@ def complete_plans(incomplete: str) -> list[str]:
         folders = [folder, PLANS] if "/" not in incomplete else [folder]
         found = [path for one in folders for path in sorted(one.glob("*.y*ml"))]
     return [str(path) for path in found if str(path).startswith(incomplete.removeprefix("./"))]
+
+
+def _journal() -> Journal:
+    deployment = load_deployment(home_directory())
+    return Journal(deployment.journal_url, home=deployment.home, lock_wait_seconds=PATIENCE_SECONDS)
 
 
 @contextmanager

@@ -69,6 +69,19 @@ def test_bash_completes_commands_options_and_values(home):
     assert completed("backpack-migrate approve --task ", home) == ["cutover_50.approval"]
 
 
+def test_bash_completes_only_what_a_rollback_takes_back(home):
+    """The active migration, or the latest: of an older one nothing is left to take back."""
+    journal = Journal(home / "journal.db")
+    earlier = begin(journal)
+    back = {"migration_id": earlier, "actor": "ana"}
+    journal.append("rollback_started", body={"reason": "odd", "epoch": 2}, **back)
+    journal.append("rollback_verified", body={"instances": {"feed-00": "ccxt"}}, **back)
+    assert completed("backpack-migrate rollback --migration ", home) == [earlier]
+    active = begin(journal)
+    assert completed("backpack-migrate rollback --migration ", home) == [active]
+    assert completed("backpack-migrate status --migration ", home) == [active, earlier]
+
+
 def test_bash_completes_plan_files(home):
     """Those of the folder that is typed, and of plans/ where none is."""
     (home / "plans").mkdir()

@@ -242,6 +242,84 @@ def test_a_question_that_was_just_asked_is_answered_once_its_task_is_parked(
     assert sum(pauses) == pytest.approx(waits, abs=0.9)
 
 
+@pytest.fixture
+def fleet(monkeypatch):
+    """Instances that answer a rollback at once."""
+    fleet = MemoryFleet()
+    monkeypatch.setattr("feed_migration.cli_acts.open_fleet", lambda _: fleet)
+    return fleet
+
+
+def test_a_mistyped_id_takes_back_the_migration_that_is_active(capsys, journal, fleet):
+    """It never refuses, and the journal does not go on to say that the fleet is on native."""
+    active = journal.latest_migration()
+    invoke(capsys, "hold")
+    code, out, err = invoke(capsys, "rollback", "--migration", "mig-typo")
+    assert code == 0
+    assert out.startswith("rolled back: ")
+    assert err == (
+        f"backpack-migrate: the journal has no migration mig-typo: {active} is taken back, "
+        "the active one\n"
+    )
+    assert newest(journal).status is Status.ROLLED_BACK
+    assert journal.events("mig-typo") == []
+    assert set(fleet.variant.values()) == {"ccxt"}
+
+
+@pytest.mark.usefixtures("fleet")
+def test_the_id_of_a_migration_that_is_over_takes_back_the_active_one(capsys, journal):
+    """What is on native is the active one's; of the other nothing is left to take back."""
+    earlier = journal.latest_migration()
+    assert invoke(capsys, "rollback")[0] == 0
+    told = len(journal.events(earlier))
+    active = begin(journal)
+    code, out, err = invoke(capsys, "rollback", "--migration", earlier, "--json")
+    assert code == 0
+    assert json.loads(out)["migration_id"] == active
+    notices = [json.loads(line)["notice"] for line in err.splitlines()]
+    assert notices == [f"{earlier} is rolled back already: {active} is taken back, the active one"]
+    assert newest(journal).status is Status.ROLLED_BACK
+    assert len(journal.events(earlier)) == told
+
+
+@pytest.mark.usefixtures("fleet")
+def test_with_none_active_the_latest_is_taken_back(capsys, journal):
+    """Its report and its incident are what an operator looks at."""
+    earlier = journal.latest_migration()
+    invoke(capsys, "rollback")
+    latest = begin(journal)
+    invoke(capsys, "rollback")
+    code, out, err = invoke(capsys, "rollback", "--migration", earlier, "--json")
+    assert code == 0
+    assert json.loads(out)["migration_id"] == latest
+    assert f"{latest} is taken back, the latest one" in err
+
+
+@pytest.mark.usefixtures("fleet")
+@pytest.mark.parametrize("given", [None, "the right one"])
+def test_the_right_id_and_none_are_nothing_to_speak_of(capsys, journal, given):
+    """No notice where what was meant is what is done."""
+    active = journal.latest_migration()
+    words = () if given is None else ("--migration", active)
+    code, out, err = invoke(capsys, "rollback", *words, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["migration_id"] == active
+
+
+@pytest.mark.usefixtures("fleet")
+@pytest.mark.parametrize("damage", ["none yet", "away"])
+def test_where_the_journal_knows_none_the_given_id_is_all_there_is(
+    capsys, airflow, tmp_path, damage
+):
+    """A journal that is away or empty cannot say which one was meant."""
+    if damage == "away":
+        (tmp_path / "journal.db").mkdir()
+    code, out, err = invoke(capsys, "rollback", "--migration", "mig-0007", "--json")
+    assert code == 0
+    assert json.loads(out)["migration_id"] == "mig-0007"
+    assert "is taken back" not in err
+
+
 @pytest.mark.parametrize("command", ["start", "approve", "hold", "resume", "rollback"])
 def test_the_document_of_an_act_has_exactly_the_documented_keys(
     capsys, journal, airflow, monkeypatch, command
