@@ -22,13 +22,14 @@ export function startActs(user) {
   byId("buttons").replaceChildren(...BUTTONS.map((act) => h("button", { type: "button", "data-act": act,
     class: act === "rollback" ? "strong" : null, onclick: () => ask(act) }, `${LABELS[act]} …`)));
   byId("dialog-no").addEventListener("click", () => byId("dialog").close());
-  byId("dialog").addEventListener("close", () => opener?.focus());
+  byId("dialog").addEventListener("close", giveBackFocus);
   byId("dialog-form").addEventListener("submit", (event) => { event.preventDefault(); send(); });
   showActs();
 }
 
 export function showActs(newMigration = migration, newGate = gate) {
   [migration, gate] = [newMigration, newGate];
+  const focused = document.activeElement;
   for (const button of document.querySelectorAll("button[data-act]")) {
     const why = refusal(button.dataset.act);
     button.setAttribute("aria-disabled", String(why !== ""));
@@ -36,6 +37,17 @@ export function showActs(newMigration = migration, newGate = gate) {
     if (button.dataset.act === "hold") button.hidden = migration?.status === "held";
     if (button.dataset.act === "resume") button.hidden = migration?.status !== "held";
   }
+  // Hold and Resume take turns in one place
+  if (focused.hidden) firstButton().focus();
+}
+
+const firstButton = () => byId("buttons").querySelector("button:not([hidden])");
+
+// the button that opened the dialog may be gone by now, with what it was for
+function giveBackFocus() {
+  if (opener?.hidden) firstButton().focus();
+  else if (opener?.isConnected) opener.focus();
+  else byId("main").focus({ preventScroll: true });
 }
 
 function refusal(act) {

@@ -1,6 +1,6 @@
 // The audit log, a page at a time from the server, and what the last verification of its chain said.
 
-import { byId, h, setText } from "./dom.js";
+import { byId, h, listIn, setText } from "./dom.js";
 import { clock, counted, moment, words } from "./format.js";
 
 const TYPING_MILLISECONDS = 300;
@@ -12,6 +12,7 @@ let asked = 0;
 let lastSeq = 0;
 let timer = null;
 const open = new Set();
+const showRows = listIn(byId("audit-rows"), (event) => event.seq, row, (event) => event.hash);
 
 export function startAudit(kinds) {
   const form = byId("audit-filter");
@@ -55,7 +56,7 @@ async function load(before) {
   const page = await answer.json();
   beforeSeq = before;
   next = page.next;
-  byId("audit-rows").replaceChildren(...page.events.map(row));
+  showRows(page.events);
   byId("audit-older").setAttribute("aria-disabled", String(next === null));
   const count = page.events.length;
   const range = count ? `events ${page.events.at(-1).seq} to ${page.events[0].seq}` : "no event fits";

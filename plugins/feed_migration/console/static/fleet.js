@@ -1,6 +1,6 @@
 // The map: one button per instance, of which one is in the tab order; arrow keys move.
 
-import { byId, h, setText } from "./dom.js";
+import { arrange, byId, h, listIn, setText } from "./dom.js";
 import { moment, number } from "./format.js";
 
 const STATES = ["ccxt", "native", "restarting", "unhealthy"];
@@ -8,31 +8,39 @@ const SIGNS = { ccxt: "c", native: "n", restarting: "↻", unhealthy: "!" };
 const MAX_NAMED = 60;
 const MAX_FAULTS = 20;
 const cells = new Map();
+let ids = [];
 let chosen = null;
 
+const showCounts = listIn(byId("fleet-counts"), ([state]) => state, ([state, count]) => h("li", {},
+  h("span", { class: `cell key ${state}`, "aria-hidden": "true" }, SIGNS[state]), `${count} ${state}`));
+const showFaulty = listIn(byId("fleet-faults"), ([id]) => id, ([id, words]) => h("li", {},
+  id && h("strong", {}, id), words));
+
 export function showFleet(fleet) {
-  byId("fleet-counts").replaceChildren(...STATES.map((state) => h("li", {},
-    h("span", { class: `cell key ${state}`, "aria-hidden": "true" }, SIGNS[state]),
-    `${fleet.counts[state] ?? 0} ${state}`)));
+  showCounts(STATES.map((state) => [state, fleet.counts[state] ?? 0]));
   const map = byId("fleet-map");
+  const focused = map.contains(document.activeElement);
   const named = fleet.instances.length <= MAX_NAMED;
   map.classList.toggle("few", named);
-  const wanted = new Set(fleet.instances.map(([id]) => id));
-  for (const [id, cell] of cells) {
-    if (!wanted.has(id)) { cell.remove(); cells.delete(id); }
+  ids = fleet.instances.map(([id]) => id);
+  const wanted = new Set(ids);
+  for (const id of cells.keys()) {
+    if (!wanted.has(id)) cells.delete(id);
   }
-  for (const row of fleet.instances) place(map, row, named);
-  if (!cells.has(chosen)) choose(cells.keys().next().value ?? null);
+  for (const row of fleet.instances) draw(row, named);
+  arrange(map, ids.map((id) => cells.get(id)));
+  if (!cells.has(chosen)) choose(ids[0] ?? null);
+  // that of an instance which has left
+  if (focused && !map.contains(document.activeElement)) cells.get(chosen)?.focus();
   showFaults([...fleet.instances, ...fleet.shadows].filter(([, state]) => ["restarting", "unhealthy"].includes(state)));
 }
 
-function place(map, [id, state, variant, reasons], named) {
+function draw([id, state, variant, reasons], named) {
   let cell = cells.get(id);
   if (!cell) {
     cell = h("button", { type: "button", tabindex: "-1", onclick: () => { choose(id); showOne(id); },
       onkeydown: (event) => move(event, id), onfocus: () => choose(id) });
     cells.set(id, cell);
-    map.append(cell);
   }
   const label = `${id} ${state}${reasons ? `: ${reasons}` : ""}`;
   if (cell.title === label && cell.dataset.named === String(named)) return;
@@ -52,7 +60,6 @@ function choose(id) {
 }
 
 function move(event, id) {
-  const ids = [...cells.keys()];
   const perRow = Math.max(1, getComputedStyle(byId("fleet-map")).gridTemplateColumns.split(" ").length);
   const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: perRow, ArrowUp: -perRow }[event.key];
   const target = event.key === "Home" ? ids[0] : event.key === "End" ? ids.at(-1) : ids[ids.indexOf(id) + step];
@@ -72,7 +79,6 @@ async function showOne(id) {
 }
 
 function showFaults(faulty) {
-  const more = faulty.length > MAX_FAULTS ? [h("li", {}, `and ${faulty.length - MAX_FAULTS} more`)] : [];
-  byId("fleet-faults").replaceChildren(
-    ...faulty.slice(0, MAX_FAULTS).map(([id, state, , reasons]) => h("li", {}, h("strong", {}, id), ` ${state}${reasons ? `: ${reasons}` : ""}`)), ...more);
+  const more = faulty.length > MAX_FAULTS ? [[null, `and ${faulty.length - MAX_FAULTS} more`]] : [];
+  showFaulty([...faulty.slice(0, MAX_FAULTS).map(([id, state, , reasons]) => [id, ` ${state}${reasons ? `: ${reasons}` : ""}`]), ...more]);
 }

@@ -1,6 +1,6 @@
 // The gate, criterion by criterion. Rows stay the same elements, so that an open query stays open.
 
-import { byId, h, setText, svg } from "./dom.js";
+import { arrange, byId, h, onChange, setText, svg } from "./dom.js";
 import { clock, counted, moment, number, span, words } from "./format.js";
 import { serverNow } from "./live.js";
 
@@ -15,15 +15,15 @@ export function showGate(gate, migration) {
   over = migration?.step !== gate.step || migration?.status !== "running";
   showGateFacts();
   const wanted = new Set(gate.criteria.map((criterion) => criterion.name));
-  for (const [name, row] of rows) {
-    if (!wanted.has(name)) { row.item.remove(); rows.delete(name); }
+  for (const name of rows.keys()) {
+    if (!wanted.has(name)) rows.delete(name);
   }
   for (const criterion of gate.criteria) {
     let row = rows.get(criterion.name);
     if (!row) rows.set(criterion.name, (row = newRow(criterion.name)));
     update(row, criterion);
-    byId("criteria").append(row.item);
   }
+  arrange(byId("criteria"), gate.criteria.map((criterion) => rows.get(criterion.name).item));
 }
 
 // called every second
@@ -45,6 +45,8 @@ function newRow(name) {
     spark: h("span"), budget: h("span", { class: "budget" }), threshold: h("span", { class: "threshold" }),
     query: h("code"), detail: h("span"),
   };
+  row.showPoints = onChange((points) => row.spark.replaceChildren(sparkline(points)));
+  row.showBudget = onChange((left) => row.budget.replaceChildren(...budget(left)));
   row.item = h("li", {},
     h("span", { class: "name" }, breakable(name)), row.outcome, row.value, row.spark, row.budget,
     h("details", { class: "detail" }, h("summary", {}, row.threshold, row.detail), row.query));
@@ -64,8 +66,8 @@ function update(row, criterion) {
   setText(row.threshold, severity + (criterion.threshold || "recorded only"));
   setText(row.query, criterion.query);
   setText(row.detail, [criterion.at ? `; at ${clock(criterion.at)}` : "", criterion.detail].filter(Boolean).join(", "));
-  row.spark.replaceChildren(sparkline(criterion.points));
-  row.budget.replaceChildren(...budget(criterion.budget));
+  row.showPoints(criterion.points);
+  row.showBudget(criterion.budget);
 }
 
 function budget(left) {

@@ -1,6 +1,6 @@
 // Head, track, approvals and who watches.
 
-import { byId, h, newTab, setText } from "./dom.js";
+import { arrange, byId, h, listIn, newTab, onChange, setText } from "./dom.js";
 import { evidence } from "./evidence.js";
 import { clock, moment, span, words } from "./format.js";
 import { serverNow } from "./live.js";
@@ -10,8 +10,9 @@ const STATES = {
   going_back: "↩ going back", rolled_back: "↩ rolled back", pending: "· to come",
 };
 
+const showSteps = listIn(byId("track"), (step) => step.name, stepItem);
 let lease = null;
-let approvalsText = "";
+let questions = new Map();
 
 export function showMigration(view, onAnswer) {
   const begun = view.started_at ? `, begun ${moment(view.started_at)} UTC` : "";
@@ -22,14 +23,24 @@ export function showMigration(view, onAnswer) {
   byId("report").target = newTab ?? "";
   byId("report").href = `report?migration=${encodeURIComponent(view.id ?? "")}`;
   setText(byId("why"), view.why);
-  byId("track").replaceChildren(...view.steps.map(stepItem));
+  showSteps(view.steps);
   lease = view.lease;
   showLease();
-  const text = JSON.stringify(view.approvals);
-  if (text !== approvalsText) {
-    approvalsText = text;
-    byId("approvals").replaceChildren(...view.approvals.map((asked) => approval(asked, onAnswer)));
-  }
+  showQuestions(view.approvals, onAnswer);
+}
+
+function showQuestions(asked, onAnswer) {
+  const place = byId("approvals");
+  const focused = place.contains(document.activeElement);
+  questions = new Map(asked.map((one) => {
+    const key = JSON.stringify([one.dag_id, one.run_id, one.task_id, one.map_index]);
+    return [key, questions.get(key) ?? question(onAnswer)];
+  }));
+  const all = [...questions.values()];
+  all.forEach((one, index) => one.show(asked[index]));
+  arrange(place, all.map((one) => one.item));
+  // an answered question takes its buttons along
+  if (focused && !place.contains(document.activeElement)) byId("main").focus({ preventScroll: true });
 }
 
 // called every second: what is left of a lease goes down without news
@@ -49,14 +60,22 @@ function stepItem(step) {
     h("span", { class: "state" }, STATES[step.state] ?? step.state));
 }
 
-function approval(asked, onAnswer) {
-  const until = asked.until ? `, no answer by ${moment(asked.until)} UTC is a no` : "";
-  return h("div", { class: "approval" },
-    h("p", {}, h("strong", {}, asked.subject)),
-    h("p", { class: "muted" }, `Asked at ${moment(asked.asked_at)} UTC${until}.`),
-    h("details", {}, h("summary", {}, "What speaks for it"),
-      h("div", { class: "evidence", role: "group", "aria-label": "What speaks for it", tabindex: "0" }, evidence(asked.evidence))),
-    h("div", { class: "buttons" },
-      h("button", { type: "button", class: "plain", "data-act": "approve", onclick: () => onAnswer("approve", asked) }, "Approve …"),
-      h("button", { type: "button", "data-act": "reject", onclick: () => onAnswer("reject", asked) }, "Reject …")));
+function question(onAnswer) {
+  const subject = h("strong"), when = h("p", { class: "muted" });
+  const proof = h("div", { class: "evidence", role: "group", "aria-label": "What speaks for it", tabindex: "0" });
+  const showProof = onChange((of) => proof.replaceChildren(...evidence(of)));
+  let asked = null;
+  const button = (act, label, look) =>
+    h("button", { type: "button", class: look, "data-act": act, onclick: () => onAnswer(act, asked) }, label);
+  const item = h("div", { class: "approval" },
+    h("p", {}, subject), when,
+    h("details", {}, h("summary", {}, "What speaks for it"), proof),
+    h("div", { class: "buttons" }, button("approve", "Approve …", "plain"), button("reject", "Reject …", null)));
+  return { item, show(now) {
+    asked = now;
+    const until = now.until ? `, no answer by ${moment(now.until)} UTC is a no` : "";
+    setText(subject, now.subject);
+    setText(when, `Asked at ${moment(now.asked_at)} UTC${until}.`);
+    showProof(now.evidence);
+  } };
 }

@@ -1,7 +1,17 @@
 // What the two feeds disagreed on while they ran side by side.
 
-import { byId, h, setText } from "./dom.js";
+import { byId, h, onChange, setText } from "./dom.js";
 import { counted, moment } from "./format.js";
+
+const showSamples = onChange((samples, count, head) => {
+  const place = byId("parity-samples");
+  place.hidden = samples.length === 0;
+  if (place.hidden) return place.replaceChildren();
+  place.replaceChildren(h("table", {},
+    h("caption", { class: "muted" }, `${samples.length} of ${count} kept examples, native's first`),
+    h("thead", {}, h("tr", {}, head.map((name) => h("th", { scope: "col" }, name)))),
+    h("tbody", {}, samples.map((row) => h("tr", {}, row.map((cell) => h("td", {}, cell)))))));
+});
 
 export function showParity(parity, migration) {
   const facts = byId("parity-facts");
@@ -12,13 +22,7 @@ export function showParity(parity, migration) {
     ...compared, blamed.length ? blamed.join(", ") : "nothing differed",
     `${parity.unsettled} unsettled`, counted(parity.shards, "shadow process"), ...parity.problems,
   ].join("; ")}.`);
-  const place = byId("parity-samples");
-  place.hidden = parity.samples.length === 0;
-  if (place.hidden) return place.replaceChildren();
-  place.replaceChildren(h("table", {},
-    h("caption", { class: "muted" }, `${parity.samples.length} of ${parity.sample_count} kept examples, native's first`),
-    h("thead", {}, h("tr", {}, parity.sample_head.map((name) => h("th", { scope: "col" }, name)))),
-    h("tbody", {}, parity.samples.map((row) => h("tr", {}, row.map((cell) => h("td", {}, cell)))))));
+  showSamples(parity.samples, parity.sample_count, parity.sample_head);
 }
 
 // the files of the last comparison stay until the next one begins
