@@ -3,13 +3,18 @@
 import { byId, h, setText } from "./dom.js";
 import { evidence } from "./evidence.js";
 import { words } from "./format.js";
+import { NOBODY_KNOWN } from "./who.js";
 
 const LABELS = { approve: "Approve", reject: "Reject", hold: "Hold", resume: "Resume", rollback: "Roll back" };
 const BUTTONS = ["hold", "resume", "rollback"];
 const TOLD_MILLISECONDS = 10000;
 const ALLOWED_BY = { approve: "answer", reject: "answer" };
+// the way back waits for nothing that the page could not read
+const WAY_BACK = { why_not: "", needs_reason: true, effect: "Every instance is put back on the ccxt feed, restarted where it is not, "
+  + "and verified. The migration has not been read, so what is on native now is not known here." };
 
-let me = { name: "", may: {} };
+let me = NOBODY_KNOWN;
+let askAgain = () => {};
 let migration = null;
 let gate = null;
 let pending = null;
@@ -17,8 +22,9 @@ let opener = null;
 let standing = "";
 let letGo = null;
 
-export function startActs(user) {
-  me = user;
+// `onAsk` is called before each dialog, and ends in `showUser`
+export function startActs(onAsk) {
+  askAgain = onAsk;
   byId("buttons").replaceChildren(...BUTTONS.map((act) => h("button", { type: "button", "data-act": act,
     class: act === "rollback" ? "strong" : null, onclick: () => ask(act) }, `${LABELS[act]} …`)));
   byId("dialog-no").addEventListener("click", () => byId("dialog").close());
@@ -26,6 +32,18 @@ export function startActs(user) {
   byId("dialog-form").addEventListener("submit", (event) => { event.preventDefault(); send(); });
   showActs();
 }
+
+export function showUser(user) {
+  me = user;
+  showActs();
+  if (!byId("dialog").open) return;
+  showWho();
+  const why = refusal(pending.act);
+  if (why) setText(byId("dialog-problem"), why);
+}
+
+const showWho = () => setText(byId("dialog-who"),
+  `Recorded under the name ${me.name ? `${me.name}.` : "that you are logged in with."}`);
 
 export function showActs(newMigration = migration, newGate = gate) {
   [migration, gate] = [newMigration, newGate];
@@ -51,20 +69,22 @@ function giveBackFocus() {
 }
 
 function refusal(act) {
-  if (!me.may[ALLOWED_BY[act] ?? act]) return `${me.name || "you"} may not do this in Airflow`;
-  return migration?.acts[act]?.why_not ?? "the migration has not been read yet";
+  if (me.may && !me.may[ALLOWED_BY[act] ?? act]) return `${me.name || "you"} may not do this in Airflow`;
+  return offerOf(act)?.why_not ?? "the migration has not been read yet";
 }
+
+const offerOf = (act) => migration?.acts[act] ?? (act === "rollback" ? WAY_BACK : null);
 
 // `approval` is the one to answer, for approve and reject
 export function ask(act, approval = null) {
   const why = refusal(act);
   if (why) return tell(`${LABELS[act]} is not possible: ${why}`);
-  const offer = migration.acts[act];
+  const offer = offerOf(act);
   pending = { act, approval, needsReason: offer.needs_reason, busy: false };
   opener = document.activeElement;
   setText(byId("dialog-title"), `${LABELS[act]}${approval ? ` ${words(approval.step)}` : ""}?`);
   setText(byId("dialog-effect"), offer.effect);
-  setText(byId("dialog-who"), `Recorded under the name ${me.name}.`);
+  showWho();
   setText(byId("dialog-problem"), "");
   byId("dialog-evidence").hidden = !approval;
   byId("dialog-evidence").replaceChildren(...(approval ? evidence(approval.evidence) : []));
@@ -75,6 +95,7 @@ export function ask(act, approval = null) {
   yes.className = ["rollback", "reject"].includes(act) ? "strong" : "plain";
   byId("dialog").showModal();
   (offer.needs_reason ? byId("dialog-reason") : byId("dialog-no")).focus();
+  askAgain();
 }
 
 async function send() {

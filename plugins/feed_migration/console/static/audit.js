@@ -14,14 +14,19 @@ let timer = null;
 const open = new Set();
 const showRows = listIn(byId("audit-rows"), (event) => event.seq, row, (event) => event.hash);
 
-export function startAudit(kinds) {
+export function startAudit() {
   const form = byId("audit-filter");
-  form.elements.kind.append(...kinds.map((kind) => h("option", { value: kind }, words(kind))));
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("input", () => soon(() => load(null), TYPING_MILLISECONDS));
   byId("audit-newest").addEventListener("click", () => load(null));
   byId("audit-older").addEventListener("click", () => { if (next !== null) load(next); });
   load(null);
+}
+
+export function showKinds(kinds) {
+  const choice = byId("audit-filter").elements.kind;
+  // the first one is all
+  if (choice.options.length === 1) choice.append(...kinds.map((kind) => h("option", { value: kind }, words(kind))));
 }
 
 export function showLog(log) {

@@ -1,7 +1,7 @@
 // Wires the page: who looks, the stream, and one function per section.
 
-import { ask, keepTelling, showActs, startActs } from "./acts.js";
-import { showChain, showLog, startAudit } from "./audit.js";
+import { ask, keepTelling, showActs, showUser, startActs } from "./acts.js";
+import { showChain, showKinds, showLog, startAudit } from "./audit.js";
 import { byId, setText } from "./dom.js";
 import { showFleet } from "./fleet.js";
 import { clock, moment } from "./format.js";
@@ -9,6 +9,7 @@ import { showGate, showGateFacts } from "./gate.js";
 import { follow } from "./live.js";
 import { showLease, showMigration } from "./migration.js";
 import { showParity } from "./parity.js";
+import { whoLooks } from "./who.js";
 
 const TOLD = { journal: "The journal", fleet: "The fleet", parity: "The parity files", chain: "The chain" };
 const seen = {};
@@ -45,11 +46,12 @@ function showState(state) {
   setText(element, state.live ? "live" : `stale since ${clock(state.since)} UTC: ${state.reason}`);
 }
 
-follow((name, value) => { seen[name] = value; show[name](value); }, showState);
-setInterval(() => { showLease(); showGateFacts(); }, 1000);
+const askWho = () => whoLooks((user) => { showUser(user); showKinds(user.kinds); });
 
-const answer = await fetch("api/me").catch(() => null);
-const me = answer?.ok ? await answer.json() : { name: "", may: {}, kinds: [] };
-startActs(me);
-startAudit(me.kinds);
-redraw();
+startActs(askWho);
+startAudit();
+follow((name, value) => { seen[name] = value; show[name](value); }, showState, askWho);
+setInterval(() => { showLease(); showGateFacts(); }, 1000);
+// without a stream that comes up it is asked, too
+askWho();
+document.addEventListener("visibilitychange", () => { if (!document.hidden) askWho(); });

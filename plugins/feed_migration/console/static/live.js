@@ -12,7 +12,8 @@ let offsetSeconds = 0;
 // now by the server's clock, in unix seconds
 export const serverNow = () => Date.now() / 1000 + offsetSeconds;
 
-export function follow(onSection, onState) {
+// `onOpen` is called at each connection: its login may be another than that of the one before
+export function follow(onSection, onState, onOpen) {
   let source = null;
   let heardAt = Date.now();
   let lostAt = null;
@@ -40,6 +41,7 @@ export function follow(onSection, onState) {
 
   function connect() {
     source = new EventSource("api/live");
+    source.addEventListener("open", onOpen);
     source.addEventListener("beat", (event) => {
       offsetSeconds = JSON.parse(event.data).now - Date.now() / 1000;
       heard();
