@@ -13,7 +13,7 @@ from feed_migration.notices.channel import Channel
 from feed_migration.notices.follower import Follower
 from feed_migration.notices.ledger import Stage
 from feed_migration.notices.notice import Kind
-from feed_migration.notices.outlet import Outlet
+from feed_migration.notices.outlet import Outlet, SendFailed
 from feed_migration.notices.teller import Teller
 from feed_migration.notices.webhook import outlets_outside
 from tests.support.conditions import eventually_sync
@@ -77,6 +77,31 @@ def test_a_channel_at_work_takes_what_came_meanwhile_before_the_end(journal, inb
     journal.append("step_started", migration_id=migration_id, actor="ana", body=body)
     assert Follower(lambda: journal, it).finish(3.0)
     assert [body["title"] for body in inbox.bodies] == ["Migration begun", "shadow begins"]
+
+
+def test_the_end_waits_for_another_that_sends_and_tells_when_that_fails(journal, inbox, outlet):
+    """The last task of a run has no task behind it that could."""
+    migration_id, failing = begin(journal), threading.Event()
+
+    def fail(_notice) -> None:
+        failing.wait(30)
+        raise SendFailed("ConnectionError")
+
+    shut = Outlet(name=outlet.name, kinds=outlet.kinds, send=fail)
+    guard = teller(shut, holder="guard:here")
+    guard.tell(journal, migration_id)
+    eventually_sync(lambda: stages(journal, migration_id) == [Stage.CLAIMED])
+    task = Follower(lambda: journal, teller(outlet, holder="airflow:there"))
+    ended: list[bool] = []
+    end = threading.Thread(target=lambda: ended.append(task.finish(20.0)))
+    end.start()
+    # the end has looked, and has found what is under way elsewhere
+    eventually_sync(lambda: any(t.name == "notices at last" for t in threading.enumerate()))
+    assert ended == []
+    failing.set()
+    end.join(25)
+    assert guard.settle(5)
+    assert (ended, inbox.kinds()) == ([True], ["started"])
 
 
 def test_who_leaves_claims_nothing_that_is_not_sent(journal, inbox, outlet):

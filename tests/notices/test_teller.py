@@ -113,10 +113,12 @@ def test_a_claim_whose_owner_is_gone_is_taken_over_within_seconds():
         at=1000.0,
         holder="dead",
     )
-    assert next_attempt([claim], 1000.0 + CLAIM_SECONDS - 1) is None
-    assert next_attempt([claim], 1000.0 + CLAIM_SECONDS) == 2
+    assert next_attempt([claim], 1000.0 + CLAIM_SECONDS - 1, "next") is None
+    assert next_attempt([claim], 1000.0 + CLAIM_SECONDS, "next") == 1
+    # the same sender, started anew, counts on
+    assert next_attempt([claim], 1000.0 + CLAIM_SECONDS, "dead") == 2
     # a holder whose clock is ahead is as alive as any other
-    assert next_attempt([claim], 999.0) is None
+    assert next_attempt([claim], 999.0, "next") is None
 
 
 def test_a_slow_sender_keeps_its_claim(journal, clock, monkeypatch):
@@ -174,11 +176,48 @@ def test_a_channel_is_given_up_after_its_attempts():
     """A webhook that is gone for good is not asked for ever."""
     rows: list[Attempt] = []
     now = 0.0
-    while (number := next_attempt(rows, now)) is not None:
+    while (number := next_attempt(rows, now, "h")) is not None:
         name = {"migration_id": "m", "key": "k", "channel": "c", "attempt": number, "holder": "h"}
         rows += [Attempt(**name, stage=stage, at=now) for stage in (Stage.CLAIMED, Stage.FAILED)]
         now += max(RETRY_SECONDS)
     assert rows[-1].attempt == len(RETRY_SECONDS) + 1
+
+
+def test_who_cannot_get_out_uses_up_nobody_elses_attempts(journal, clock):
+    """The guard's URL is wrong, or its network has no way out; Airflow's connection is well."""
+    migration_id, shut, chat = begin(journal), Channel(), Channel()
+    shut.fails = SendFailed("ConnectionError")
+    guard = teller(clock, shut.outlet(), holder="guard:here")
+    say(journal, migration_id, guard)
+    # at once: what the guard has to wait for is not Airflow's to wait for
+    say(journal, migration_id, teller(clock, chat.outlet(), holder="airflow:there"))
+    assert chat.sent == ["begun"]
+
+
+def test_after_one_has_given_up_another_tells(journal, clock):
+    """Six attempts are each sender's own."""
+    migration_id, shut, chat = begin(journal), Channel(), Channel()
+    shut.fails = SendFailed("ConnectionError")
+    guard = teller(clock, shut.outlet(), holder="guard:here")
+    for pause in (*RETRY_SECONDS, 0.0):
+        assert guard.tell(journal, migration_id)
+        assert guard.settle(5)
+        clock.now += pause
+    assert not guard.tell(journal, migration_id), "it has given up"
+    say(journal, migration_id, teller(clock, chat.outlet(), holder="airflow:there"))
+    assert chat.sent == ["begun"]
+
+
+def test_the_audit_log_says_which_senders_a_channel_failed(journal, clock):
+    """One that cannot get out hides nothing of another's fault."""
+    migration_id, shut, gone = begin(journal), Channel(), Channel()
+    shut.fails, gone.fails = SendFailed("ConnectionError"), SendFailed("status 404")
+    for _ in range(2):
+        say(journal, migration_id, teller(clock, shut.outlet(), holder="guard:here"))
+        for host in ("one", "two"):
+            say(journal, migration_id, teller(clock, gone.outlet(), holder=f"airflow:{host}"))
+        clock.now += RETRY_SECONDS[0]
+    assert [note["error"] for note in notes(journal)] == ["ConnectionError", "status 404"]
 
 
 def test_old_events_are_no_news(journal, clock):

@@ -92,9 +92,11 @@ class Delivery:
     def _complain(self, notice: Notice, journal: Journal, claimed: Attempt, failure: str) -> None:
         text = "channel %s did not take %r, attempt %d: %s"
         LOG.warning(text, claimed.channel, notice.headline, claimed.attempt, failure)
+        # what keeps one from getting out need not be what keeps another
+        sort = self._holder.partition(":")[0]
         body = {
             "note": FAILED,
-            "id": f"{FAILED}/{claimed.channel}/{notice.key}",
+            "id": f"{FAILED}/{claimed.channel}/{notice.key}/{sort}",
             "channel": claimed.channel,
             "notice": notice.key,
             "error": failure,

@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from feed_migration.journal import Journal
 from feed_migration.notices.outlet import describe
@@ -17,6 +18,8 @@ INTERVAL_SECONDS = 1.0
 # Who told of an earlier migration may have died with it; so many are looked at, so often
 EARLIER = 9
 EARLIER_SECONDS = 10.0
+# At the end it is looked so often whether another has told what it has under way
+LAST_LOOK_SECONDS = 0.25
 LOG = logging.getLogger(__name__)
 
 
@@ -51,21 +54,37 @@ class Follower:
         self._teller.leave()
 
     def finish(self, seconds: float) -> bool:
-        """Stop, look once more, and wait for what is being sent; returns whether all is said."""
+        """Stop, look once more, and wait for what is being sent; returns whether all is said.
+
+        What another process has under way is waited for, too: where that fails, it is told here.
+        """
         self.stop()
         deadline, done = time.monotonic() + seconds, threading.Event()
 
         def last() -> None:
-            self._round()
+            while not self._all_said(deadline):
+                time.sleep(LAST_LOOK_SECONDS)
+                # who has left must not begin to tell again
+                if time.monotonic() >= deadline:
+                    return
             done.set()
 
         # the journal itself may hang
         threading.Thread(target=last, name="notices at last", daemon=True).start()
-        done.wait(seconds)
-        all_said = self._teller.settle(max(0.0, deadline - time.monotonic())) and done.is_set()
-        if not all_said:
+        if not done.wait(seconds):
             self._teller.leave()
-        return all_said
+        return done.is_set()
+
+    def _all_said(self, deadline: float) -> bool:
+        self._round()
+        if not self._teller.settle(max(0.0, deadline - time.monotonic())):
+            return False
+        # a journal that does not answer says nothing of others, and is not waited for
+        with suppress(Exception):
+            journal = self._journal()
+            newest = journal.migrations(1)
+            return not any(self._teller.is_told_elsewhere(journal, one) for one in newest)
+        return True
 
     def _run(self) -> None:
         while not self._stopped.is_set():

@@ -6,7 +6,7 @@ it, by one more row. Who dies between sending and saying so renews it no more, a
 sent once more: at least once, rarely twice.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
@@ -20,7 +20,7 @@ CLAIM_SECONDS = 10.0
 RENEW_SECONDS = 3.0
 # What takes longer hangs, and another way may be open to another sender
 LONGEST_SECONDS = 60.0
-# After an attempt that failed; then nobody tries any more
+# After an attempt that failed; then its sender tries no more
 RETRY_SECONDS = (15.0, 60.0, 300.0, 900.0, 3600.0)
 
 
@@ -45,33 +45,53 @@ class Attempt:
     holder: str
 
 
-def next_attempt(rows: Iterable[Attempt], now: float) -> int | None:
-    """Return the number of the attempt that is due at `now`, from 1; None where none is. Pure.
+def next_attempt(rows: Sequence[Attempt], now: float, holder: str) -> int | None:
+    """Return the number of the attempt of `holder` that is due at `now`, from 1, or None. Pure.
 
-    `rows` are those of one notice and channel, in order.
+    `rows` are those of one notice and channel, in order. Attempts are each sender's own: one that
+    cannot get out uses up no other's.
     """
-    last: Attempt | None = None
-    for row in rows:
-        if row.stage is Stage.TOLD:
-            return None
-        if last is None or row.attempt >= last.attempt:
-            last = row
+    if _is_told(rows) or is_under_way(rows, now):
+        return None
+    last = _newest(rows).get(holder)
     if last is None:
         return 1
     if last.attempt > len(RETRY_SECONDS):
         return None
-    failed = last.stage is Stage.FAILED
-    pause = RETRY_SECONDS[last.attempt - 1] if failed else CLAIM_SECONDS
-    # another host's clock may be ahead; one that went back must not keep a notice for ever
+    # a claim that is not under way any more has run out: nobody need wait for longer
+    pause = RETRY_SECONDS[last.attempt - 1] if last.stage is Stage.FAILED else 0.0
+    # one whose clock went back must not keep a notice for ever
     return last.attempt + 1 if abs(now - last.at) >= pause else None
 
 
-def is_over(rows: Iterable[Attempt]) -> bool:
-    """Return whether the notice of `rows` was told there, or is given up. Pure."""
+def is_under_way(rows: Sequence[Attempt], now: float) -> bool:
+    """Return whether somebody has claimed the notice of `rows`, and not let go of it. Pure."""
+    # another host's clock may be ahead
     return any(
-        row.stage is Stage.TOLD or (row.stage is Stage.FAILED and row.attempt > len(RETRY_SECONDS))
-        for row in rows
+        row.stage is Stage.CLAIMED and abs(now - row.at) < CLAIM_SECONDS
+        for row in _newest(rows).values()
     )
+
+
+def is_over(rows: Sequence[Attempt], holder: str) -> bool:
+    """Return whether the notice of `rows` was told there, or `holder` has given it up. Pure."""
+    last = _newest(rows).get(holder)
+    if last is not None and last.stage is Stage.FAILED and last.attempt > len(RETRY_SECONDS):
+        return True
+    return _is_told(rows)
+
+
+def _newest(rows: Sequence[Attempt]) -> dict[str, Attempt]:
+    """Return the last row of each sender's newest attempt."""
+    found: dict[str, Attempt] = {}
+    for row in rows:
+        if row.holder not in found or row.attempt >= found[row.holder].attempt:
+            found[row.holder] = row
+    return found
+
+
+def _is_told(rows: Sequence[Attempt]) -> bool:
+    return any(row.stage is Stage.TOLD for row in rows)
 
 
 class NoticeLedger:
@@ -94,7 +114,7 @@ class NoticeLedger:
         """Claim the attempt that is due; None where none is, or somebody else has it."""
         name = {"migration_id": migration_id, "key": key, "channel": channel}
         with self._database.writing() as connection:
-            number = next_attempt(_select(connection, **name), now)
+            number = next_attempt(_select(connection, **name), now, holder)
             if number is not None:
                 row = {"attempt": number, "stage": Stage.CLAIMED, "at": now, "holder": holder}
                 connection.execute(sa.insert(NOTICES), {**name, **row})

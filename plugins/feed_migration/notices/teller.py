@@ -1,7 +1,7 @@
 """Tells what is due: each channel in a thread of its own, none of which anybody waits for long.
 
-A channel that fails or hangs costs nobody but itself. What it did not take is tried again by
-whoever tells next, and said once in the log and as an audit note.
+A channel that fails or hangs costs nobody but itself. What it did not take is tried again, and by
+every other sender; it is said in the log, and once for each sort of sender as an audit note.
 """
 
 import logging
@@ -13,7 +13,7 @@ from contextlib import suppress
 from feed_migration.addresses import Addresses
 from feed_migration.journal import Journal
 from feed_migration.notices.delivery import Delivery
-from feed_migration.notices.ledger import Attempt, is_over, next_attempt
+from feed_migration.notices.ledger import Attempt, is_over, is_under_way, next_attempt
 from feed_migration.notices.notice import Notice
 from feed_migration.notices.outlet import Outlet, describe
 from feed_migration.notices.wording import notices_of
@@ -30,8 +30,8 @@ type _Pending = tuple[Notice, Sequence[Attempt]]
 class Teller:
     """Tells the notices of one journal through `outlets`.
 
-    `holder` is who tells, in the table and in audit notes. `patience` gives the age in seconds
-    from which on a notice is told: a teller of last resort lets the others go first.
+    `holder` is who tells, `sort:host`, in the table and in audit notes. `patience` gives the age in
+    seconds from which on a notice is told: a teller of last resort lets the others go first.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Teller:
     ) -> None:
         self._outlets = tuple(outlets)
         self._addresses = addresses
+        self._holder = holder
         self._delivery = Delivery(holder, clock)
         self._clock = clock
         self._patience = patience
@@ -64,6 +65,16 @@ class Teller:
             if self._due(left[outlet.name]):
                 self._give(outlet, migration_id, journal)
         return any(left.values())
+
+    def is_told_elsewhere(self, journal: Journal, migration_id: str) -> bool:
+        """Return whether another process sends what this one would; raises `JournalUnavailable`."""
+        now = self._clock()
+        return any(
+            is_under_way(rows, now)
+            for left in self._left(journal, migration_id).values()
+            for notice, rows in left
+            if self._has_come(notice, now)
+        )
 
     def settle(self, seconds: float) -> bool:
         """Wait until nothing is being sent, but no longer; returns whether that came."""
@@ -96,7 +107,9 @@ class Teller:
         for outlet in self._outlets:
             wanted = (notice for notice in notices if notice.kind in outlet.kinds)
             tried = ((one, attempts.get((one.key, outlet.name), [])) for one in wanted)
-            found[outlet.name] = [(one, rows) for one, rows in tried if not is_over(rows)]
+            found[outlet.name] = [
+                (one, rows) for one, rows in tried if not is_over(rows, self._holder)
+            ]
         return found
 
     def _due(self, left: Iterable[_Pending]) -> list[Notice]:
@@ -105,8 +118,11 @@ class Teller:
         return [
             notice
             for notice, rows in left
-            if self._patience(notice) <= now - notice.at and next_attempt(rows, now) is not None
+            if self._has_come(notice, now) and next_attempt(rows, now, self._holder) is not None
         ]
+
+    def _has_come(self, notice: Notice, now: float) -> bool:
+        return self._patience(notice) <= now - notice.at
 
     def _give(self, outlet: Outlet, migration_id: str, journal: Journal) -> None:
         with self._lock:

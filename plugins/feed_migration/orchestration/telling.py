@@ -9,6 +9,7 @@ Any other failure waits for nobody, since the way back may stand behind it; the 
 # ruff: noqa: PLC0415 - without a channel nothing of it is imported
 
 import logging
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -104,7 +105,9 @@ def _teller(deployment: "Deployment") -> "Teller":
     from feed_migration.orchestration.channels import outlets_of
 
     outlets = outlets_of(deployment.notifications)
-    return Teller(outlets, addresses_of(deployment), holder="airflow")
+    # by host: a worker without a way out uses up no other worker's attempts
+    holder = f"airflow:{socket.gethostname()}"
+    return Teller(outlets, addresses_of(deployment), holder=holder)
 
 
 def _journal(deployment: "Deployment") -> "Journal":
