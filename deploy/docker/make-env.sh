@@ -38,11 +38,16 @@ add() {
         added="$added $name"
     fi
 }
+# public NAME PORT: the address of a user interface as it is published, on the port that the file says
+public() { echo "http://127.0.0.1:$(sed -n "s/^$1=//p" "$file" | tail -n 1 | grep . || echo "$2")"; }
 add COMPOSE_PROJECT_NAME echo backpack
 add COMPOSE_PROFILES echo "$profiles"
 add BACKPACK_VENUE echo "$venue"
 add BACKPACK_PLAN echo "$plan"
 add PROMETHEUS_CONFIG echo "$prometheus"
+add AIRFLOW_PUBLIC_URL public AIRFLOW_PORT 8080
+add PROMETHEUS_PUBLIC_URL public PROMETHEUS_PORT 9090
+add GRAFANA_PUBLIC_URL public GRAFANA_PORT 3000
 add AIRFLOW_FERNET_KEY fernet
 add AIRFLOW_JWT_SECRET random 48
 add AIRFLOW_API_SECRET random 48

@@ -49,11 +49,12 @@ class Addresses:
 
 
 def addresses_of(deployment: "Deployment") -> Addresses:
-    """Return the addresses of a deployment."""
+    """Return the addresses of a deployment as people reach them."""
+    public = deployment.public
     return Addresses(
-        airflow=deployment.airflow.url.rstrip("/"),
-        prometheus=deployment.prometheus_url.rstrip("/"),
-        grafana=(deployment.grafana_url or "").rstrip("/"),
+        airflow=public.airflow.rstrip("/"),
+        prometheus=public.prometheus.rstrip("/"),
+        grafana=(public.grafana or "").rstrip("/"),
     )
 
 

@@ -10,6 +10,7 @@ import typer
 from feed_migration import holding, resuming
 from feed_migration import rollback as way_back
 from feed_migration.airflow_api import AirflowApi
+from feed_migration.base_urls import of_links
 from feed_migration.cli_back import WhichBack, migration_to_take_back
 from feed_migration.cli_completion import complete_approvals
 from feed_migration.cli_parts import (
@@ -148,7 +149,7 @@ def rollback(
 ) -> None:
     """Put every instance back on ccxt and verify it. Needs neither Airflow nor the database."""
     # without the environment: a wrong PROMETHEUS_URL there must not stop the way back
-    deployment, actor = load_deployment(home_directory(), {}), actor_here()
+    deployment, actor = load_deployment(home_directory(), of_links()), actor_here()
     fleet, spool = open_fleet(deployment), Spool(deployment.spool_file)
     journal, migration_id = journal_if_any(deployment, migration, as_json=as_json)
     with rollback_told(deployment, journal, migration_id, actor, reason) as told:

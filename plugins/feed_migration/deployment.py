@@ -13,6 +13,9 @@ venue: {rest_url: "https://127.0.0.1:8600", ws_url: "wss://127.0.0.1:8600", ca_f
 credentials_file: sandbox/api_key.json
 airflow: {url: "http://127.0.0.1:8080", username: admin, password_file: airflow/passwords.json}
 guard_url: http://127.0.0.1:9699           # optional: no migration begins unless it answers there
+public: {airflow_url: "https://airflow.example.com", prometheus_url: "https://prom.example.com"}
+# optional: where people's browsers reach the two, for links; env AIRFLOW_PUBLIC_URL and
+# PROMETHEUS_PUBLIC_URL win; without them links lead to where programs reach them
 grafana_url: http://127.0.0.1:3000/d/backpack-migration   # optional: linked wherever evidence is
 owner: {name: market data, url: "https://wiki.example.com/market-data"}   # optional, of the DAGs
 consumers: [risk, execution]               # optional: asked for feedback after the migration
@@ -34,6 +37,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from feed_migration.base_urls import PublicSpec, PublicUrls, Url, public_urls, url_in
 from feed_migration.document import PlanError, read_document
 from feed_migration.errors import DeploymentError
 from feed_migration.notices.channel import Channel, ChannelSpec, channels_of
@@ -43,7 +47,6 @@ MAX_BYTES = 1_048_576
 
 _Identifier = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 _Label = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$")]
-_Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s@]+$")]
 _Positive = Annotated[float, msgspec.Meta(gt=0)]
 
 
@@ -129,8 +132,8 @@ class Deployment:
     venue: Venue
     credentials_file: Path | None
     airflow: AirflowSettings
+    public: PublicUrls
     guard_url: str | None = None
-    grafana_url: str | None = None
     owner: Owner | None = None
     consumers: tuple[str, ...] = ()
     checkout: Path | None = None
@@ -172,7 +175,7 @@ class Deployment:
 
 class _Instance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: _Identifier
-    url: _Url
+    url: Url
     config: str = ""  # default fleet/<id>.yaml; in Kubernetes the pod brings its own
 
 
@@ -204,7 +207,7 @@ class _Venue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Airflow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    url: _Url = "http://127.0.0.1:8080"
+    url: Url = "http://127.0.0.1:8080"
     username: str = "admin"
     password_file: str = "airflow/passwords.json"  # noqa: S105 - a file name
 
@@ -215,7 +218,7 @@ class _Owner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    prometheus_url: _Url
+    prometheus_url: Url
     instances: Annotated[tuple[_Instance, ...], msgspec.Meta(min_length=1)]
     fleet: _Fleet = _Fleet()
     shadow_instances: tuple[_Instance, ...] = ()
@@ -223,8 +226,9 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     credentials_file: str | None = None
     journal_url: str | None = None
     airflow: _Airflow = _Airflow()
-    guard_url: _Url | None = None
-    grafana_url: _Url | None = None
+    guard_url: Url | None = None
+    public: PublicSpec = PublicSpec()
+    grafana_url: Url | None = None
     owner: _Owner | None = None
     consumers: tuple[_Identifier, ...] = ()
     checkout: str | None = None
@@ -251,9 +255,11 @@ def load_deployment(
         settings = file.fleet.kubernetes
         _require_pods(path, file.instances, settings.stateful_set)
         _require_pods(path, file.shadow_instances, settings.shadow_stateful_set)
+    airflow_url = url_in(environ, "AIRFLOW_URL") or file.airflow.url
+    prometheus_url = url_in(environ, "PROMETHEUS_URL") or file.prometheus_url
     return Deployment(
         home=home,
-        prometheus_url=_url(environ, "PROMETHEUS_URL") or file.prometheus_url,
+        prometheus_url=prometheus_url,
         journal_url=_journal_url(home, file.journal_url or "journal.db"),
         fleet=_fleet(home, file.fleet),
         instances=tuple(_instance(home, entry) for entry in file.instances),
@@ -265,13 +271,19 @@ def load_deployment(
         ),
         credentials_file=_optional(home, file.credentials_file),
         airflow=AirflowSettings(
-            url=_url(environ, "AIRFLOW_URL") or file.airflow.url,
+            url=airflow_url,
             username=environ.get("AIRFLOW_USERNAME") or file.airflow.username,
             password_file=home
             / (environ.get("AIRFLOW_PASSWORD_FILE") or file.airflow.password_file),
         ),
         guard_url=file.guard_url.rstrip("/") if file.guard_url else None,
-        grafana_url=file.grafana_url,
+        public=public_urls(
+            file.public,
+            environ,
+            airflow=airflow_url,
+            prometheus=prometheus_url,
+            grafana=file.grafana_url,
+        ),
         owner=Owner(name=file.owner.name, url=file.owner.url) if file.owner else None,
         consumers=file.consumers,
         checkout=_optional(home, file.checkout),
@@ -301,19 +313,6 @@ def _parse(path: Path) -> _File:
         raise DeploymentError(f"{path}:{error.problems[0]}", "correct the file") from error
     except msgspec.ValidationError as error:
         raise DeploymentError(f"{path}: {error}", "correct the key") from error
-
-
-def _url(environ: Mapping[str, str], name: str) -> str:
-    """Return the URL in the variable `name`, "" where it is not set."""
-    value = environ.get(name)
-    try:
-        return msgspec.convert(value, _Url) if value else ""
-    except msgspec.ValidationError:
-        # not with the value: it may hold a password
-        raise DeploymentError(
-            f"environment variable {name}: not a http(s) URL without user and password",
-            f"correct {name}, or unset it to use {FILE_NAME}",
-        ) from None
 
 
 def _require_unique(path: Path, file: _File) -> None:

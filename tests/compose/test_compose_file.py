@@ -9,7 +9,10 @@ from importlib.resources import files as package_files
 
 import jsonschema
 import pytest
+import yaml
 
+from feed_migration.addresses import addresses_of
+from feed_migration.deployment import load_deployment
 from tests.compose.files import (
     CELERY,
     MAIN,
@@ -22,6 +25,8 @@ from tests.compose.files import (
     settings_in,
     variables,
 )
+from tools.compose import configs
+from tools.compose.places import Places
 
 SCHEMA = json.loads(
     (
@@ -29,7 +34,10 @@ SCHEMA = json.loads(
     ).read_text("utf-8")
 )
 ONE_SHOT = {"init", "migrate", "install-key"}
+LINKING = {"guard", "migrate", "airflow-api-server", "airflow-scheduler", "airflow-triggerer"}
+LINKING |= {"airflow-dag-processor"}
 PUBLISHED = {"airflow-api-server", "prometheus", "grafana"}
+LINKS = {"AIRFLOW_PUBLIC_URL", "PROMETHEUS_PUBLIC_URL", "GRAFANA_URL"}
 SECRET = re.compile(r"PASSWORD|SECRET|FERNET")
 
 
@@ -100,7 +108,7 @@ def test_only_user_interfaces_are_published_and_on_loopback_alone():
 
 
 def test_networks_give_each_service_what_it_needs():
-    """The database is internal and the fleet is not on it; only three services get out."""
+    """The database is internal and the fleet is not on it; out get only those with whom to talk."""
     networks = {**raw()["networks"], **raw(CELERY)["networks"]}
     internal = {name for name, options in networks.items() if (options or {}).get("internal")}
     assert internal == {"database", "control", "venue", "broker"}
@@ -193,5 +201,41 @@ def test_the_workers_of_celery_have_what_the_scheduler_has():
     worker, scheduler = services(CELERY)["airflow-worker"], services()["airflow-scheduler"]
     assert worker["volumes"] == scheduler["volumes"]
     assert set(worker["networks"]) == {*scheduler["networks"], "broker"}
-    shared = {n: v for n, v in scheduler["environment"].items() if n.startswith("BACKPACK_")}
+    shared = {
+        n: v for n, v in scheduler["environment"].items() if n.startswith("BACKPACK_") or n in LINKS
+    }
+    assert shared.keys() >= LINKS
     assert shared.items() <= worker["environment"].items()
+
+
+def test_who_makes_links_knows_where_browsers_come_to(tmp_path, settings):
+    """The addresses of .env, behind a proxy or not; internal names are for programs alone."""
+    proxied = {
+        **settings,
+        "AIRFLOW_PUBLIC_URL": "https://airflow.example.com",
+        "PROMETHEUS_PUBLIC_URL": "https://ops.example.com/prometheus",
+        "GRAFANA_PUBLIC_URL": "https://ops.example.com/grafana",
+    }
+    document = configs.deployment(Places(), "backpack", {"feed-00": 9601}, {"shadow-00": 9651})
+    (tmp_path / "deployment.yaml").write_text(yaml.safe_dump(document))
+    for name in sorted(LINKING):
+        environ = filled(MAIN, proxied)["services"][name]["environment"]
+        deployment = load_deployment(tmp_path, environ)
+        addresses = addresses_of(deployment)
+        assert addresses.console == "https://airflow.example.com/plugin/backpack-migration"
+        assert addresses.graph("up").startswith("https://ops.example.com/prometheus/graph?")
+        dashboard = "https://ops.example.com/grafana/d/backpack-migration"
+        assert addresses.grafana == f"{dashboard}?var-airflow={addresses.airflow}"
+        assert deployment.airflow.url == "http://airflow-api-server:8080"
+        assert deployment.prometheus_url == "http://prometheus:9090"
+
+
+def test_each_user_interface_knows_what_it_is_called(settings):
+    """For its own links and redirects; paths inside stay as programs ask for them."""
+    parts = filled(MAIN, {**settings, "PROMETHEUS_PUBLIC_URL": "https://x.example.com/prom"})
+    airflow = parts["services"]["airflow-api-server"]["environment"]
+    assert airflow["AIRFLOW__API__BASE_URL"] == settings["AIRFLOW_PUBLIC_URL"]
+    grafana = parts["services"]["grafana"]["environment"]
+    assert grafana["GF_SERVER_ROOT_URL"] == f"{settings['GRAFANA_PUBLIC_URL']}/"
+    command = parts["services"]["prometheus"]["command"]
+    assert {"--web.external-url=https://x.example.com/prom", "--web.route-prefix=/"} <= set(command)

@@ -10,6 +10,7 @@ import yaml
 from backpack_feed.process.config import load_config
 from backpack_sandbox.account.credentials import ApiKey
 from feed_migration.deployment import load_deployment
+from feed_migration.errors import DeploymentError
 from feed_migration.fleet.supervisor_conf import conf_path, program_conf
 from tests.compose.files import REPOSITORY, services
 from tools.compose.control_secrets import write_secrets
@@ -154,12 +155,14 @@ def test_what_is_no_key_is_refused_without_its_text(places):
         ({"BACKPACK_VENUE": "binance"}, "BACKPACK_VENUE=binance"),
         ({"FLEET_SIZE": "0"}, "FLEET_SIZE=0"),
         ({"FLEET_SIZE": "51"}, "FLEET_SIZE=51"),
+        ({"AIRFLOW_PUBLIC_URL": "https://x.example.com/airflow/"}, "a host name of its own"),
+        ({"PROMETHEUS_PUBLIC_URL": "x.example.com"}, "PROMETHEUS_PUBLIC_URL"),
         ({"FLEET_SIZE": "4"}, "3 symbols for 4 instances"),
     ],
 )
 def test_a_setting_that_cannot_be_is_named(places, change, word):
     """One line with the remedy; nothing is laid out."""
-    with pytest.raises(ComposeError, match=word):
+    with pytest.raises((ComposeError, DeploymentError), match=word):
         lay_out(places, {**FLEET, **change}, sleep=never)
     assert not (places.home / "deployment.yaml").exists()
 

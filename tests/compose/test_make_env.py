@@ -75,6 +75,25 @@ def test_the_venue_decides_profile_and_plan(tmp_path):
     assert settings_in(real)["BACKPACK_PLAN"] == "plans/production.yaml"
 
 
+def test_links_lead_to_the_published_ports_unless_a_proxy_is_named(tmp_path):
+    """Ports that are in the file already count; what a person has put there stays."""
+    first, changed = tmp_path / "first", tmp_path / "changed"
+    make_env(first)
+    changed.write_text("AIRFLOW_PORT=18080\nGRAFANA_PUBLIC_URL=https://grafana.example.com\n")
+    make_env(changed)
+    urls = ("AIRFLOW_PUBLIC_URL", "PROMETHEUS_PUBLIC_URL", "GRAFANA_PUBLIC_URL")
+    assert [settings_in(first)[name] for name in urls] == [
+        "http://127.0.0.1:8080",
+        "http://127.0.0.1:9090",
+        "http://127.0.0.1:3000",
+    ]
+    assert [settings_in(changed)[name] for name in urls] == [
+        "http://127.0.0.1:18080",
+        "http://127.0.0.1:9090",
+        "https://grafana.example.com",
+    ]
+
+
 def test_what_cannot_be_is_refused_in_one_line(tmp_path):
     """And nothing is written."""
     for environment, word in (

@@ -4,9 +4,11 @@ import time
 from dataclasses import replace
 
 import pytest
+import yaml
 
 from feed_migration.addresses import Addresses
 from feed_migration.console.board import Board, Feeder
+from feed_migration.console.feeders import Sources
 from feed_migration.console.gate_view import POINTS
 from feed_migration.console.journal_reading import JournalReading
 from feed_migration.console.view import PendingApproval
@@ -35,6 +37,12 @@ def at_gate(journal):
     journal.append("step_promoted", body={"step": "preflight"}, **who)
     journal.append("step_started", body=STARTED, **who)
     return migration_id
+
+
+ASKED = PendingApproval(
+    dag_id="backpack_migration", run_id="r1", task_id="cutover_10.approval", map_index=-1,
+    subject="Start?", body="**Markdown**", asked_at=5.0,
+)  # fmt: skip
 
 
 def measured(tick, outcome=Outcome.SUCCESS):
@@ -77,12 +85,8 @@ def test_a_gate_that_has_ended_is_shown_with_its_verdict(journal):
 
 def test_an_approval_comes_with_the_rows_of_the_last_gate(journal):
     """As values, so that the page builds elements and no markup out of a string."""
-    asked = PendingApproval(
-        dag_id="backpack_migration", run_id="r1", task_id="cutover_10.approval", map_index=-1,
-        subject="Start?", body="**Markdown**", asked_at=5.0,
-    )  # fmt: skip
     addresses = Addresses(airflow="http://a", prometheus="http://p")
-    reading = JournalReading(journal, lambda: PLAN, lambda: (asked,), addresses)
+    reading = JournalReading(journal, lambda: PLAN, lambda: (ASKED,), addresses)
     migration_id = at_gate(journal)
     (approval,) = reading.sections()["migration"]["approvals"]
     assert approval["evidence"] is None
@@ -93,6 +97,30 @@ def test_an_approval_comes_with_the_rows_of_the_last_gate(journal):
     (row,) = approval["evidence"]["rows"]
     assert (row["criterion"], row["value"], row["outcome"]) == ("stale", "1", "Success")
     assert row["link"].startswith("http://p/graph?g0.expr=up")
+
+
+def test_links_of_the_evidence_lead_to_where_browsers_come(journal, tmp_path):
+    """The deployment says where; its own programs ask Prometheus by another name."""
+    document = {
+        "prometheus_url": "http://prometheus:9090",
+        "public": {"prometheus_url": "https://prometheus.example.com"},
+        "instances": [{"id": "feed-00", "url": "http://fleet:9601"}],
+    }
+    (tmp_path / "deployment.yaml").write_text(yaml.safe_dump(document))
+    sources = Sources(
+        home=tmp_path,
+        read_plan=lambda: PLAN,
+        open_journal=lambda _: journal,
+        pending=lambda: (ASKED,),
+        plan_path=tmp_path / "plan.yaml",
+    )
+    migration_id = at_gate(journal)
+    journal.record(migration_id, "shadow", [replace(measured(0), query="up", threshold="t")])
+    body = {"step": "shadow", "run": "1", "decision": "Promote", "at_seconds": 62.0}
+    journal.append("verdict", migration_id=migration_id, actor="ana", body=body)
+    (approval,) = sources.reading().sections()["migration"]["approvals"]
+    (row,) = approval["evidence"]["rows"]
+    assert row["link"].startswith("https://prometheus.example.com/graph?g0.expr=up")
 
 
 def test_the_next_migration_replaces_the_one_before(journal):

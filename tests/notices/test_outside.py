@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 import pytest
 import yaml
 
+from feed_migration.cli import run
 from feed_migration.deployment import load_deployment
 from feed_migration.errors import DeploymentError
 from feed_migration.guard import reverting as guards
@@ -137,6 +138,25 @@ def test_the_shell_tells_with_nobody_else_there(stage, inbox):
     assert inbox.texts[0].startswith("ROLLBACK: consumers complain")
     assert "cli:ann" in inbox.texts[0]
     assert inbox.kinds() == ["rollback", "rolled_back"]
+
+
+def test_links_of_guard_and_shell_lead_to_where_browsers_come(stage, inbox, monkeypatch):
+    """As the environment of their container says, and a mistake in the rest of it stops nobody."""
+    public = {
+        "AIRFLOW_PUBLIC_URL": "https://airflow.example.com",
+        "PROMETHEUS_PUBLIC_URL": "https://prometheus.example.com",
+        "GRAFANA_URL": "https://grafana.example.com/d/x",
+    }
+    for name, url in {**public, "PROMETHEUS_URL": "nonsense"}.items():
+        monkeypatch.setenv(name, url)
+    monkeypatch.setenv("BACKPACK_HOME", str(stage.deployment.home))
+    monkeypatch.setattr("feed_migration.cli_acts.open_fleet", lambda _: stage.fleet)
+    stage.goes_to(STEP)
+    assert run(["rollback", "--reason", "consumers complain"]) == 0
+    assert inbox.kinds() == ["rollback", "rolled_back"]
+    for body in inbox.bodies:
+        assert {"console", "dashboard"} <= set(body["links"])
+        assert all(url.startswith(tuple(public.values())) for url in body["links"].values())
 
 
 def test_a_channel_that_hangs_does_not_keep_the_shell_for_long(stage, inbox, monkeypatch):

@@ -5,6 +5,7 @@ forbid what these do not know; no cluster and no network is needed.
 """
 
 from functools import cache
+from urllib.parse import urlsplit
 
 import kubernetes.client as models
 import pytest
@@ -12,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from backpack_feed.process.config import load_config
+from feed_migration.addresses import addresses_of
 from feed_migration.cli import run
 from feed_migration.deployment import load_deployment
 from feed_migration.errors import DeploymentError
@@ -177,6 +179,16 @@ def test_deployment_and_feed_configurations_load(tmp_path):
         config = load_config(path)
         assert f"{config.instance_id}.yaml" == name
         assert config.metrics.port == 9601
+
+
+def test_links_of_the_cluster_lead_out_of_it(tmp_path):
+    """A browser resolves no name of a Service."""
+    data = one("ConfigMap", "backpack-deployment")["data"]
+    (tmp_path / "deployment.yaml").write_text(data["deployment.yaml"])
+    addresses = addresses_of(load_deployment(tmp_path, {}))
+    for url in (addresses.airflow, addresses.prometheus, addresses.grafana):
+        assert urlsplit(url).hostname, url
+        assert not urlsplit(url).hostname.endswith(".svc")
 
 
 def test_the_role_allows_what_the_driver_does_and_nothing_more(tmp_path):

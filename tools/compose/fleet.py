@@ -21,6 +21,7 @@ from backpack_feed.wire.symbols import symbol_table
 from feed_migration.deployment import load_deployment
 from feed_migration.fleet.supervisor import SupervisorFleet
 from tools.compose import configs
+from tools.compose.addresses import require_public
 from tools.compose.configs import Venue
 from tools.compose.control_secrets import write_private
 from tools.compose.places import (
@@ -46,6 +47,7 @@ def lay_out(
     sleep: Callable[[float], None] = time.sleep,
 ) -> str:
     """Write what is missing and return what was done, in words; raises ComposeError."""
+    require_public(environ)
     venue = _venue(environ)
     _bring_credentials(places, venue, monotonic, sleep)
     deployment_file = places.home / "deployment.yaml"

@@ -107,14 +107,13 @@ def _state(entry: dict[str, Any]) -> str:
 
 
 def make_env(path: Path, ports: dict[str, int]) -> dict[str, str]:
-    """Let `make env` write `path`, add free ports, and return what it says."""
+    """Let `make env` complete `path`, which begins with free ports, and return what it says."""
+    path.write_text("".join(f"{name}={port}\n" for name, port in ports.items()))
     subprocess.run(
         [REPOSITORY / "deploy/docker/make-env.sh"],
         env={"PATH": "/usr/bin:/bin", "ENV_FILE": str(path), "VENUE": "sandbox"},
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    with path.open("a") as file:
-        file.writelines(f"{name}={port}\n" for name, port in ports.items())
     pairs = (line.partition("=") for line in path.read_text().splitlines() if "=" in line)
     return {name: value for name, _, value in pairs}

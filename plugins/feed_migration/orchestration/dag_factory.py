@@ -4,7 +4,8 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, get_parsing_context
 
-from feed_migration.addresses import CONSOLE_PATH
+from feed_migration.addresses import CONSOLE_PATH, addresses_of
+from feed_migration.base_urls import of_links
 from feed_migration.deployment import Deployment, load_deployment
 from feed_migration.document import PlanError
 from feed_migration.errors import MigrationError
@@ -100,7 +101,7 @@ def deployment_if_any(place: Place) -> Deployment | None:
     The DAGs stay visible without it: their tasks say what is wrong with it, file and key.
     """
     try:
-        return load_deployment(place.home, {})
+        return load_deployment(place.home, of_links())
     except MigrationError:
         return None
 
@@ -111,7 +112,7 @@ def _owner(deployment: Deployment | None) -> tuple[str, str]:
         return OWNER, f"{AIRFLOW_URL}{CONSOLE_PATH}"
     if deployment.owner is not None:
         return deployment.owner.name, deployment.owner.url
-    return OWNER, f"{deployment.airflow.url.rstrip('/')}{CONSOLE_PATH}"
+    return OWNER, addresses_of(deployment).console
 
 
 def _waiver() -> Param:

@@ -83,10 +83,11 @@ class TellNotifier(BaseNotifier):
 def _follower(place: Place) -> "Follower | None":
     """Return who tells, None where nobody is to be told."""
     try:
+        from feed_migration.base_urls import of_links
         from feed_migration.deployment import load_deployment
 
         # a wrong URL in the environment must not keep people from hearing of it
-        deployment = load_deployment(place.home, {})
+        deployment = load_deployment(place.home, of_links())
         if not deployment.notifications:
             return None
         from feed_migration.notices.follower import Follower
