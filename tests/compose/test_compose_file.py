@@ -114,7 +114,9 @@ def test_networks_give_each_service_what_it_needs():
     assert internal == {"database", "control", "venue", "broker"}
     on = {name: set(service.get("networks", ())) for name, service in services().items()}
     assert "database" not in on["fleet"] | on["prometheus"] | on["grafana"] | on["sandbox"]
-    assert {name for name in on if "outside" in on[name]} == {"init", "fleet", "airflow-scheduler"}
+    # the last three tell people, two of them when Airflow cannot
+    out = {"init", "fleet", "airflow-scheduler", "guard", "migrate"}
+    assert {name for name in on if "outside" in on[name]} == out
     assert {name for name in on if "published" in on[name]} == PUBLISHED
     assert on["postgres"] == {"database"}
 
