@@ -14,8 +14,8 @@ demo: setup  ## a whole migration; FAULT=auth_failure|gap|stale|disconnect|schem
 rehearsal: setup  ## the demo's stack to practise on by hand, until Ctrl-C; PORT_BASE=18600
 	@.venv/bin/python -m tools.demo.rehearsal $(if $(PORT_BASE),--port-base $(PORT_BASE))
 
-env:  ## .env for docker-compose, every secret random; VENUE=sandbox|backpack PLAN=plans/demo.yaml
-	@VENUE="$(VENUE)" PLAN="$(PLAN)" deploy/docker/make-env.sh
+env:  ## .env for docker-compose, every secret random; VENUE=sandbox|backpack PLAN=plans/demo.yaml ALERTMANAGER=own|URL
+	@VENUE="$(VENUE)" PLAN="$(PLAN)" ALERTMANAGER="$(ALERTMANAGER)" deploy/docker/make-env.sh
 
 images-pin:  ## pins the images of others by digest in .env; needs the registry
 	@deploy/docker/pin-images.sh

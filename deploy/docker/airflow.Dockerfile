@@ -29,7 +29,8 @@ RUN groupadd --gid 10001 backpack \
         /var/lib/backpack-control /var/lib/backpack-credentials /var/lib/backpack-feed \
         /var/lib/backpack-sandbox \
     # Prometheus, another user, reads its targets
-    && install --directory --owner=10001 --group=10001 --mode=0755 /var/lib/backpack-targets
+    && install --directory --owner=10001 --group=10001 --mode=0755 /var/lib/backpack-targets \
+    && install --directory --owner=10001 --group=10001 --mode=0750 /var/lib/backpack-alerting
 COPY --from=builder /opt/venv /opt/venv
 COPY --from=builder /opt/backpack /opt/backpack
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \

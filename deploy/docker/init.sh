@@ -4,6 +4,7 @@
 set -eu
 umask 077
 python -m tools.compose secrets
+python -m tools.compose alerting
 python -m tools.compose fleet
 # the owner makes the tables and is used by nobody else; its password ends with this container
 owner="$(mktemp)"

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Writes .env for docker-compose: every secret random, mode 0600. What is there already stays as it is;
 # only names that are missing are added, as after an upgrade that needs one more.
-# ENV_FILE another file; VENUE=sandbox|backpack (default sandbox) decides at the first run.
+# ENV_FILE another file; VENUE=sandbox|backpack (default sandbox) decides at the first run, and so does
+# ALERTMANAGER: the URL of one that there is already, or "own" for a container of its own.
 set -eu
 umask 077
 cd "$(dirname "$0")/../.."
@@ -12,6 +13,12 @@ case "$venue" in
     sandbox) profiles=sandbox plan=plans/demo.yaml prometheus=sandbox.yaml ;;
     backpack) profiles='' plan=plans/production.yaml prometheus=prometheus.yaml ;;
     *) die "VENUE=$venue: must be sandbox or backpack" ;;
+esac
+alertmanager="${ALERTMANAGER:-}"
+case "$alertmanager" in
+    own) profiles="${profiles:+$profiles,}alertmanager" alertmanager=http://alertmanager:9093 ;;
+    ''|http://*|https://*) ;;
+    *) die "ALERTMANAGER=$alertmanager: must be own, or the URL of one" ;;
 esac
 plan="${PLAN:-$plan}"
 [ -f "$plan" ] || die "PLAN=$plan: no such file below $PWD"
@@ -48,6 +55,10 @@ add PROMETHEUS_CONFIG echo "$prometheus"
 add AIRFLOW_PUBLIC_URL public AIRFLOW_PORT 8080
 add PROMETHEUS_PUBLIC_URL public PROMETHEUS_PORT 9090
 add GRAFANA_PUBLIC_URL public GRAFANA_PORT 3000
+add ALERTMANAGER_PUBLIC_URL public ALERTMANAGER_PORT 9093
+add ALERTMANAGER_URLS echo "$alertmanager"
+add ALERTMANAGER_CONFIG echo pagerduty.yaml
+add ALERT_PAGER echo ''
 add AIRFLOW_FERNET_KEY fernet
 add AIRFLOW_JWT_SECRET random 48
 add AIRFLOW_API_SECRET random 48
@@ -58,5 +69,8 @@ add JOURNAL_PASSWORD random 24
 add POSTGRES_PASSWORD random 24
 add GRAFANA_ADMIN_PASSWORD random 18
 add REDIS_PASSWORD random 24
+if [ "${ALERTMANAGER:-}" = own ] && ! grep -q '^COMPOSE_PROFILES=.*alertmanager' "$file"; then
+    echo "make env: add alertmanager to COMPOSE_PROFILES in $file, else it is not started" >&2
+fi
 # names only: a value on a terminal ends up in somebody's log
 echo "$file:${added:- nothing was missing}"

@@ -36,7 +36,7 @@ SCHEMA = json.loads(
 ONE_SHOT = {"init", "migrate", "install-key"}
 LINKING = {"guard", "migrate", "airflow-api-server", "airflow-scheduler", "airflow-triggerer"}
 LINKING |= {"airflow-dag-processor"}
-PUBLISHED = {"airflow-api-server", "prometheus", "grafana"}
+PUBLISHED = {"airflow-api-server", "prometheus", "grafana", "alertmanager"}
 LINKS = {"AIRFLOW_PUBLIC_URL", "PROMETHEUS_PUBLIC_URL", "GRAFANA_URL"}
 SECRET = re.compile(r"PASSWORD|SECRET|FERNET")
 
@@ -114,8 +114,8 @@ def test_networks_give_each_service_what_it_needs():
     assert internal == {"database", "control", "venue", "broker"}
     on = {name: set(service.get("networks", ())) for name, service in services().items()}
     assert "database" not in on["fleet"] | on["prometheus"] | on["grafana"] | on["sandbox"]
-    # the last three tell people, two of them when Airflow cannot
-    out = {"init", "fleet", "airflow-scheduler", "guard", "migrate"}
+    # to the venue; to people, by Airflow, without it, and by alerts
+    out = {"init", "fleet", "airflow-scheduler", "guard", "migrate", "prometheus", "alertmanager"}
     assert {name for name in on if "outside" in on[name]} == out
     assert {name for name in on if "published" in on[name]} == PUBLISHED
     assert on["postgres"] == {"database"}

@@ -4,7 +4,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,9 +26,14 @@ def free_port() -> int:
 
 
 class PrometheusServer:
-    """One Prometheus process over a directory that outlives its kills."""
+    """One Prometheus process over a directory that outlives its kills.
 
-    def __init__(self, directory: Path, target_port: int) -> None:
+    `more` is laid over its configuration.
+    """
+
+    def __init__(
+        self, directory: Path, target_port: int, more: Mapping[str, object] | None = None
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._directory = directory
@@ -39,7 +44,7 @@ class PrometheusServer:
             "global": {"scrape_interval": interval, "scrape_timeout": interval},
             "scrape_configs": [{"job_name": "feed", "static_configs": targets}],
         }
-        (directory / "prometheus.yml").write_text(yaml.safe_dump(config))
+        (directory / "prometheus.yml").write_text(yaml.safe_dump({**config, **(more or {})}))
 
     def start(self) -> None:
         """Start it, and wait until it answers."""

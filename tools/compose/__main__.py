@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from feed_migration.errors import MigrationError
+from tools.compose.alerting import write_alerting
 from tools.compose.control_secrets import write_secrets
 from tools.compose.fleet import install_key, lay_out
 from tools.compose.places import ComposeError, Places
@@ -14,7 +15,7 @@ from tools.compose.places import ComposeError, Places
 MAX_KEY_BYTES = 65_536
 REFUSED = 2
 
-Act = Literal["secrets", "fleet", "install-key"]
+Act = Literal["secrets", "alerting", "fleet", "install-key"]
 
 
 def main(act: Annotated[Act, typer.Argument(help="what to lay out")]) -> None:
@@ -24,6 +25,8 @@ def main(act: Annotated[Act, typer.Argument(help="what to lay out")]) -> None:
         if act == "secrets":
             write_secrets(places, os.environ)
             print("secrets written")
+        elif act == "alerting":
+            print(write_alerting(places, os.environ))
         elif act == "fleet":
             print(lay_out(places, os.environ))
         else:

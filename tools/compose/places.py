@@ -13,6 +13,7 @@ MAX_INSTANCES = FIRST_SHADOW_PORT - FIRST_PORT
 PROMETHEUS_URL = "http://prometheus:9090"
 GUARD_URL = "http://guard:9699"
 AIRFLOW_URL = "http://airflow-api-server:8080"
+ALERTMANAGER_URL = "http://alertmanager:9093"
 SANDBOX_REST_URL = "https://sandbox:8600"
 SANDBOX_WS_URL = "wss://sandbox:8600"
 POSTGRES_HOST = "postgres"
@@ -59,6 +60,16 @@ class Places:
     def targets(self) -> Path:
         """What Prometheus scrapes."""
         return self.root / "backpack-targets"
+
+    @property
+    def alertmanagers(self) -> Path:
+        """Whom Prometheus tells of alerts, as its discovery reads it."""
+        return self.targets / "alertmanagers" / "alertmanagers.json"
+
+    @property
+    def pager(self) -> Path:
+        """The secret by which Alertmanager wakes somebody; nothing else is in its volume."""
+        return self.root / "backpack-alerting" / "pager"
 
     @property
     def sandbox(self) -> Path:
