@@ -104,6 +104,16 @@ def test_the_end_waits_for_another_that_sends_and_tells_when_that_fails(journal,
     assert (ended, inbox.kinds()) == ([True], ["started"])
 
 
+def test_the_end_asks_a_channel_that_is_down_once(journal, inbox, outlet):
+    """Whatever else is left for it: a task's slot is held meanwhile."""
+    migration_id = begin(journal)
+    body = {"step": "shadow", "run": "1"}
+    journal.append("step_started", migration_id=migration_id, actor="ana", body=body)
+    inbox.status = 500
+    assert Follower(lambda: journal, teller(outlet)).finish(10.0)
+    assert len(inbox.paths) == 1
+
+
 def test_who_leaves_claims_nothing_that_is_not_sent(journal, inbox, outlet):
     """A task that fails lets nobody wait, and the next one tells at once."""
     migration_id, imported = begin(journal), threading.Event()

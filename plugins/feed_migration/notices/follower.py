@@ -79,11 +79,11 @@ class Follower:
         self._round()
         if not self._teller.settle(max(0.0, deadline - time.monotonic())):
             return False
-        # a journal that does not answer says nothing of others, and is not waited for
+        # a journal that does not answer is not waited for
         with suppress(Exception):
             journal = self._journal()
             newest = journal.migrations(1)
-            return not any(self._teller.is_told_elsewhere(journal, one) for one in newest)
+            return not any(self._teller.is_unsaid(journal, one) for one in newest)
         return True
 
     def _run(self) -> None:

@@ -66,15 +66,23 @@ class Teller:
                 self._give(outlet, migration_id, journal)
         return any(left.values())
 
-    def is_told_elsewhere(self, journal: Journal, migration_id: str) -> bool:
-        """Return whether another process sends what this one would; raises `JournalUnavailable`."""
+    def is_unsaid(self, journal: Journal, migration_id: str) -> bool:
+        """Return whether something is due here, or another process is sending it.
+
+        One look at both: who sends elsewhere may fail at any moment. Raises `JournalUnavailable`.
+        """
         now = self._clock()
+        lefts = self._left(journal, migration_id).values()
         return any(
-            is_under_way(rows, now)
-            for left in self._left(journal, migration_id).values()
-            for notice, rows in left
-            if self._has_come(notice, now)
+            self._is_unsaid([r for n, r in left if self._has_come(n, now)], now) for left in lefts
         )
+
+    def _is_unsaid(self, tried: Sequence[Sequence[Attempt]], now: float) -> bool:
+        if any(is_under_way(rows, now) for rows in tried):
+            return True
+        # where one has failed here the channel is down, and nobody waits for it
+        due = [next_attempt(rows, now, self._holder) is not None for rows in tried]
+        return bool(due) and all(due)
 
     def settle(self, seconds: float) -> bool:
         """Wait until nothing is being sent, but no longer; returns whether that came."""
