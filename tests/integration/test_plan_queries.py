@@ -147,6 +147,43 @@ def test_a_prometheus_that_comes_back_blames_no_feed(tmp_path_factory):
         server.kill()
 
 
+DOWNSTREAM = CRITERIA["production", "downstream_errors"]
+
+
+@pytest.mark.parametrize(
+    ("instances", "ccxt_instances", "outcome", "exposure"),
+    [
+        (0, 3, Outcome.SUCCESS, 18_000),
+        (2, 1, Outcome.SUCCESS, 6_000),
+        (3, 0, Outcome.INCONCLUSIVE, None),
+    ],
+)
+def test_the_watchs_baseline_is_ccxt_wherever_the_ramp_was(
+    tmp_path_factory, instances, ccxt_instances, outcome, exposure
+):
+    """Two days earlier all was ccxt, a third of it was, or nothing was: then nothing is proven."""
+    well = RecordedFleet(LAST - 600, LAST, instances=3, ccxt_instances=0)
+    earlier = RecordedFleet(
+        LAST - 2 * 86_400 - 600,
+        LAST - 2 * 86_400,
+        instances=instances,
+        ccxt_instances=ccxt_instances,
+        # a bad native feed that was to be its own control group
+        changes={"ws_errors_total/native": lambda at: at},
+    )
+    server = serving(tmp_path_factory, "ramp", well, earlier)
+    try:
+        found = measured(server, DOWNSTREAM, LAST)
+    finally:
+        server.kill()
+    assert found.outcome is outcome
+    if exposure:
+        assert (found.baseline_value, found.baseline_exposure) == (
+            0,
+            pytest.approx(exposure, rel=0.1),
+        )
+
+
 def test_exposures_of_a_rate_are_the_messages_of_each_side(servers):
     """Two native and one ccxt instance at a hundred messages a second each."""
     found = measured(servers[0], CRITERIA["production", "error_rate"], LAST)
