@@ -38,7 +38,8 @@ def test_every_counter_exists_at_zero_from_the_start():
         for kind in ("trade", "book"):
             labels = f'instance_id="feed-00",kind="{kind}"'
             assert f"backpack_feed_parity_{name}_total{{{labels}}} 0.0" in text
-    assert 'backpack_feed_parity_unsettled_total{instance_id="feed-00"} 0.0' in text
+    for name in ("unsettled", "renumberings", "books_skipped"):
+        assert f'backpack_feed_parity_{name}_total{{instance_id="feed-00"}} 0.0' in text
     assert 'backpack_feed_parity_oldest_pending_seconds{instance_id="feed-00"} 0.0' in text
     assert "process_start_time_seconds" in text
 
@@ -104,6 +105,24 @@ def test_parity_tells_both_latencies_over_the_same_trades():
         'parity_agreed_total{instance_id="feed-00",kind="trade"} 100.0',
     ):
         assert f"backpack_feed_{line}" in text
+
+
+def test_parity_tells_by_market_what_is_proven_and_what_is_not():
+    """At zero from a market's first trade on: a disagreement takes its time to become one."""
+    parity = Parity(settle_seconds=10)
+    for variant, price in ((CCXT, 1), (NATIVE, 2)):
+        parity.trade(variant, "A", 1, SeenTrade("buy", Decimal(price), Decimal(1)))
+        parity.trade(variant, "B", 1, SeenTrade("buy", Decimal(1), Decimal(1)))
+    text = exposition(fresh(), parity=parity)
+    labels = '{{instance_id="feed-00",kind="{}",symbol="{}"}}'
+    for symbol, proven in (("A", 0), ("B", 1)):
+        for kind in ("trade", "book"):
+            told, known = labels.format(kind, symbol), proven if kind == "trade" else 0
+            assert f"backpack_feed_parity_proven_total{told} {known}.0" in text
+            assert f"backpack_feed_parity_unproven_total{told} 0.0" in text
+    parity.expire(11.0)
+    text = exposition(fresh(), parity=parity)
+    assert f"backpack_feed_parity_unproven_total{labels.format('trade', 'A')} 1.0" in text
 
 
 def test_parity_tells_what_waits():

@@ -170,8 +170,10 @@ def test_a_new_numbering_ends_the_disputes_about_old_ids(parity):
             parity.trade(CCXT, S, trade_id, seen(at=1.0, venue=100.0 + trade_id))
     parity.expire(12.0)
     assert disputed(parity) == [(3, "missing")]
-    parity.trade(NATIVE, S, 1, seen(at=13.0, price="7", venue=120.0))
+    for variant in (NATIVE, CCXT):
+        parity.trade(variant, S, 1, seen(at=13.0, price="7", venue=120.0))
     assert disputed(parity) == []
+    assert parity.trades.renumberings == 1
     assert {k: n for k, n in parity.disagreements.items() if n} == {("missing", "nobody"): 1}
 
 
@@ -241,6 +243,43 @@ def test_a_flood_of_disputes_closes_no_trade_that_still_waits(late):
     parity.expire(15.0)
     assert parity.agreed["trade"] == 2
     assert (2, "missing") not in disputed(parity)
+
+
+def test_a_dead_feed_in_a_busy_market_comes_before_the_venue():
+    """What waits keeps its place until it is late: a sample of the rest, and the venue's to judge."""
+    parity = Parity(max_pending=100, clock=lambda: 0.0)
+    both(parity, 1)
+    for second in range(60):
+        for turn in range(20):
+            parity.trade(CCXT, S, 2 + 20 * second + turn, seen(at=float(second)))
+        parity.expire(float(second))
+    assert len(disputed(parity)) >= 100
+    assert {kind for _, kind in disputed(parity)} == {"missing"}
+    assert parity.pending["trade"] <= 100
+
+
+def test_a_late_fill_of_long_ago_is_no_repeat():
+    """The other feed's trade waits for it, so this feed cannot have delivered it."""
+    parity = Parity(clock=lambda: 0.0)
+    both(parity, 1)
+    parity.trade(CCXT, S, 2, seen(at=1.0))
+    for trade_id in range(3, 1_500):
+        both(parity, trade_id, at=1.0)
+    parity.trade(NATIVE, S, 2, seen(at=2.0))
+    assert not any(parity.disagreements.values())
+    assert parity.agreed["trade"] == 1_499
+
+
+def test_what_is_known_and_what_is_not_is_counted_by_market():
+    """Two feeds alike prove something; a disagreement that nobody settles proves nothing."""
+    parity = Parity(lateness_seconds=10, settle_seconds=60, clock=lambda: 0.0)
+    for variant in (CCXT, NATIVE):
+        parity.trade(variant, "QUIET", 1, seen(price="1" if variant == CCXT else "2"))
+        parity.trade(variant, "BUSY", 1, seen())
+    parity.expire(100.0)
+    assert parity.proven == {("BUSY", "trade"): 1}
+    assert parity.unproven == {("QUIET", "trade"): 1}
+    assert parity.symbols == ["BUSY", "QUIET"]
 
 
 def test_a_jump_of_a_million_ids_does_not_fill_the_memory():

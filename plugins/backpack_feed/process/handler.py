@@ -52,7 +52,9 @@ class HandlerProcess:
         shadow = config.role == SHADOW
         self.config = config
         self.port: int | None = None
-        self.parity = Parity(stall_seconds=STALL_SECONDS) if shadow else None
+        self.parity = (
+            Parity(stall_seconds=STALL_SECONDS, symbols=config.symbols) if shadow else None
+        )
         self._clock = clock
         self._stop = asyncio.Event()
         self._failure: Refusal | None = None

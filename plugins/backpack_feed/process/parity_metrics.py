@@ -14,6 +14,7 @@ PREFIX: Final = "backpack_feed_parity_"
 def parity_families(instance_id: str, parity: Parity, now: float) -> Iterator[Metric]:
     """Yield every family of one shard; `now` is monotonic seconds."""
     yield from _counters(instance_id, parity)
+    yield from _proofs(instance_id, parity)
     yield from _gauges(instance_id, parity, now)
     yield from _latencies(instance_id, parity)
 
@@ -47,6 +48,28 @@ def _counters(instance_id: str, parity: Parity) -> Iterator[Metric]:
     family = CounterMetricFamily(PREFIX + "books_skipped", text, labels=["instance_id"])
     family.add_metric([instance_id], parity.books.skipped)
     yield family
+    text = "Times that a market's trade ids began anew, so that nothing before could be settled"
+    family = CounterMetricFamily(PREFIX + "renumberings", text, labels=["instance_id"])
+    family.add_metric([instance_id], parity.trades.renumberings)
+    yield family
+
+
+def _proofs(instance_id: str, parity: Parity) -> Iterator[Metric]:
+    """By symbol: one busy market must not hide that nothing is proven in a quiet one."""
+    texts = {
+        "proven": ("Trades and books of which it is known which feed was right", parity.proven),
+        "unproven": (
+            "Trades and books on which the feeds differ and nobody knows who was right",
+            parity.unproven,
+        ),
+    }
+    for name, (text, counts) in texts.items():
+        labels = ["instance_id", "symbol", "kind"]
+        family = CounterMetricFamily(PREFIX + name, text, labels=labels)
+        for symbol in parity.symbols:
+            for kind in COMPARED:
+                family.add_metric([instance_id, symbol, kind], counts[symbol, kind])
+        yield family
 
 
 def _gauges(instance_id: str, parity: Parity, now: float) -> Iterator[Metric]:

@@ -61,21 +61,29 @@ class _Market:
 class BookMatcher:
     """Counts books that both feeds published alike and opens disputes for those that differ.
 
-    `skipped` are ccxt's books whose number native did not publish, or not any more.
+    `skipped` are ccxt's books whose number native did not publish, or not any more; `agrees` gets
+    the symbol of each pair of books that are alike.
     """
 
     def __init__(
         self,
         *,
         dispute: Callable[[BookDispute], None],
+        agrees: Callable[[str], None],
         own_book_differs: Callable[[dict[str, Any]], None],
     ) -> None:
         self.agreed = 0
         self.disagreed = 0
         self.skipped = 0
         self._dispute = dispute
+        self._agrees = agrees
         self._own_book_differs = own_book_differs
         self._markets: dict[str, _Market] = {}
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """Markets of which somebody published a book."""
+        return frozenset(self._markets)
 
     @property
     def pending(self) -> int:
@@ -132,6 +140,7 @@ class BookMatcher:
         native = top_of(market.replica)
         if native == top:
             self.agreed += 1
+            self._agrees(symbol)
             market.differs_since = None
             return
         self.disagreed += 1

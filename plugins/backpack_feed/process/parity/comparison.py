@@ -6,9 +6,9 @@ bounded, so a dead feed or a dead venue costs accuracy (`nobody` is blamed) and 
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from backpack_feed.process.parity.books import BookMatcher, Change
 from backpack_feed.process.parity.latency import LatencyComparison
@@ -17,6 +17,7 @@ from backpack_feed.process.parity.trades import LATENESS_SECONDS, MAX_PENDING, T
 from backpack_feed.process.parity.values import (
     BLAMED,
     BOOK,
+    HOLE,
     KINDS,
     MISSING,
     NATIVE,
@@ -24,6 +25,7 @@ from backpack_feed.process.parity.values import (
     OWN_BOOK,
     REPEATED,
     TRADE,
+    VENUE,
     BookDispute,
     Finding,
     SeenTrade,
@@ -41,6 +43,11 @@ SETTLE_SECONDS: Final = 60.0
 class Parity:
     """Counters, open disputes and samples; `clock` (unix seconds) only stamps the samples.
 
+    `proven` counts by symbol and kind (`COMPARED`) the trades and books of which it is known who
+    was right: both feeds alike, or the venue has said. `unproven` are those of which it stays
+    unknown: nobody is blamed, or the venue contradicts itself. `symbols` are those to be compared:
+    they are counted from zero on, before anything was told of them.
+
     Where `expire` is called regularly, `stall_seconds` says how long a pause between two calls is
     one of the whole process: nothing is late then until the bound has passed once more.
     """
@@ -53,6 +60,7 @@ class Parity:
         stall_seconds: float = inf,
         max_pending: int = MAX_PENDING,
         max_disputes: int = MAX_DISPUTES,
+        symbols: Iterable[str] = (),
         clock: Callable[[], float] = time.time,  # noqa: TID251 - an argument
     ) -> None:
         self.settle_seconds = settle_seconds
@@ -60,7 +68,10 @@ class Parity:
         self._expired_at = inf
         self._lenient_until = -inf
         self.max_disputes = max_disputes
+        self._announced = frozenset(symbols)
         self.findings: Counter[Finding] = Counter()
+        self.proven: Counter[tuple[str, str]] = Counter()
+        self.unproven: Counter[tuple[str, str]] = Counter()
         self.samples = Samples()
         self.latency = LatencyComparison()
         self.trade_disputes: dict[tuple[str, int], TradeDispute] = {}
@@ -68,15 +79,16 @@ class Parity:
         self._clock = clock
         self.trades = TradeMatcher(
             dispute=self._dispute_trade,
-            matched=self.latency.take,
+            matched=self._matched,
             repeated=self._repeated,
-            overflown=self._overflown,
+            dropped=self._dropped,
             renumbered=self._renumbered,
             lateness_seconds=lateness_seconds,
             max_pending=max_pending,
         )
         self.books = BookMatcher(
             dispute=self._dispute_book,
+            agrees=lambda symbol: self.proven.update([(symbol, BOOK)]),
             own_book_differs=lambda said: self._found((OWN_BOOK, NATIVE), said),
         )
 
@@ -107,7 +119,9 @@ class Parity:
         disputes += self.trade_disputes.values()
         disputes += self.book_disputes.values()
         for dispute in disputes:
-            if now - dispute.opened_at > self.settle_seconds:
+            if self._answered(dispute):
+                self.trade_disputes.pop(dispute.key, None)
+            elif now - dispute.opened_at > self.settle_seconds:
                 self.unsettled(dispute)
 
     # ---- what becomes of a dispute ---------------------------------------------------------------
@@ -119,9 +133,21 @@ class Parity:
         listed: SeenTrade | None,
     ) -> None:
         """Close a dispute with what the venue's answer says; `listed` is that answer."""
-        self.trade_disputes.pop((dispute.symbol, dispute.trade_id), None)
+        self.trade_disputes.pop(dispute.key, None)
         for finding in findings:
             self._found(finding, dispute.sample(listed, answered=True))
+        self._prove(dispute.symbol, TRADE, findings)
+        if listed is not None:
+            told = [seen.at_seconds for seen in dispute.said.values() if seen is not None]
+            self.trades.confirm(dispute.symbol, dispute.trade_id, min(told, default=0.0))
+
+    def settle_numbering(self, dispute: TradeDispute, *, anew: bool) -> None:
+        """Close a question of numbering: the venue numbers the market anew, or the feed repeats."""
+        self.trade_disputes.pop(dispute.key, None)
+        if anew:
+            self.trades.renumber(dispute.symbol)
+        elif dispute.numbering is not None:
+            self.trades.refute(dispute.symbol, dispute.numbering.variant)
 
     def settle_book(
         self, dispute: BookDispute, findings: tuple[Finding, ...], truth: Top | None
@@ -130,12 +156,19 @@ class Parity:
         self.book_disputes.pop((dispute.symbol, dispute.sequence), None)
         for finding in findings:
             self._found(finding, dispute.sample(truth))
+        self._prove(dispute.symbol, BOOK, findings)
 
     def unsettled(self, dispute: TradeDispute | BookDispute) -> None:
         """Close a dispute and blame nobody: the venue could not be asked."""
+        self.unproven[dispute.symbol, TRADE if isinstance(dispute, TradeDispute) else BOOK] += 1
         if isinstance(dispute, TradeDispute):
-            self.trade_disputes.pop((dispute.symbol, dispute.trade_id), None)
+            self.trade_disputes.pop(dispute.key, None)
             self._found((dispute.kind, NOBODY), dispute.sample(None, answered=False))
+            if dispute.numbering is not None:
+                count = self.trades.give_up(dispute.symbol, dispute.numbering.variant)
+                more = max(count - 1, 0)  # none, where it was answered meanwhile
+                self.findings[REPEATED, NOBODY] += more
+                self.unproven[dispute.symbol, TRADE] += more
         else:
             self.book_disputes.pop((dispute.symbol, dispute.sequence), None)
             self._found((BOOK, NOBODY), dispute.sample(None))
@@ -159,6 +192,11 @@ class Parity:
     def disagreements(self) -> dict[Finding, int]:
         """Every finding with its count, also at zero."""
         return {(kind, blamed): self.findings[kind, blamed] for kind in KINDS for blamed in BLAMED}
+
+    @property
+    def symbols(self) -> list[str]:
+        """Markets that are to be compared, or of which anything was told, sorted."""
+        return sorted(self._announced | self.trades.symbols | self.books.symbols)
 
     @property
     def unsettled_count(self) -> int:
@@ -192,6 +230,8 @@ class Parity:
             "disagreements": found,
             "unsettled": self.unsettled_count,
             "pending": self.pending,
+            "proven": sum(self.proven.values()),
+            "unproven": sum(self.unproven.values()),
             "books_skipped": self.books.skipped,
             "renumberings": self.trades.renumberings,
             "latency_seconds": {
@@ -204,7 +244,7 @@ class Parity:
     # ---- inside ----------------------------------------------------------------------------------
 
     def _dispute_trade(self, dispute: TradeDispute) -> None:
-        self.trade_disputes[dispute.symbol, dispute.trade_id] = dispute
+        self.trade_disputes[dispute.key] = dispute
         if len(self.trade_disputes) > self.max_disputes:
             self.unsettled(next(iter(self.trade_disputes.values())))
 
@@ -219,12 +259,30 @@ class Parity:
     def _renumbered(self, symbol: str) -> None:
         """Whatever the venue says of an old id from now on, it says of another trade."""
         for dispute in [d for d in self.trade_disputes.values() if d.symbol == symbol]:
-            self.unsettled(dispute)
+            if dispute.numbering is None:
+                self.unsettled(dispute)
+            else:
+                self.trade_disputes.pop(dispute.key)
 
-    def _overflown(self, symbol: str, count: int) -> None:
+    def _answered(self, dispute: TradeDispute | BookDispute) -> TypeGuard[TradeDispute]:
+        """Whether a question of numbering has been answered by what the feeds told since."""
+        if isinstance(dispute, BookDispute) or dispute.numbering is None:
+            return False
+        return not self.trades.suspects(dispute.symbol, dispute.numbering.variant)
+
+    def _dropped(self, symbol: str, count: int, why: str) -> None:
         self.findings[MISSING, NOBODY] += count
-        evidence = {"symbol": symbol, "why": "more trades waited than memory has room for"}
-        self.samples.keep((MISSING, NOBODY), self._clock(), evidence)
+        self.unproven[symbol, TRADE] += count
+        self.samples.keep((MISSING, NOBODY), self._clock(), {"symbol": symbol, "why": why})
+
+    def _matched(self, symbol: str, native: SeenTrade, ccxt: SeenTrade) -> None:
+        self.proven[symbol, TRADE] += 1
+        self.latency.take(native, ccxt)
+
+    def _prove(self, symbol: str, kind: str, findings: tuple[Finding, ...]) -> None:
+        """A venue that contradicts itself convicts no feed and acquits none; a skipped id does."""
+        unknown = any(blamed == VENUE and what != HOLE for what, blamed in findings)
+        (self.unproven if unknown else self.proven)[symbol, kind] += 1
 
     def _found(self, finding: Finding, evidence: dict[str, Any]) -> None:
         self.findings[finding] += 1

@@ -16,6 +16,7 @@ from backpack_feed.wire.messages import DepthMessage, DepthSnapshot, TradeMessag
 MAX_DELTAS: Final = 4_096
 MAX_LEVELS: Final = 50_000
 MAX_TRADES: Final = 5_000
+MICROSECONDS: Final = 1_000_000
 STALE_RUN: Final = 50
 """This many frames in a row with old ids: the venue numbers anew."""
 
@@ -138,7 +139,8 @@ class RawMarket:
 def to_seen(message: TradeMessage) -> SeenTrade:
     """Return a trade of the wire as what was said of it."""
     side = "sell" if message.buyer_is_maker else "buy"
-    return SeenTrade(side, message.price, message.quantity)
+    seconds = message.engine_time_us / MICROSECONDS
+    return SeenTrade(side, message.price, message.quantity, venue_seconds=seconds)
 
 
 def snapshot_top(snapshot: DepthSnapshot) -> Top:

@@ -1,7 +1,8 @@
 """Asks the venue about every dispute and passes its word on to `verdicts.py`.
 
 A trade is looked up by id in `/trades` and, further back, `/trades/history`. An answer counts when
-it goes back to that id and beyond it, so an old one settles nothing.
+it goes back to that id and beyond it, so an old one settles nothing. An id above all that it lists
+is made up once it lists trades that happened later than that one is said to have.
 
 A book is looked up in the frames of a third listener, replayed over a REST snapshot: a snapshot of
 that very number is rarely to be had. Then a second snapshot, from after the dispute, must equal the
@@ -30,7 +31,11 @@ PAUSES_SECONDS: Final = (1.0, 2.0, 4.0, 10.0)
 """Between two questions about one market, as long as they settle nothing."""
 STREAM_SECONDS: Final = 2.0
 """So long the stream may be behind a snapshot."""
-PAGES: Final = 5
+PAGES: Final = 10
+"""About 9,500 trades: what is late after 30 s is that far back at 300 a second."""
+BEYOND_SECONDS: Final = 5.0
+"""So much later than a trade the venue must list others, before that one can be missing there: the
+feeds' times of a trade differ a little, and so do clocks."""
 
 
 class VenueRest(TradeSource, Protocol):
@@ -114,10 +119,20 @@ class Referee:
         if books or _lacks_base(raw):
             await self._settle_books(books, raw, await self._rest.depth(venue_symbol))
         trades = [d for d in self._parity.trade_disputes.values() if d.symbol == symbol]
+        for dispute in [d for d in trades if d.numbering is not None]:
+            answer = await trades_since(self._rest, venue_symbol, dispute.trade_id, page_limit=1)
+            self._settle_numbering(dispute, answer)
+        trades = [d for d in trades if d.numbering is None and self._is_open(d)]
         if trades:
-            first_id = min(dispute.trade_id for dispute in trades)
+            known_id = self._parity.trades.top_id(symbol)
+            first_id = min(d.trade_id for d in trades)
+            first_id = min(first_id, known_id) if known_id else first_id
             answer = await trades_since(self._rest, venue_symbol, first_id, page_limit=PAGES)
             self._settle_trades(trades, raw, answer)
+
+    def _is_open(self, dispute: TradeDispute) -> bool:
+        """Whether it still is: meanwhile the id may be disputed anew, of another trade."""
+        return self._parity.trade_disputes.get(dispute.key) is dispute
 
     # ---- trades ----------------------------------------------------------------------------------
 
@@ -128,14 +143,34 @@ class Referee:
         oldest, newest = min(rows, default=0), max(rows, default=0)
         for dispute in disputes:
             whole = answer.reached or answer.ended or dispute.trade_id > oldest
-            known = dispute.trade_id in rows or (whole and dispute.trade_id < newest)
-            key = (dispute.symbol, dispute.trade_id)
-            # meanwhile the id may be disputed anew, of another trade
-            if known and self._parity.trade_disputes.get(key) is dispute:
+            beyond = dispute.trade_id < newest or self._overtaken(dispute, answer)
+            known = dispute.trade_id in rows or (whole and beyond)
+            if known and self._is_open(dispute):
                 listed = rows.get(dispute.trade_id)
                 streamed = raw.trades.get(dispute.trade_id)
                 findings = judge_trade(dispute, listed, streamed)
                 self._parity.settle_trade(dispute, findings, listed)
+
+    def _overtaken(self, dispute: TradeDispute, answer: Backfill) -> bool:
+        """Whether the venue lists later trades than this one, and all of them with lower ids."""
+        latest_id, latest_seconds = _latest(answer)
+        told = [seen for seen in dispute.said.values() if seen is not None]
+        top_id = self._parity.trades.top_id(dispute.symbol)
+        if not latest_id or not told or latest_id < top_id:
+            return False  # nothing is listed, or the venue is about to number anew
+        # nothing was told before it happened, whatever time it is said to have
+        happened = max(seen.venue_seconds + min(seen.latency_seconds or 0.0, 0.0) for seen in told)
+        return latest_seconds > happened + BEYOND_SECONDS
+
+    def _settle_numbering(self, dispute: TradeDispute, answer: Backfill) -> None:
+        """Anew, where the venue gives that id to a later trade or its newest id is an old one."""
+        question, (latest_id, _) = dispute.numbering, _latest(answer)
+        if question is None or not latest_id or not self._is_open(dispute):
+            return
+        listed = [to_seen(row) for row in answer.trades if row.trade_id == dispute.trade_id]
+        later = any(seen.venue_seconds > question.later_than for seen in listed)
+        anew = later or latest_id < question.above_id
+        self._parity.settle_numbering(dispute, anew=anew)
 
     # ---- books -----------------------------------------------------------------------------------
 
@@ -186,6 +221,12 @@ class Referee:
         elif (raw.book.base_id or 0) > dispute.sequence or key in self._truths:
             # its frames were never heard, or are not proven to be whole
             parity.unsettled(dispute)
+
+
+def _latest(answer: Backfill) -> tuple[int, float]:
+    """The id and the venue's unix time of the newest trade, by time; zeros without any."""
+    row = max(answer.trades, key=lambda row: row.engine_time_us, default=None)
+    return (0, 0.0) if row is None else (row.trade_id or 0, to_seen(row).venue_seconds)
 
 
 def _lacks_base(raw: RawMarket) -> bool:

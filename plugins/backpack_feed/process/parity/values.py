@@ -69,17 +69,41 @@ class SeenTrade:
 
 
 @dataclass(frozen=True, slots=True)
+class Numbering:
+    """The question whether one feed repeats an old id or the venue numbers anew.
+
+    `later_than` is the venue's unix time of what the feed told before, `above_id` the highest id
+    that was known to be real.
+    """
+
+    variant: str
+    later_than: float
+    above_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class TradeDispute:
-    """One id on which the feeds do not agree; None is a feed that did not deliver it in time."""
+    """One id on which the feeds do not agree; None is a feed that did not deliver it in time.
+
+    With `numbering` it is no question of the trade, but of what its id means.
+    """
 
     symbol: str
     trade_id: int
     said: Mapping[str, SeenTrade | None]
     opened_at: float
+    numbering: Numbering | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Symbol and id; one id may be in dispute as a trade and, with a minus, as a number."""
+        return self.symbol, self.trade_id if self.numbering is None else -self.trade_id
 
     @property
     def kind(self) -> str:
         """What it looks like before anybody else was asked."""
+        if self.numbering is not None:
+            return REPEATED
         told = [seen for seen in self.said.values() if seen is not None]
         return (HOLE, MISSING, ALTERED)[len(told)]
 
