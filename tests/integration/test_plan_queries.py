@@ -43,10 +43,13 @@ BROKEN = {
             "sequence_gaps",
             "decode_errors",
             "parity_disagreements",
+            "parity_renumberings",
+            "parity_unproven",
         )
     },
     **{
-        f"{name}_total/native": lambda at: 7.0 for name in ("messages", "trades", "parity_compared")
+        f"{name}_total/native": lambda at: 7.0
+        for name in ("messages", "trades", "parity_compared", "parity_proven")
     },
     "symbol_snapshot_age_seconds/native": since(lambda seconds: BROKEN_AGE, 0.4),
     "healthy/native": since(lambda seconds: 0.0, 1.0),
@@ -100,13 +103,14 @@ def test_healthy_fleet_is_a_success(servers, key):
 def test_broken_fleet_is_not(servers, key):
     """A Failure; of a comparison a value that is worse, or messages that are no more.
 
-    That nothing is compared any more proves nothing: the silent feed may be ccxt.
+    That nothing is compared any more, or nobody knows who is right, proves nothing: the feed that
+    is silent may be ccxt, and so may the one that is wrong.
     """
     one = CRITERIA[key]
     found = measured(servers[1], one, LAST)
     if one.comparison is None:
         assert found.outcome is not Outcome.SUCCESS, found
-        waits = one.name.endswith("_compared")
+        waits = one.name.endswith(("_compared", "_proven"))
         assert (found.outcome if waits else found.counts_as) is (
             Outcome.INCONCLUSIVE if waits else Outcome.FAILURE
         ), found
@@ -145,6 +149,50 @@ def test_a_prometheus_that_comes_back_blames_no_feed(tmp_path_factory):
                 assert not (found.confirmed and found.counts_as is Outcome.FAILURE), found
     finally:
         server.kill()
+
+
+SHARES = [key for key in CRITERIA if key[1].endswith("_proven")]
+
+
+@pytest.fixture(scope="module")
+def disputing(tmp_path_factory):
+    """A server each: nothing settled in one market, one disagreement in all, one in a hundred."""
+    well = RecordedFleet(LAST - 1200, LAST)
+    changes = {
+        "quiet": {
+            "parity_proven_total/QUIET": lambda at: 7.0,
+            "parity_unproven_total/QUIET": lambda at: (at - well.first_unix) / 30,
+        },
+        "once": {
+            "parity_proven_total/QUIET": lambda at: 7.0,
+            "parity_unproven_total": lambda at: float(at >= LAST - 10),
+        },
+        "rarely": {"parity_unproven_total": lambda at: (at - well.first_unix) / 20},
+    }
+    servers = {
+        name: serving(tmp_path_factory, name, replace(well, changes=change))
+        for name, change in changes.items()
+    }
+    yield servers
+    for server in servers.values():
+        server.kill()
+
+
+@pytest.mark.parametrize("key", SHARES, ids="/".join)
+@pytest.mark.parametrize(
+    ("name", "outcome"),
+    [
+        ("quiet", Outcome.INCONCLUSIVE),
+        ("once", Outcome.SUCCESS),
+        ("rarely", Outcome.SUCCESS),
+    ],
+)
+def test_what_nobody_can_settle_proves_nothing_in_any_market(disputing, key, name, outcome):
+    """A busy market hides no quiet one; one late answer, or one in a hundred, breaks nothing."""
+    one = CRITERIA[key]
+    if name == "quiet" and key[0] == "demo":
+        one = replace(one, query=one.query.replace("[20s]", "[5m]"))  # as many in its window
+    assert measured(disputing[name], one, LAST).outcome is outcome
 
 
 DOWNSTREAM = CRITERIA["production", "downstream_errors"]

@@ -19,6 +19,15 @@ PARITY_LABELS = {
         for kind in ("missing", "altered", "book")
         for blamed in ("native", "venue")
     ],
+    "parity_renumberings_total": [""],
+    **{
+        f"parity_{name}_total": [
+            f'symbol="{symbol}-USDC",kind="{kind}"'
+            for symbol in ("BUSY", "QUIET")
+            for kind in ("trade", "book")
+        ]
+        for name in ("proven", "unproven")
+    },
 }
 
 
@@ -93,6 +102,8 @@ class RecordedFleet:
     def _samples(self, name: str, variant: str, labels: str, shift: float) -> Iterator[str]:
         key = name.removeprefix(PREFIX)
         change = self.changes.get(f"{key}/{variant}", self.changes.get(key))
+        if "QUIET" in labels:
+            change = self.changes.get(f"{key}/QUIET", change)
         for at in (time + shift for time in self.times()):
             if self.outage[0] <= at < self.outage[1]:
                 continue
@@ -129,7 +140,8 @@ def write_blocks(fleet: RecordedFleet, directory: Path) -> None:
 
 def _families() -> Iterator[tuple[str, str]]:
     counters = [*COUNTERS, "messages", "trades"]
-    counters += ["parity_compared", "parity_disagreements"]
+    counters += ["parity_compared", "parity_disagreements", "parity_renumberings"]
+    counters += ["parity_proven", "parity_unproven"]
     for name in counters:
         yield f"{PREFIX}{name}_total", "counter"
     for name in ("exchange_latency_seconds", "handler_latency_seconds"):
@@ -150,6 +162,7 @@ def _healthy(key: str, at: float, seconds: float) -> float:
         "messages_total": seconds * 100,
         "trades_total": seconds * 5,
         "parity_compared_total": seconds * 5,
+        "parity_proven_total": seconds * 5,
         "symbol_snapshot_age_seconds": 0.4,
         "last_message_timestamp_seconds": at - 0.3,
         "healthy": 1,
