@@ -8,6 +8,7 @@ stopped in the middle of an answer by a watchdog that cuts the connection.
 
 import math
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
@@ -26,6 +27,8 @@ LOCK_WAIT_SECONDS = 15.0
 IDLE_SECONDS = 30.0
 # What an answer may take beyond the wait for a lock
 _ANSWER_SECONDS = 2.0
+# For so long who opens a new file waits for others who do
+_FIRST_OPENING_SECONDS, _FIRST_OPENING_POLL_SECONDS = 2.0, 0.02
 _ADVISORY_LOCK = 0x6261636B  # any number, the same for all writers
 _BEGIN = "journal_begin"
 
@@ -192,12 +195,22 @@ def _configure(connection: Any, record: object) -> None:
     connection.text_factory = _text
     cursor = connection.cursor()
     try:
-        # asked first: setting it takes a lock that does not wait for others
-        if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            cursor.execute("PRAGMA journal_mode=WAL")
+        _write_ahead(cursor)
         cursor.execute("PRAGMA synchronous=FULL")
     finally:
         cursor.close()
+
+
+def _write_ahead(cursor: Any) -> None:
+    """Set the mode once per database; its lock does not wait for others, so this does."""
+    until = time.monotonic() + _FIRST_OPENING_SECONDS
+    while cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(_FIRST_OPENING_POLL_SECONDS)
 
 
 def _text(raw: bytes) -> str:
