@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from feed_migration.audit_keys import AuditPlace, make_key
-from feed_migration.chain import row_hash
-from feed_migration.journal import Journal
+from feed_migration.journal.chain import row_hash
+from feed_migration.journal.keys import AuditPlace, make_key
+from feed_migration.journal.store import Journal
 
 KINDS = ("migration_started", "step_started", "audit_note", "audit_note", "verdict", "held")
 COUNT = 40

@@ -18,11 +18,11 @@ import sqlalchemy as sa
 
 from benchmarks.audit_mutations import mutate
 from benchmarks.runs import REPOSITORY
-from feed_migration.audit_keys import AuditPlace, Head, HeadSigner, load_signer, make_key
-from feed_migration.chain import GENESIS_HASH, canonical_json, link
-from feed_migration.journal import Journal
-from feed_migration.journal_heads import SIGN_EVERY
-from feed_migration.journal_tables import EVENTS, HEADS
+from feed_migration.journal.chain import GENESIS_HASH, canonical_json, link
+from feed_migration.journal.heads import SIGN_EVERY
+from feed_migration.journal.keys import AuditPlace, Head, HeadSigner, load_signer, make_key
+from feed_migration.journal.store import Journal
+from feed_migration.journal.tables import EVENTS, HEADS
 from tests.support.postgres_server import postgres_server
 
 JOURNAL_JSON = REPOSITORY / "var" / "bench" / "journal.json"

@@ -17,7 +17,7 @@ from feed_migration.errors import (
 )
 from feed_migration.events import EventKind
 from feed_migration.fleet.base import Fleet, InstanceStatus
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from feed_migration.lease import HANDOVER_SECONDS, act_seconds
 from feed_migration.model import Plan, Step
 from feed_migration.phases import MigrationState, Status, promotion_refusal

@@ -38,7 +38,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from feed_migration.base_urls import PublicSpec, PublicUrls, Url, public_urls, url_in
-from feed_migration.document import PlanError, read_document
+from feed_migration.document.reader import PlanError, read_document
 from feed_migration.errors import DeploymentError
 from feed_migration.notices.channel import Channel, ChannelSpec, channels_of
 

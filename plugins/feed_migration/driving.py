@@ -12,7 +12,7 @@ from feed_migration.events import Event, EventKind
 from feed_migration.phases import WITHOUT_EFFECT, MigrationState, fold
 
 if TYPE_CHECKING:
-    from feed_migration.journal import Journal
+    from feed_migration.journal.store import Journal
 
 JOINED = "joined"
 # the note of a DAG run that takes the fleet back and drives nothing else

@@ -12,8 +12,8 @@ from typing import Any
 from feed_migration import phases
 from feed_migration.errors import NothingToHold
 from feed_migration.events import Event, EventKind
-from feed_migration.gate_record import GateStart, newest_run, standing_verdict, verdict_body
-from feed_migration.journal import Journal
+from feed_migration.gates.record import GateStart, newest_run, standing_verdict, verdict_body
+from feed_migration.journal.store import Journal
 from feed_migration.lease import HANDOVER_SECONDS, Lease, person_asked
 from feed_migration.markdown import utc
 from feed_migration.model import Decision, Reason, Verdict

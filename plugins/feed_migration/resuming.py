@@ -13,7 +13,7 @@ from feed_migration.airflow_api import AirflowApi
 from feed_migration.driving import Driver, driver_of, gate_task_id
 from feed_migration.errors import Refused
 from feed_migration.events import EventKind
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from feed_migration.phases import MigrationState, Status
 
 RESUMED = "resumed"

@@ -21,10 +21,10 @@ from feed_migration.errors import (
 )
 from feed_migration.events import EventKind
 from feed_migration.fleet.base import Fleet, InstanceStatus
-from feed_migration.journal import Journal
+from feed_migration.journal.recorder import Recorder
+from feed_migration.journal.spool import Spool
+from feed_migration.journal.store import Journal
 from feed_migration.phases import MigrationState, Status
-from feed_migration.recorder import Recorder
-from feed_migration.spool import Spool
 
 _POLL_SECONDS = 0.2
 _TAKEOVERS = 3

@@ -14,10 +14,10 @@ from feed_migration import rollback
 from feed_migration.errors import FleetUnavailable, JournalUnavailable, RollbackUnverified
 from feed_migration.events import EventKind
 from feed_migration.fleet.base import Fleet
-from feed_migration.journal import Journal
+from feed_migration.journal.spool import Spool
+from feed_migration.journal.store import Journal
 from feed_migration.phases import MigrationState, Status
 from feed_migration.rollback import RollbackResult, RollbackVerified
-from feed_migration.spool import Spool
 
 # What a rollback of somebody else may go without a word before it is taken over
 JOIN_SECONDS = 20.0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from tests.airflow.half_way import STEP
 from tests.airflow.scripted import Sample, ScriptedFleet, ScriptedPrometheus
 

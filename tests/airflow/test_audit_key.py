@@ -2,8 +2,8 @@
 
 import pytest
 
-from feed_migration.audit_keys import AuditPlace, make_key
 from feed_migration.errors import JournalUnavailable
+from feed_migration.journal.keys import AuditPlace, make_key
 from feed_migration.orchestration.audit_key import signer_of_connection
 from feed_migration.orchestration.place import current_place
 from feed_migration.orchestration.runtime import open_runtime

@@ -5,10 +5,10 @@ from dataclasses import asdict
 
 import pytest
 
-from feed_migration.gate_record import GateStart, join_gate
+from feed_migration.gates.record import GateStart, join_gate
 from feed_migration.lease import HANDOVER_SECONDS
 from feed_migration.orchestration.place import Place
-from feed_migration.plan import load_plan
+from feed_migration.plan.reader import load_plan
 from tests.airflow.conftest import Stage, steady
 
 
@@ -344,7 +344,7 @@ async def _driven(trigger, clock: Clock):
 
 def test_the_breach_is_dated_to_the_tick_that_failed(stage: Stage, start: GateStart):
     """Time to rollback counts from the failing tick, not from its confirmation or its record."""
-    from feed_migration.gate_record import record_verdict
+    from feed_migration.gates.record import record_verdict
     from feed_migration.model import Decision, Verdict
 
     record_verdict(stage.journal, start, Verdict(decision=Decision.ROLLBACK, at_seconds=10.0))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from feed_migration import cli
+from feed_migration.cli import app as cli
 from feed_migration.driving import gate_task_id
 from feed_migration.holding import hold
 from feed_migration.phases import Status

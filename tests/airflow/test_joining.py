@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from feed_migration.errors import GateNotPassed, MigrationActive, PlanChanged
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from feed_migration.orchestration.joining import Applicant, join_migration
-from feed_migration.plan import load_plan
+from feed_migration.plan.reader import load_plan
 
 PLAN = load_plan(Path(__file__).with_name("plan.yaml"))
 EVERYTHING = tuple(step.name for step in PLAN.steps if step.phase != "preflight")

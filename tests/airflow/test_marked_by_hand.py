@@ -2,7 +2,7 @@
 
 import pytest
 
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from feed_migration.phases import MigrationState, Status
 from tests.airflow.conftest import Stage, run_state
 from tests.airflow.reruns import newest_run

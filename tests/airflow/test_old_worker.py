@@ -12,10 +12,10 @@ import pytest
 
 from feed_migration import rollback
 from feed_migration.fleet.supervisor_conf import conf_path
-from feed_migration.journal import Journal
+from feed_migration.journal.spool import Spool
+from feed_migration.journal.store import Journal
 from feed_migration.phases import Status
-from feed_migration.plan import load_plan
-from feed_migration.spool import Spool
+from feed_migration.plan.reader import load_plan
 from tests.support import sleepy_worker
 from tests.support.conditions import eventually_sync
 from tests.support.kubernetes_fleet import cluster_fleet

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from feed_migration.gate_record import GateStart, join_gate
+from feed_migration.gates.record import GateStart, join_gate
 from feed_migration.orchestration.place import Place
 from feed_migration.phases import Status
 from tests.airflow.conftest import Stage, steady

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from feed_migration.errors import JournalUnavailable
-from feed_migration.gate_record import GateStart, join_gate, recorded_verdict
+from feed_migration.gates.record import GateStart, join_gate, recorded_verdict
 from feed_migration.holding import hold
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from feed_migration.orchestration.joining import Applicant, join_migration
 from feed_migration.phases import MigrationState, Status
 from tests.airflow.conftest import Stage, steady

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
-from feed_migration.notices.ledger import Stage
+from feed_migration.journal.notice_ledger import Stage
 from feed_migration.orchestration import telling as tellings
 from feed_migration.orchestration.place import current_place
 from feed_migration.orchestration.telling import HeldFailure, telling

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from feed_migration.errors import FleetUnavailable, JournalUnavailable, NotReady, StaleEpoch
+from feed_migration.journal.spool import Spool
 from feed_migration.lease import PERSON_SECONDS
 from feed_migration.phases import Status
-from feed_migration.spool import Spool
 from tests.airflow.conftest import Stage
 from tests.airflow.half_way import (
     STEP,

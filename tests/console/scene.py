@@ -10,7 +10,7 @@ from typing import Any
 import requests
 import yaml
 
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from feed_migration.model import Measurement, Outcome
 from feed_migration.orchestration.place import current_place
 from tests.support.memory_fleet import MemoryFleet

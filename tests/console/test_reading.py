@@ -13,7 +13,7 @@ from feed_migration.console.gate_view import POINTS
 from feed_migration.console.journal_reading import JournalReading
 from feed_migration.console.view import PendingApproval
 from feed_migration.errors import JournalUnavailable, PlanChanged
-from feed_migration.journal_pages import EventFilter, PagedJournal
+from feed_migration.journal.pages import EventFilter, PagedJournal
 from feed_migration.model import Measurement, Outcome
 from tests.support.conditions import eventually_sync
 from tests.support.memory_fleet import MemoryFleet

@@ -10,8 +10,8 @@ import requests
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from benchmarks.journal import fill
-from feed_migration.audit_keys import AuditPlace, make_key
-from feed_migration.journal import Journal
+from feed_migration.journal.keys import AuditPlace, make_key
+from feed_migration.journal.store import Journal
 from tests.console.browsing import opened
 from tests.console.scene import Scene, open_scene
 from tests.support.conditions import eventually_sync

@@ -9,7 +9,7 @@ from feed_migration.console.gate_view import POINTS, gate_view
 from feed_migration.console.parity_view import parity_view
 from feed_migration.console.view import GateRunFacts, PendingApproval, migration_view
 from feed_migration.fleet.base import InstanceStatus
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from feed_migration.lease import Lease
 from feed_migration.model import (
     Band,
@@ -20,8 +20,8 @@ from feed_migration.model import (
     Objective,
     Outcome,
 )
-from feed_migration.parity_evidence import ShardParity
 from feed_migration.phases import MigrationState, Status
+from feed_migration.report.parity import ShardParity
 from tests.support.memory_fleet import MemoryFleet
 from tests.support.migration_plans import begin, breach, pass_steps
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from tests.support.migration_plans import begin
 from tests.support.small_airflow import small_airflow
 

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from feed_migration.holding import hold
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from tests.support.conditions import eventually_sync
 from tests.support.memory_fleet import MemoryFleet
 from tests.support.migration_plans import begin, pass_steps

@@ -10,9 +10,9 @@ from feed_migration import cutover, rollback
 from feed_migration.errors import NotReady, StaleEpoch
 from feed_migration.fleet.kubernetes import KubernetesFleet
 from feed_migration.fleet.supervisor import SupervisorFleet
-from feed_migration.journal import Journal
+from feed_migration.journal.spool import Spool
+from feed_migration.journal.store import Journal
 from feed_migration.phases import Status
-from feed_migration.spool import Spool
 from tests.support.kubernetes_fleet import cluster_fleet
 from tests.support.memory_fleet import MemoryFleet
 from tests.support.migration_plans import PLAN, approve, begin, gate, pass_steps

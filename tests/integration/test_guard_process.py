@@ -10,10 +10,10 @@ import pytest
 import requests
 
 from feed_migration import cutover
-from feed_migration.gate_record import join_gate
-from feed_migration.journal import Journal
+from feed_migration.gates.record import join_gate
+from feed_migration.journal.store import Journal
 from feed_migration.phases import Status
-from feed_migration.plan import load_plan
+from feed_migration.plan.reader import load_plan
 from tests.support.conditions import eventually_sync
 from tests.support.guard_process import QUICK_PLAN, GuardProcess, guarding
 from tests.support.prometheus_server import scraped
@@ -158,8 +158,8 @@ def test_with_airflow_dead_the_guard_asks_the_gate_and_finds_the_breach(
 
 def test_a_gate_that_somebody_asks_is_left_to_them(running, journal, exposed, guard, metrics):
     """Ticks that are in time are Airflow's; the guard asks none of them."""
-    from feed_migration.gate_run import GateRun
-    from feed_migration.prometheus import PrometheusSource
+    from feed_migration.gates.run import GateRun
+    from feed_migration.prometheus.client import PrometheusSource
 
     say(metrics, 0.5)
     start = begin_gate(journal, exposed)

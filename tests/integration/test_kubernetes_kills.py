@@ -12,15 +12,15 @@ import pytest
 
 from feed_migration import cutover, rollback
 from feed_migration.errors import Refused
-from feed_migration.journal import Journal
+from feed_migration.journal.spool import Spool
+from feed_migration.journal.store import Journal
 from feed_migration.phases import Status
-from feed_migration.spool import Spool
 from tests.support.conditions import eventually_sync
 from tests.support.kubernetes_fleet import cluster_fleet
 from tests.support.memory_fleet import Killed
 from tests.support.migration_plans import PLAN, approve, begin, gate, pass_steps
 
-COMMAND = ["-c", "from feed_migration.cli import main; main()", "rollback"]
+COMMAND = ["-c", "from feed_migration.cli.app import main; main()", "rollback"]
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from feed_migration import rollback
-from feed_migration.journal import Journal
-from feed_migration.spool import Spool
+from feed_migration.journal.spool import Spool
+from feed_migration.journal.store import Journal
 from tests.support.conditions import eventually_sync
 from tests.support.kubernetes_processes import process_fleet
 from tests.support.migration_plans import begin, pass_steps

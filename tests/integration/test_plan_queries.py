@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from feed_migration.gates import confirm, measure, needs_confirmation
+from feed_migration.gates.judge import confirm, measure, needs_confirmation
 from feed_migration.model import Outcome, Severity
-from feed_migration.plan import load_plan
-from feed_migration.prometheus import PrometheusSource
+from feed_migration.plan.reader import load_plan
+from feed_migration.prometheus.client import PrometheusSource
 from tests.support.prometheus_server import PrometheusServer, free_port
 from tests.support.recorded_series import RecordedFleet, write_blocks
 

@@ -2,8 +2,8 @@
 
 import time
 
-from feed_migration.prometheus import PrometheusSource
-from feed_migration.prometheus_clock import LOOK_SECONDS, PrometheusClock
+from feed_migration.prometheus.client import PrometheusSource
+from feed_migration.prometheus.clock import LOOK_SECONDS, PrometheusClock
 from tests.support.prometheus_server import scraped
 
 

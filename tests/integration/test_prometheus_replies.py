@@ -13,9 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from feed_migration.gate_run import GateRun
+from feed_migration.gates.run import GateRun
 from feed_migration.model import Band, Criterion, Outcome
-from feed_migration.prometheus import PrometheusSource
+from feed_migration.prometheus.client import PrometheusSource
 from tests.support.gate_traces import MemoryLog, gate, outcomes
 from tests.support.http_server import http_server, send
 

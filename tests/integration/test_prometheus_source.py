@@ -6,11 +6,11 @@ from functools import partial
 
 import pytest
 
-from feed_migration.gate_run import GateRun
-from feed_migration.gates import measure
+from feed_migration.gates.judge import measure
+from feed_migration.gates.run import GateRun
 from feed_migration.model import Band, Comparison, Criterion, Decision, Gate, Outcome
-from feed_migration.prometheus import PrometheusSource
-from feed_migration.promql import selector
+from feed_migration.prometheus.client import PrometheusSource
+from feed_migration.prometheus.promql import selector
 from tests.support.conditions import eventually_sync
 from tests.support.gate_traces import MemoryLog
 from tests.support.prometheus_server import scraped

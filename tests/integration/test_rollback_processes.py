@@ -12,7 +12,7 @@ import pytest
 
 from feed_migration import cutover
 from feed_migration.errors import StaleEpoch
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from feed_migration.phases import Status
 from tests.support.conditions import eventually_sync
 from tests.support.migration_plans import PLAN, approve, begin, gate

@@ -10,10 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from feed_migration.audit_keys import AuditPlace, make_key
 from feed_migration.errors import JournalUnavailable
-from feed_migration.journal import Journal
-from feed_migration.spool import Spool
+from feed_migration.journal.keys import AuditPlace, make_key
+from feed_migration.journal.spool import Spool
+from feed_migration.journal.store import Journal
 
 
 def main(disk: Path, home: Path) -> dict[str, object]:

@@ -6,11 +6,11 @@ import stat
 
 import pytest
 
-from feed_migration.audit_keys import AuditPlace, make_key
-from feed_migration.chain import row_hash, row_of
 from feed_migration.errors import JournalUnavailable, Refused, UsageError
 from feed_migration.events import Event
-from feed_migration.journal_heads import SIGN_EVERY
+from feed_migration.journal.chain import row_hash, row_of
+from feed_migration.journal.heads import SIGN_EVERY
+from feed_migration.journal.keys import AuditPlace, make_key
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from threading import Barrier, Timer
 import pytest
 
 from feed_migration.errors import JournalUnavailable
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 
 AT_ONCE = 8
 

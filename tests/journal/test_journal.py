@@ -6,10 +6,10 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from feed_migration.chain import GENESIS_HASH, canonical_json
 from feed_migration.errors import JournalUnavailable
 from feed_migration.events import EventKind
-from feed_migration.journal import Journal
+from feed_migration.journal.chain import GENESIS_HASH, canonical_json
+from feed_migration.journal.store import Journal
 from feed_migration.model import Measurement, Outcome
 
 

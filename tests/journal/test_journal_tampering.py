@@ -8,8 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from feed_migration.chain import GENESIS_HASH, verify_chain
-from feed_migration.journal import Journal
+from feed_migration.journal.chain import GENESIS_HASH, verify_chain
+from feed_migration.journal.store import Journal
 
 COUNT = 12
 TEXTS = ("migration_id", "kind", "actor", "body", "prev_hash", "hash")

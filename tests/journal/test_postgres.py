@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from feed_migration.errors import JournalUnavailable
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from tests.support.postgres_server import postgres_server
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -74,7 +74,7 @@ def test_a_server_that_stops_in_the_middle_of_an_append_is_an_error_in_time(serv
 
 def test_a_writer_that_was_stopped_gives_the_lock_up(server, monkeypatch):
     """Or one frozen worker would keep all others from ever writing again."""
-    monkeypatch.setattr("feed_migration.journal_db.IDLE_SECONDS", 0.5)
+    monkeypatch.setattr("feed_migration.journal.database.IDLE_SECONDS", 0.5)
     stopped = Journal(server.url())
     real, others = stopped._heads.keep, Journal(server.url(), lock_wait_seconds=10.0)
 

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from feed_migration.errors import JournalUnavailable
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from math import inf, nan
 
+from feed_migration.gates.trace import Trace, TraceTick
 from feed_migration.model import Answer, Decision, FailureWindow, Severity
-from feed_migration.trace import Trace, TraceTick
 from tests.judge.oracles import RULES
 from tests.support.gate_traces import answer, criterion, gate
 

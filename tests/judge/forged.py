@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from feed_migration.gate_run import GateRun
+from feed_migration.gates.run import GateRun
 from feed_migration.model import Band, Criterion, Decision, Gate
-from feed_migration.prometheus import PrometheusSource
+from feed_migration.prometheus.client import PrometheusSource
 from tests.support.gate_traces import MemoryLog
 from tests.support.http_server import Reply, http_server, send
 

@@ -9,9 +9,9 @@ from math import isnan
 
 from scipy.stats import mannwhitneyu
 
+from feed_migration.gates.replay import replay
+from feed_migration.gates.trace import Trace
 from feed_migration.model import Answer, Decision
-from feed_migration.replay import replay
-from feed_migration.trace import Trace
 
 type Rule = Callable[[Trace], Decision]
 

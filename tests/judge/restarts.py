@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from feed_migration.gate_run import GateRun, MeasurementLog, Source
-from feed_migration.journal import Journal
+from feed_migration.gates.run import GateRun, MeasurementLog, Source
+from feed_migration.journal.store import Journal
 from feed_migration.model import Decision, FailureWindow, Severity, Verdict
 from tests.support.gate_traces import KINDS, Recording, criterion, gate
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from feed_migration.gates import Judge, confirm, measure, needs_confirmation
+from feed_migration.gates.judge import Judge, confirm, measure, needs_confirmation
 from feed_migration.model import (
     Answer,
     Band,

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from feed_migration.gate_run import GateRun
+from feed_migration.gates.run import GateRun
 from feed_migration.model import Decision, Gate
-from feed_migration.plan import load_plan
-from feed_migration.prometheus import PrometheusSource
+from feed_migration.plan.reader import load_plan
+from feed_migration.prometheus.client import PrometheusSource
 from tests.support.gate_traces import MemoryLog
 from tests.support.prometheus_server import PrometheusServer, free_port
 from tests.support.recorded_series import RecordedFleet, write_blocks

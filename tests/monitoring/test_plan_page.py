@@ -11,10 +11,10 @@ import yaml
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from feed_migration import plan_schema
-from feed_migration.plan import load_plan
-from feed_migration.plan_schema import PlanSpec
-from feed_migration.plan_types import Spec, seconds_of
+from feed_migration.plan import schema as plan_schema
+from feed_migration.plan.reader import load_plan
+from feed_migration.plan.schema import PlanSpec
+from feed_migration.plan.types import Spec, seconds_of
 from tests.support.markdown_tables import tables, ticked
 
 PAGE = Path(__file__).parents[2] / "docs" / "plan.md"

@@ -20,7 +20,7 @@ def main() -> int:
     taken: defaultdict[Branch, set[int]] = defaultdict(set)
 
     def note(code: types.CodeType, offset: int, destination: int) -> object:
-        if not code.co_filename.endswith("feed_migration/gates.py"):
+        if not code.co_filename.endswith("feed_migration/gates/judge.py"):
             return sys.monitoring.DISABLE
         taken[code.co_qualname, code.co_firstlineno, offset].add(destination)
         return None

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from feed_migration.addresses import Addresses
-from feed_migration.journal import Journal
+from feed_migration.journal.notice_ledger import Stage
+from feed_migration.journal.store import Journal
 from feed_migration.notices.channel import Channel
 from feed_migration.notices.follower import Follower
-from feed_migration.notices.ledger import Stage
 from feed_migration.notices.notice import Kind
 from feed_migration.notices.outlet import Outlet, SendFailed
 from feed_migration.notices.teller import Teller
@@ -164,7 +164,7 @@ def test_an_earlier_migration_that_is_told_is_not_read_again(journal, inbox, out
 SENDER = """
 import sys
 from pathlib import Path
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from tests.notices.test_follower import ADDRESSES, hook, teller
 home = Path(sys.argv[1])
 it = teller(hook(home / "url"), holder="killed")
@@ -184,7 +184,7 @@ def test_what_a_killed_process_had_claimed_is_told_by_the_next(
         eventually_sync(lambda: inbox.paths, 30)
         sender.kill()
     inbox.hangs.clear()
-    monkeypatch.setattr("feed_migration.notices.ledger.CLAIM_SECONDS", 1.0)
+    monkeypatch.setattr("feed_migration.journal.notice_ledger.CLAIM_SECONDS", 1.0)
     follower = Follower(lambda: journal, teller(outlet, holder="next"))
     follower.start()
     eventually_sync(lambda: stages(journal, migration_id)[-1] is Stage.TOLD)

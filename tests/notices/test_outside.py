@@ -8,13 +8,13 @@ from contextlib import closing, contextmanager
 import pytest
 import yaml
 
-from feed_migration.cli import run
+from feed_migration.cli.app import run
 from feed_migration.deployment import load_deployment
 from feed_migration.errors import DeploymentError
 from feed_migration.guard import reverting as guards
 from feed_migration.guard.process import Guard
-from feed_migration.journal import Journal
-from feed_migration.notices.ledger import Stage
+from feed_migration.journal.notice_ledger import Stage
+from feed_migration.journal.store import Journal
 from feed_migration.notices.outlet import SendFailed
 from feed_migration.notices.outside import LAST_RESORT_SECONDS, rollback_told
 from feed_migration.notices.webhook import read_url
@@ -150,7 +150,7 @@ def test_links_of_guard_and_shell_lead_to_where_browsers_come(stage, inbox, monk
     for name, url in {**public, "PROMETHEUS_URL": "nonsense"}.items():
         monkeypatch.setenv(name, url)
     monkeypatch.setenv("BACKPACK_HOME", str(stage.deployment.home))
-    monkeypatch.setattr("feed_migration.cli_acts.open_fleet", lambda _: stage.fleet)
+    monkeypatch.setattr("feed_migration.cli.acts.open_fleet", lambda _: stage.fleet)
     stage.goes_to(STEP)
     assert run(["rollback", "--reason", "consumers complain"]) == 0
     assert inbox.kinds() == ["rollback", "rolled_back"]

@@ -7,7 +7,7 @@ import pytest
 
 from feed_migration import rollback
 from feed_migration.addresses import Addresses
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from feed_migration.notices.notice import Kind, plain_text
 from feed_migration.notices.overtaken import BEGUN_SECONDS
 from feed_migration.notices.wording import notices_of

@@ -6,8 +6,14 @@ import time
 import pytest
 
 from feed_migration.addresses import Addresses
-from feed_migration.journal import Journal
-from feed_migration.notices.ledger import CLAIM_SECONDS, RETRY_SECONDS, Attempt, Stage, next_attempt
+from feed_migration.journal.notice_ledger import (
+    CLAIM_SECONDS,
+    RETRY_SECONDS,
+    Attempt,
+    Stage,
+    next_attempt,
+)
+from feed_migration.journal.store import Journal
 from feed_migration.notices.notice import Kind
 from feed_migration.notices.outlet import Outlet, SendFailed, describe
 from feed_migration.notices.teller import NEWS_SECONDS, Teller

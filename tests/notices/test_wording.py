@@ -3,7 +3,7 @@
 import pytest
 
 from feed_migration.addresses import Addresses
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from feed_migration.notices.notice import Kind, Notice, html_text, plain_text, slack_text
 from feed_migration.notices.wording import notices_of
 from tests.support.memory_fleet import MemoryFleet

@@ -6,10 +6,10 @@ from math import isfinite, nan
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from feed_migration.gate_run import GateRun
-from feed_migration.gates import end, judge, measure
+from feed_migration.gates.judge import end, judge, measure
+from feed_migration.gates.run import GateRun
+from feed_migration.gates.trace import answer_of
 from feed_migration.model import Answer, Comparison, Decision, FailureWindow, Outcome, Severity
-from feed_migration.trace import answer_of
 from tests.support.gate_traces import (
     BASELINE,
     KINDS,

@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from feed_migration import cutover, rollback
 from feed_migration.errors import Refused
 from feed_migration.events import Event, EventKind
-from feed_migration.journal import Journal
+from feed_migration.journal.spool import Spool
+from feed_migration.journal.store import Journal
 from feed_migration.model import Decision
 from feed_migration.phases import (
     IGNORED_SHOWN,
@@ -22,7 +23,6 @@ from feed_migration.phases import (
     fold,
     transition,
 )
-from feed_migration.spool import Spool
 from tests.support.memory_fleet import Killed, MemoryFleet
 from tests.support.migration_plans import PLAN, approve, begin, gate
 

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from feed_migration.audit import audit_json, audit_markdown
 from feed_migration.deployment import load_deployment
-from feed_migration.journal import Journal
+from feed_migration.journal.export import audit_json, audit_markdown
+from feed_migration.journal.store import Journal
 from tests.secrecy.demo_secrets import PASSWORD, Kept, fresh_password, kept_secrets, make_audit_key
 from tests.secrecy.encodings import Secret
 from tests.secrecy.files import files

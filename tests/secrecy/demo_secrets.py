@@ -9,7 +9,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from feed_migration.audit_keys import AuditPlace, make_key
+from feed_migration.journal.keys import AuditPlace, make_key
 from tests.secrecy.encodings import Secret, key
 from tools.demo.airflow_env import SECRETS as AIRFLOW_SECRETS
 from tools.demo.airflow_env import admin_password

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
 
-from feed_migration.gates import judge, measure
+from feed_migration.gates.judge import judge, measure
 from feed_migration.model import (
     Answer,
     Band,

@@ -9,8 +9,8 @@ import yaml
 from feed_migration import cutover
 from feed_migration.deployment import Deployment, load_deployment
 from feed_migration.guard.process import Guard
-from feed_migration.journal import Journal
-from feed_migration.plan import load_plan
+from feed_migration.journal.store import Journal
+from feed_migration.plan.reader import load_plan
 from tests.support.guard_process import QUICK_PLAN
 from tests.support.memory_fleet import MemoryFleet
 from tests.support.migration_plans import gate

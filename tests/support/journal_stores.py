@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from tests.support.postgres_server import PostgresServer
 
 TABLES = ("events", "heads", "measurements")

@@ -1,7 +1,7 @@
 """A small plan of every phase, and the events that move a migration through it."""
 
 from feed_migration import cutover
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from feed_migration.model import Band, Criterion, Gate, Plan, Step
 
 GATE = Gate(

@@ -20,10 +20,10 @@ import yaml
 
 from feed_migration import cutover
 from feed_migration.deployment import load_deployment
-from feed_migration.gate_record import first_tick_unix, join_gate
-from feed_migration.journal import Journal
+from feed_migration.gates.record import first_tick_unix, join_gate
+from feed_migration.journal.store import Journal
 from feed_migration.model import Plan
-from feed_migration.plan import load_plan
+from feed_migration.plan.reader import load_plan
 from tests.support.conditions import eventually_sync
 from tests.support.migration_plans import approve, gate
 from tools.demo import stack as demo

@@ -2,7 +2,7 @@
 
 import pytest
 
-from feed_migration.asked_start import (
+from feed_migration.cli.asked_start import (
     BEHIND_SECONDS,
     PATIENCE_SECONDS,
     AskedStart,

@@ -5,8 +5,8 @@ import json
 import pytest
 import yaml
 
-from feed_migration.cli import run
-from feed_migration.journal import Journal
+from feed_migration.cli.app import run
+from feed_migration.journal.store import Journal
 
 
 @pytest.fixture

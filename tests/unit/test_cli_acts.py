@@ -6,10 +6,10 @@ import pytest
 import yaml
 
 from feed_migration import cutover, resuming
-from feed_migration.cli import run
+from feed_migration.cli.app import run
 from feed_migration.driving import Driver, driver_of
-from feed_migration.gate_record import join_gate
-from feed_migration.journal import Journal
+from feed_migration.gates.record import join_gate
+from feed_migration.journal.store import Journal
 from feed_migration.phases import Status
 from tests.support.memory_fleet import MemoryFleet
 from tests.support.migration_plans import PLAN, approve, begin, pass_steps
@@ -121,7 +121,7 @@ def test_hold_waits_for_a_gate_that_is_about_to_begin(capsys, journal, monkeypat
         gate = {"migration_id": migration_id, "actor": "ana", "started_unix": 1.0}
         join_gate(journal, step="cutover-100", key="k", **gate)
 
-    monkeypatch.setattr("feed_migration.cli_acts.time.sleep", pause)
+    monkeypatch.setattr("feed_migration.cli.acts.time.sleep", pause)
     code, out, _ = invoke(capsys, "hold", "--wait", "60")
     assert code == 0
     assert out.startswith("held cutover-100")
@@ -236,7 +236,7 @@ def test_a_question_that_was_just_asked_is_answered_once_its_task_is_parked(
 ):
     """Airflow loses an answer that comes sooner; a clock that is behind makes nobody wait long."""
     pauses = []
-    monkeypatch.setattr("feed_migration.cli_acts.time.sleep", pauses.append)
+    monkeypatch.setattr("feed_migration.cli.acts.time.sleep", pauses.append)
     airflow.wait_for("cutover_100.approval", "ann", asked_seconds_ago=asked_seconds_ago)
     assert invoke(capsys, "approve")[0] == 0
     assert sum(pauses) == pytest.approx(waits, abs=0.9)
@@ -246,7 +246,7 @@ def test_a_question_that_was_just_asked_is_answered_once_its_task_is_parked(
 def fleet(monkeypatch):
     """Instances that answer a rollback at once."""
     fleet = MemoryFleet()
-    monkeypatch.setattr("feed_migration.cli_acts.open_fleet", lambda _: fleet)
+    monkeypatch.setattr("feed_migration.cli.acts.open_fleet", lambda _: fleet)
     return fleet
 
 
@@ -326,7 +326,7 @@ def test_the_document_of_an_act_has_exactly_the_documented_keys(
 ):
     """Whoever scripts it relies on docs/cli.md."""
     airflow.wait_for("cutover_100.approval", "ann")
-    monkeypatch.setattr("feed_migration.cli_acts.open_fleet", lambda _: MemoryFleet())
+    monkeypatch.setattr("feed_migration.cli.acts.open_fleet", lambda _: MemoryFleet())
     if command == "resume":
         invoke(capsys, "hold")
     code, out, _ = invoke(capsys, command, "--reason", "odd", "--json")

@@ -6,16 +6,16 @@ import pytest
 from rich.cells import cell_len
 
 from feed_migration import phases
-from feed_migration.cli_frame import Silence, Size, frame, line
-from feed_migration.cli_lists import short_threshold, spark
+from feed_migration.cli.frame import Silence, Size, frame, line
+from feed_migration.cli.lists import short_threshold, spark
+from feed_migration.cli.situation import Situation, next_of, wait_of
+from feed_migration.cli.standing import status_of
 from feed_migration.events import Event
 from feed_migration.fleet.base import InstanceStatus
-from feed_migration.gate_record import GateStart
+from feed_migration.gates.record import GateStart
 from feed_migration.lease import HANDOVER_SECONDS, Lease
 from feed_migration.model import Measurement, Outcome
 from feed_migration.phases import MigrationState, Status
-from feed_migration.situation import Situation, next_of, wait_of
-from feed_migration.status import status_of
 from tests.support.migration_plans import GATE, PLAN
 
 NOW = 1_790_000_000.0

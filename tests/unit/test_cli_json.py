@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from feed_migration.cli import run
-from feed_migration.journal import Journal
+from feed_migration.cli.app import run
+from feed_migration.journal.store import Journal
 from tests.support.memory_fleet import MemoryFleet
 from tests.support.migration_plans import begin, gate, pass_steps
 from tests.unit.test_cli_page import sections

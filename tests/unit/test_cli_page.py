@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from feed_migration.cli import INTERRUPTED, app
+from feed_migration.cli.app import INTERRUPTED, app
 from feed_migration.errors import EnvironmentUnavailable, Refused, UsageError
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")

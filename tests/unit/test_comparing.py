@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from feed_migration.comparing import PairedRatio, Ranks, RateRatio, evidence_for
-from feed_migration.gates import judge, measure
+from feed_migration.gates.comparing import PairedRatio, Ranks, RateRatio, evidence_for
+from feed_migration.gates.judge import judge, measure
+from feed_migration.gates.significance import rank_p, rate_p, tail_p
 from feed_migration.model import Answer, Comparison, Decision, Measurement, Outcome, Severity
-from feed_migration.significance import rank_p, rate_p, tail_p
 from tests.support.gate_traces import answer, criterion, gate
 
 

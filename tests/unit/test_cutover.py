@@ -14,7 +14,7 @@ from feed_migration.errors import (
     PlanChanged,
     StaleEpoch,
 )
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from tests.support.memory_fleet import Killed, MemoryFleet
 from tests.support.migration_plans import PLAN, approve, begin, gate, pass_steps
 

@@ -1,6 +1,6 @@
 """What a preflight says of a fleet that is not as it must be: each thing once."""
 
-from feed_migration.fresh_fleet import on_another_feed
+from feed_migration.fleet.fresh import on_another_feed
 from tests.support.memory_fleet import MemoryFleet
 
 

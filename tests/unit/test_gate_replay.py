@@ -4,10 +4,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from feed_migration.cli_gates import gate_app
-from feed_migration.document import PlanError
-from feed_migration.replay import replay
-from feed_migration.trace import answer_of, load_trace
+from feed_migration.cli.gates import gate_app
+from feed_migration.document.reader import PlanError
+from feed_migration.gates.replay import replay
+from feed_migration.gates.trace import answer_of, load_trace
 
 LABELS = {"instance_id": "feed-00", "symbol": "SOL-USDC"}
 CRITERION = {"name": "stale", "query": "q", "success": {"max": 30}, "failure": {"min": 45}}

@@ -2,7 +2,7 @@ from math import nan
 
 import pytest
 
-from feed_migration.gate_run import GateRun
+from feed_migration.gates.run import GateRun
 from feed_migration.model import Answer, Decision, Outcome, Severity
 from tests.support.gate_traces import (
     BAD,
@@ -328,7 +328,7 @@ def test_end_keeps_a_rollback_over_ticks_that_can_still_be_asked():
 
 def test_journal_on_disk_resumes_a_run_and_keeps_runs_apart(tmp_path):
     """Rows of one run in the real journal end it again; another run of the step starts empty."""
-    from feed_migration.journal import Journal
+    from feed_migration.journal.store import Journal
 
     recording = Recording(ticks(GOOD, BAD))
     first = start(recording, Journal(tmp_path / "journal.db"), run="cutover-10/1")

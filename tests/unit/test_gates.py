@@ -3,8 +3,8 @@ import time
 
 import pytest
 
-from feed_migration.comparing import PairedRatio
-from feed_migration.gates import end, judge
+from feed_migration.gates.comparing import PairedRatio
+from feed_migration.gates.judge import end, judge
 from feed_migration.model import (
     Comparison,
     Decision,
@@ -217,7 +217,7 @@ def compared(ratios, minimum=10, **changes):
         failure=None,
         **changes,
     )
-    from feed_migration.gates import measure
+    from feed_migration.gates.judge import measure
 
     known = [
         measure(one, answer(ratio, baseline=answer(1.0).series), index * 15.0, 1)

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from feed_migration import cutover
 from feed_migration.guard.follower import JournalFollower
 from feed_migration.guard.knowledge import Copy, KnowledgeFile, Known
-from feed_migration.guard.plan_copy import PlanCopy
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from feed_migration.lease import Lease
 from feed_migration.phases import Status
-from feed_migration.plan import load_plan
+from feed_migration.plan.copy import PlanCopy
+from feed_migration.plan.reader import load_plan
 from tests.support.memory_fleet import MemoryFleet
 from tests.support.migration_plans import PLAN, approve, begin, gate, pass_steps
 

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from feed_migration.cutover import promote
 from feed_migration.driving import JOINED
 from feed_migration.feedback import FEEDBACK
-from feed_migration.gate_record import join_gate, record_verdict
+from feed_migration.gates.record import join_gate, record_verdict
 from feed_migration.guard.gate_reader import READ_SECONDS, added
 from feed_migration.guard.metrics import guard_registry
 from feed_migration.guard.sight import GateView

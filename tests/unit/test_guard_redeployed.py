@@ -6,7 +6,7 @@ import yaml
 from feed_migration.deployment import FILE_NAME
 from feed_migration.errors import DeploymentError
 from feed_migration.guard.redeployed import GuardAsDeployed, deployment_or_copy
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from tests.support.guard_stage import STEP, Stage
 
 

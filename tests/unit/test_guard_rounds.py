@@ -6,11 +6,11 @@ A rollback that it begins is a failed try here, since no supervisor answers.
 import pytest
 
 from feed_migration.errors import JournalUnavailable
-from feed_migration.gate_record import join_gate
+from feed_migration.gates.record import join_gate
 from feed_migration.guard.process import watched_step
 from feed_migration.guard.reading import START_SECONDS
 from feed_migration.guard.reverting import RETRY_SECONDS, TOLD_TRIES
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from feed_migration.lease import HANDOVER_SECONDS
 from tests.support.guard_stage import BLIND_LIMIT_SECONDS, STEP, Stage
 

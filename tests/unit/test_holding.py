@@ -8,7 +8,7 @@ import pytest
 from feed_migration import cutover, holding
 from feed_migration.errors import GateNotPassed, NothingToHold
 from feed_migration.events import EventKind
-from feed_migration.gate_record import (
+from feed_migration.gates.record import (
     GateStart,
     append_verdict,
     join_gate,
@@ -16,7 +16,7 @@ from feed_migration.gate_record import (
     recorded_verdict,
 )
 from feed_migration.guard.follower import JournalFollower
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from feed_migration.lease import HANDOVER_SECONDS
 from feed_migration.model import Decision, Verdict
 from feed_migration.phases import Status

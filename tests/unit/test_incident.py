@@ -10,12 +10,12 @@ from feed_migration.deployment import load_deployment
 from feed_migration.describing import describe
 from feed_migration.errors import DeploymentError, EnvironmentUnavailable, RollbackUnverified
 from feed_migration.events import Event, EventKind
-from feed_migration.incident import incident_from
-from feed_migration.journal import Journal
+from feed_migration.journal.spool import Spool
+from feed_migration.journal.store import Journal
 from feed_migration.markdown import cell, code, code_block
 from feed_migration.orchestration.closing import close_promoted
-from feed_migration.report import document_incident, migration_report, migration_summary
-from feed_migration.spool import Spool
+from feed_migration.report.incident import incident_from
+from feed_migration.report.pages import document_incident, migration_report, migration_summary
 from tests.support.memory_fleet import MemoryFleet
 from tests.support.migration_plans import begin, gate, pass_steps
 

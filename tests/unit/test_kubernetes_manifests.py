@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from backpack_feed.process.config import load_config
 from feed_migration.addresses import addresses_of
-from feed_migration.cli import run
+from feed_migration.cli.app import run
 from feed_migration.deployment import load_deployment
 from feed_migration.errors import DeploymentError
 from feed_migration.fleet.kubernetes_spec import read_partition, read_variant

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from feed_migration.lease import HANDOVER_SECONDS, Lease, act_seconds
-from feed_migration.plan import load_plan
+from feed_migration.plan.reader import load_plan
 
 PLANS = Path(__file__).parents[2] / "plans"
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from feed_migration.gates import confirm, measure, needs_confirmation
+from feed_migration.gates.judge import confirm, measure, needs_confirmation
 from feed_migration.model import Answer, Band, Comparison, Measurement, Outcome, Reducer
 from tests.support.gate_traces import BASELINE, answer, criterion
 

@@ -6,8 +6,8 @@ import sqlite3
 import pytest
 import yaml
 
-from feed_migration.cli import run
-from feed_migration.journal import Journal
+from feed_migration.cli.app import run
+from feed_migration.journal.store import Journal
 from tests.support.memory_fleet import MemoryFleet
 from tests.support.migration_plans import begin, gate, pass_steps
 from tests.support.small_airflow import small_airflow
@@ -244,7 +244,7 @@ def test_start_refuses_a_fleet_that_is_native_already(capsys, home, airflow, mon
     journal, migration_id = promoted(home)
     fleet = MemoryFleet(2)
     fleet.variant["feed-01"] = "native"
-    monkeypatch.setattr("feed_migration.cli_start.open_fleet", lambda _: fleet)
+    monkeypatch.setattr("feed_migration.cli.start.open_fleet", lambda _: fleet)
     code, out, err = invoke(capsys, "start")
     assert (code, out) == (1, "")
     words = (
@@ -266,7 +266,7 @@ def test_start_leaves_to_the_preflight_what_it_cannot_see(
         begin(Journal(home / "journal.db"))
         fleet = MemoryFleet(2)
         fleet.variant["feed-01"] = "native"
-        monkeypatch.setattr("feed_migration.cli_start.open_fleet", lambda _: fleet)
+        monkeypatch.setattr("feed_migration.cli.start.open_fleet", lambda _: fleet)
     assert invoke(capsys, "start")[0] == 0
     assert airflow.requests[-1][1].endswith("/dagRuns")
 

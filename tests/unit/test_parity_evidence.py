@@ -9,7 +9,7 @@ import pytest
 from backpack_feed.process.parity import CCXT, NATIVE, Parity, SeenTrade
 from backpack_feed.process.parity.samples import FIRST, LAST, Samples
 from backpack_feed.process.parity.samples_file import SamplesFile
-from feed_migration.parity_evidence import MAX_BYTES, parity_section, read_parity
+from feed_migration.report.parity import MAX_BYTES, parity_section, read_parity
 
 
 @pytest.fixture

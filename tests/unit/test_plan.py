@@ -5,12 +5,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from feed_migration.cli_gates import plan_app
-from feed_migration.document import PLAN_BYTES, PlanError
+from feed_migration.cli.gates import plan_app
+from feed_migration.document.reader import PLAN_BYTES, PlanError
 from feed_migration.errors import UsageError
 from feed_migration.model import Band, Decision, Severity
-from feed_migration.plan import load_plan
-from feed_migration.plan_types import seconds_of
+from feed_migration.plan.reader import load_plan
+from feed_migration.plan.types import seconds_of
 
 PLANS = Path(__file__).parents[2] / "plans"
 

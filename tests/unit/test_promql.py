@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feed_migration.errors import UsageError
-from feed_migration.promql import (
+from feed_migration.prometheus.promql import (
     checked_query,
     freshness_query,
     quote,

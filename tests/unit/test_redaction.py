@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from feed_migration.log_tail import log_tail
+from feed_migration.fleet.log_tail import log_tail
 from feed_migration.redaction import MAX_CHARACTERS, redact
 
 SEED = bytes(range(7, 39))

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from feed_migration import cli, cli_acts
+from feed_migration.cli import acts as cli_acts
+from feed_migration.cli import app as cli
 from feed_migration.errors import FleetUnavailable, GateNotPassed, StaleEpoch
-from feed_migration.journal import Journal
-from feed_migration.refusals import note_refusal, refusal_in
-from feed_migration.spool import Spool
+from feed_migration.journal.refusals import note_refusal, refusal_in
+from feed_migration.journal.spool import Spool
+from feed_migration.journal.store import Journal
 from tests.support.migration_plans import begin
 
 REFUSAL = GateNotPassed("b needs the Promote of a", "run a")

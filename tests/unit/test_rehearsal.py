@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from feed_migration.plan import PlanError, load_plan
+from feed_migration.plan.reader import PlanError, load_plan
 from tools.demo.layout import Layout
 from tools.demo.rehearsal import write_asking_plan
 from tools.demo.stack import empty_home

@@ -12,9 +12,9 @@ import pytest
 from feed_migration import rollback
 from feed_migration.describing import describe
 from feed_migration.errors import FleetBusy, FleetUnavailable, RollbackUnverified
-from feed_migration.journal import Journal
+from feed_migration.journal.spool import UNRESOLVED, Spool
+from feed_migration.journal.store import Journal
 from feed_migration.phases import Status
-from feed_migration.spool import UNRESOLVED, Spool
 from tests.support.memory_fleet import Killed, MemoryFleet
 from tests.support.migration_plans import begin, breach, pass_steps
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from feed_migration.gates import judge, measure
+from feed_migration.gates.judge import judge, measure
 from feed_migration.model import Answer, Decision
-from feed_migration.plan import load_plan
+from feed_migration.plan.reader import load_plan
 
 PLANS = Path(__file__).parents[2] / "plans"
 SHADOW = (("instance_id", "shadow-00"),)

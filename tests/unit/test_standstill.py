@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from feed_migration.gates.standstill import Standstill
 from feed_migration.model import Decision
-from feed_migration.standstill import Standstill
 from tests.support.gate_traces import gate
 
 GATE = gate(blind_limit_seconds=60.0)

@@ -5,10 +5,10 @@ import io
 import pytest
 
 from feed_migration import rollback
-from feed_migration.journal import Journal
+from feed_migration.journal.recorder import Recorder
+from feed_migration.journal.spool import Spool
+from feed_migration.journal.store import Journal
 from feed_migration.phases import Status
-from feed_migration.recorder import Recorder
-from feed_migration.spool import Spool
 from feed_migration.take_back import JOIN_SECONDS, take_back
 from tests.support.memory_fleet import MemoryFleet
 from tests.support.migration_plans import begin, breach, pass_steps

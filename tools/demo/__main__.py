@@ -13,8 +13,8 @@ from rich.live import Live
 from feed_migration.airflow_api import AirflowApi
 from feed_migration.deployment import load_deployment
 from feed_migration.errors import MigrationError
-from feed_migration.journal import Journal
-from feed_migration.plan import PlanError, load_plan
+from feed_migration.journal.store import Journal
+from feed_migration.plan.reader import PlanError, load_plan
 from tools.demo.console import (
     ENVIRONMENT,
     FINDING,

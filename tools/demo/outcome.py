@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from tools.demo.faults import FAULT_STEP
 from tools.demo.stack import POLL_SECONDS, Stack
 from tools.demo.trades import TradeAccount, account, published_trades, taped_trades

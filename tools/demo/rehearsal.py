@@ -14,7 +14,7 @@ import typer
 import yaml
 
 from feed_migration.errors import MigrationError
-from feed_migration.plan import PlanError, load_plan
+from feed_migration.plan.reader import PlanError, load_plan
 from tools.demo.airflow_env import airflow_commands
 from tools.demo.console import (
     ENVIRONMENT,

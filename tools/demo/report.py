@@ -3,10 +3,10 @@
 import json
 from dataclasses import asdict
 
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from feed_migration.markdown import cell, table
-from feed_migration.parity_evidence import read_parity
-from feed_migration.report import migration_report
+from feed_migration.report.pages import migration_report
+from feed_migration.report.parity import read_parity
 from tools.demo.outcome import Outcome
 from tools.demo.stack import Stack
 from tools.demo.trades import TradeAccount, TradeKey

@@ -8,7 +8,7 @@ import requests
 
 from feed_migration.airflow_api import AirflowApi
 from feed_migration.errors import MigrationError
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from feed_migration.model import Measurement, Plan
 from feed_migration.phases import MigrationState
 from tools.demo.faults import FAULT_STEP, inject

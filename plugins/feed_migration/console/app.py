@@ -34,7 +34,7 @@ from feed_migration.describing import describe
 from feed_migration.errors import MigrationError, Refused, UsageError
 from feed_migration.events import Event, EventKind
 from feed_migration.holding import hold
-from feed_migration.journal_pages import EventFilter, PagedJournal
+from feed_migration.journal.pages import EventFilter, PagedJournal
 from feed_migration.orchestration.audit_key import signer_of_connection
 from feed_migration.orchestration.place import Place, current_place
 from feed_migration.phases import Status

@@ -18,9 +18,9 @@ from feed_migration.deployment import FILE_NAME, Deployment, load_deployment
 from feed_migration.errors import Refused
 from feed_migration.fleet.base import Fleet, InstanceStatus
 from feed_migration.fleet.choice import open_fleet
-from feed_migration.journal_pages import PagedJournal
+from feed_migration.journal.pages import PagedJournal
 from feed_migration.model import Plan
-from feed_migration.parity_evidence import read_parity
+from feed_migration.report.parity import read_parity
 
 POLL_SECONDS = 1.0
 PARITY_SECONDS = 5.0

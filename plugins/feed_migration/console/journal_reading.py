@@ -11,7 +11,7 @@ from feed_migration.console.view import GateRunFacts, PendingApproval, migration
 from feed_migration.errors import MigrationError
 from feed_migration.events import Event, EventKind, body_number
 from feed_migration.evidence import evidence_rows, verdict_line
-from feed_migration.journal_pages import PagedJournal
+from feed_migration.journal.pages import PagedJournal
 from feed_migration.model import Decision, Gate, Measurement, Outcome, Plan
 from feed_migration.phases import MigrationState, Status, fold
 

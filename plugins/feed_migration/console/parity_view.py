@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from feed_migration.parity_evidence import (
+from feed_migration.report.parity import (
     SAMPLE_HEAD,
     ShardParity,
     compared,

@@ -8,9 +8,9 @@ from markdown_it import MarkdownIt
 from feed_migration.console.feeders import Sources
 from feed_migration.errors import EnvironmentUnavailable, Refused
 from feed_migration.fleet.choice import open_fleet
-from feed_migration.journal_pages import EventFilter, PagedJournal
-from feed_migration.parity_evidence import read_parity
-from feed_migration.report import migration_report
+from feed_migration.journal.pages import EventFilter, PagedJournal
+from feed_migration.report.pages import migration_report
+from feed_migration.report.parity import read_parity
 
 _PAGE = """<!doctype html>
 <html lang="en">

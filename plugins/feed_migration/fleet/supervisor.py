@@ -23,11 +23,11 @@ from feed_migration.errors import (
 )
 from feed_migration.fence import Fence
 from feed_migration.fleet.base import InstanceStatus, Variant
+from feed_migration.fleet.log_tail import log_tail
 from feed_migration.fleet.setbacks import Setbacks
 from feed_migration.fleet.snapshot import read_statuses
 from feed_migration.fleet.supervisor_conf import STOP_WAIT_SECONDS, conf_path, program_conf
 from feed_migration.fleet.supervisor_rpc import RUNNING, STOPPED, SupervisorRpc
-from feed_migration.log_tail import log_tail
 
 _POLL_SECONDS = 0.1
 # supervisord kills after STOP_WAIT_SECONDS, and looks once a second

@@ -8,10 +8,10 @@ from feed_migration import phases
 from feed_migration.driving import JOINED
 from feed_migration.events import Event, EventKind, body_number
 from feed_migration.feedback import FEEDBACK
-from feed_migration.gate_record import explain
+from feed_migration.gates.record import explain
 from feed_migration.guard.knowledge import Known
 from feed_migration.guard.sight import Question, Story
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from feed_migration.model import Decision
 from feed_migration.notices.overtaken import FEEDBACK_ASKED
 from feed_migration.phases import MigrationState, Status

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from feed_migration.guard.knowledge import Known
 from feed_migration.guard.sight import GateView
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from feed_migration.model import Measurement, Step
 
 READ_SECONDS = 2.0

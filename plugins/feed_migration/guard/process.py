@@ -9,12 +9,11 @@ from pathlib import Path
 from feed_migration.cutover import expected_instances
 from feed_migration.deployment import Deployment
 from feed_migration.errors import MigrationError
-from feed_migration.gate_record import explain
+from feed_migration.gates.record import explain
 from feed_migration.guard.decision import Act, Clocks, Next, decide
 from feed_migration.guard.gate_reader import GateReader
 from feed_migration.guard.knowledge import Known
 from feed_migration.guard.lease_clock import LeaseClock
-from feed_migration.guard.plan_copy import PlanCopy
 from feed_migration.guard.reading import Reading
 from feed_migration.guard.reverting import Reverting
 from feed_migration.guard.sight import Health, Sight
@@ -22,8 +21,9 @@ from feed_migration.guard.watch import Breach, Watch
 from feed_migration.guard.watcher import Watcher
 from feed_migration.model import Plan, Step
 from feed_migration.phases import Status
-from feed_migration.prometheus import PrometheusSource
-from feed_migration.prometheus_clock import PrometheusClock
+from feed_migration.plan.copy import PlanCopy
+from feed_migration.prometheus.client import PrometheusSource
+from feed_migration.prometheus.clock import PrometheusClock
 
 QUERY_TIMEOUT_SECONDS = 5.0
 LOG = logging.getLogger(__name__)

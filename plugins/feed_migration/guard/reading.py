@@ -10,9 +10,9 @@ from feed_migration.errors import JournalUnavailable
 from feed_migration.guard.follower import JournalFollower
 from feed_migration.guard.knowledge import Copy, KnowledgeFile, Known
 from feed_migration.guard.sight import Story
-from feed_migration.journal import Journal
+from feed_migration.journal.spool import Spool
+from feed_migration.journal.store import Journal
 from feed_migration.phases import Status
-from feed_migration.spool import Spool
 
 LOCK_WAIT_SECONDS = 1.0
 COPY_SECONDS = 5.0

@@ -8,13 +8,13 @@ from feed_migration.deployment import Deployment, load_deployment
 from feed_migration.errors import EnvironmentUnavailable, MigrationError
 from feed_migration.fleet.base import Fleet
 from feed_migration.fleet.choice import open_fleet
-from feed_migration.gate_record import GateStart, append_verdict, record_verdict
+from feed_migration.gates.record import GateStart, append_verdict, record_verdict
 from feed_migration.guard.knowledge import Known
 from feed_migration.guard.watch import Breach
-from feed_migration.journal import Journal
+from feed_migration.journal.spool import Spool
+from feed_migration.journal.store import Journal
 from feed_migration.notices.outside import Telling
-from feed_migration.report import document_incident
-from feed_migration.spool import Spool
+from feed_migration.report.pages import document_incident
 from feed_migration.take_back import TakenBack, take_back
 from feed_migration.words import since_words
 

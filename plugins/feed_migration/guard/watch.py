@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from feed_migration.errors import JournalUnavailable
-from feed_migration.gate_record import first_tick_unix
-from feed_migration.gate_run import GateRun, Source
+from feed_migration.gates.record import first_tick_unix
+from feed_migration.gates.run import GateRun, Source
+from feed_migration.gates.standstill import Standstill
 from feed_migration.guard.knowledge import Known
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from feed_migration.model import Decision, Gate, Measurement, Severity, Verdict
-from feed_migration.standstill import Standstill
 
 # What a trigger at work may be late with a tick. One that is later, or waits for the second sample
 # of a tick that failed altogether, finds it asked: nothing is lost but a query, and a breach is

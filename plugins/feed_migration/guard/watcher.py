@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from feed_migration.guard.knowledge import Known
 from feed_migration.guard.watch import Breach, Watch
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from feed_migration.model import Gate
 
 # A poll that takes longer hangs: a reply that drips for ever passes every time-out

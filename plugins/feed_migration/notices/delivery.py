@@ -7,14 +7,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from feed_migration.errors import JournalUnavailable
-from feed_migration.journal import Journal
-from feed_migration.notices.ledger import (
+from feed_migration.journal.notice_ledger import (
     LONGEST_SECONDS,
     RENEW_SECONDS,
     Attempt,
     NoticeLedger,
     Stage,
 )
+from feed_migration.journal.store import Journal
 from feed_migration.notices.notice import Notice
 from feed_migration.notices.outlet import Outlet, describe
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from feed_migration.notices.outlet import describe
 from feed_migration.notices.teller import Teller
 

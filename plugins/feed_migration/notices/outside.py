@@ -19,9 +19,9 @@ import msgspec
 from feed_migration.addresses import addresses_of
 from feed_migration.deployment import Deployment
 from feed_migration.durable import write_text
-from feed_migration.journal import Journal
+from feed_migration.journal.notice_ledger import RETRY_SECONDS, Attempt, Stage
+from feed_migration.journal.store import Journal
 from feed_migration.notices.follower import Follower
-from feed_migration.notices.ledger import RETRY_SECONDS, Attempt, Stage
 from feed_migration.notices.notice import Kind, Notice
 from feed_migration.notices.outlet import Outlet, describe
 from feed_migration.notices.rollback_words import back_notice, rollback_notice

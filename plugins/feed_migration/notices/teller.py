@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from feed_migration.addresses import Addresses
-from feed_migration.journal import Journal
+from feed_migration.journal.notice_ledger import Attempt, is_over, is_under_way, next_attempt
+from feed_migration.journal.store import Journal
 from feed_migration.notices.delivery import Delivery
-from feed_migration.notices.ledger import Attempt, is_over, is_under_way, next_attempt
 from feed_migration.notices.notice import Notice
 from feed_migration.notices.outlet import Outlet, describe
 from feed_migration.notices.wording import notices_of

@@ -12,7 +12,7 @@ from feed_migration.addresses import Addresses, Link
 from feed_migration.driving import JOINED, WAY_BACK
 from feed_migration.events import Event, EventKind, body_number
 from feed_migration.feedback import FEEDBACK, feedback_of, summary
-from feed_migration.gate_record import explain
+from feed_migration.gates.record import explain
 from feed_migration.markdown import utc
 from feed_migration.model import Decision
 from feed_migration.notices.notice import Kind, Notice

@@ -26,7 +26,7 @@ from feed_migration.orchestration.runtime import Runtime, open_runtime
 from feed_migration.orchestration.telling import QUESTION_SECONDS, TellNotifier
 
 if TYPE_CHECKING:
-    from feed_migration.journal import Journal
+    from feed_migration.journal.store import Journal
 
 REASON = "reason"
 

@@ -14,7 +14,7 @@ from feed_migration.orchestration.actor import run_key
 from feed_migration.phases import MigrationState, Status
 
 if TYPE_CHECKING:
-    from feed_migration.journal import Journal
+    from feed_migration.journal.store import Journal
 
 LOG = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from feed_migration.audit_keys import HeadSigner
+    from feed_migration.journal.keys import HeadSigner
 
 VARIABLE = "BACKPACK_AUDIT_KEY_CONN_ID"
 
@@ -23,6 +23,6 @@ def signer_of_connection(environ: Mapping[str, str] = os.environ) -> "HeadSigner
         return None
     from airflow.sdk import BaseHook
 
-    from feed_migration.audit_keys import HeadSigner
+    from feed_migration.journal.keys import HeadSigner
 
     return HeadSigner(BaseHook.get_connection(name).password or "", f"connection {name}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from feed_migration.gate_record import explain
+from feed_migration.gates.record import explain
 from feed_migration.phases import MigrationState
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from feed_migration.events import EventKind
 from feed_migration.feedback import feedback_of, feedback_section
 from feed_migration.leftovers.listing import write_leftovers
-from feed_migration.parity_evidence import read_parity
 from feed_migration.phases import Status
-from feed_migration.report import migration_report
+from feed_migration.report.pages import migration_report
+from feed_migration.report.parity import read_parity
 
 if TYPE_CHECKING:
-    from feed_migration.journal import Journal
+    from feed_migration.journal.store import Journal
 
 # Where the incumbent lives; what is left of these after the migration serves nobody.
 REDUNDANT = (

@@ -7,7 +7,7 @@ from airflow.sdk import DAG, Param, get_parsing_context
 from feed_migration.addresses import CONSOLE_PATH, addresses_of
 from feed_migration.base_urls import of_links
 from feed_migration.deployment import Deployment, load_deployment
-from feed_migration.document import PlanError
+from feed_migration.document.reader import PlanError
 from feed_migration.errors import MigrationError
 from feed_migration.model import PHASES, PhaseName
 from feed_migration.orchestration.groups import migration_frame, rollback_chain

@@ -18,7 +18,7 @@ from feed_migration.orchestration.runtime import Runtime
 
 if TYPE_CHECKING:
     from feed_migration.deployment import Deployment
-    from feed_migration.journal import Journal
+    from feed_migration.journal.store import Journal
 
 _HOME = "AIRFLOW_HOME"
 

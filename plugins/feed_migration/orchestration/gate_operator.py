@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from feed_migration.errors import PlanChanged
-from feed_migration.gate_record import (
+from feed_migration.gates.record import (
     GateStart,
     explain,
     first_tick_unix,
@@ -25,7 +25,7 @@ from feed_migration.orchestration.telling import HeldFailure, telling
 from feed_migration.phases import Status
 
 if TYPE_CHECKING:
-    from feed_migration.journal import Journal
+    from feed_migration.journal.store import Journal
 
 # What a triggerer may be dead for at the end of a gate before the wait itself fails.
 SLACK_SECONDS = 120.0

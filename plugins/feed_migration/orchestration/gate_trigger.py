@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from feed_migration.errors import MigrationError, PlanChanged
-from feed_migration.gate_record import (
+from feed_migration.gates.record import (
     GateStart,
     record_verdict,
     recorded_verdict,
 )
+from feed_migration.gates.standstill import Standstill
 from feed_migration.lease import Lease
 from feed_migration.model import Decision, Gate, Step, Verdict
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.place import Place
-from feed_migration.standstill import Standstill
 
 if TYPE_CHECKING:
-    from feed_migration.gate_run import GateRun
+    from feed_migration.gates.run import GateRun
     from feed_migration.phases import MigrationState
 
 # An event within the first seconds can overtake the deferral itself (apache/airflow #66374).

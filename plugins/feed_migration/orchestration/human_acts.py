@@ -13,7 +13,7 @@ from feed_migration.driving import JOINED
 from feed_migration.orchestration.actor import UNKNOWN
 
 if TYPE_CHECKING:
-    from feed_migration.journal import Journal
+    from feed_migration.journal.store import Journal
 
 HUMAN_ACT = "human_act"
 ACTS = frozenset(

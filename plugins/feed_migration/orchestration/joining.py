@@ -13,7 +13,7 @@ from feed_migration.errors import GateNotPassed, MigrationActive, PlanChanged
 from feed_migration.model import Plan, Step
 
 if TYPE_CHECKING:
-    from feed_migration.journal import Journal
+    from feed_migration.journal.store import Journal
 
 ALIVE = frozenset({"running", "queued"})
 

@@ -66,7 +66,7 @@ def _reconcile(row: Any) -> None:
     try:
         if str(row.dag_id).startswith(OURS) and (acts := list(_acts(row))):
             from feed_migration.deployment import load_deployment
-            from feed_migration.journal import Journal
+            from feed_migration.journal.store import Journal
             from feed_migration.orchestration.human_acts import note_acts
 
             # without the environment: a wrong PROMETHEUS_URL is no reason to forget who acted

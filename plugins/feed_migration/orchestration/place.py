@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from feed_migration.model import Plan
-from feed_migration.plan import load_plan
+from feed_migration.plan.reader import load_plan
 
 PROJECT_ROOT = Path(__file__).resolve().parents[3]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feed_migration.errors import PreflightFailed
-from feed_migration.fresh_fleet import on_another_feed
+from feed_migration.fleet.fresh import on_another_feed
 
 if TYPE_CHECKING:
     from feed_migration.deployment import Deployment

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from feed_migration.errors import MigrationError
+from feed_migration.journal.refusals import note_refusal, refusal_in
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.actor import actor_of
 from feed_migration.orchestration.place import Place
-from feed_migration.refusals import note_refusal, refusal_in
 
 LOG = logging.getLogger(__name__)
 

@@ -10,6 +10,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from feed_migration.driving import WAY_BACK
 from feed_migration.errors import GateNotPassed, JournalUnavailable, NotConfirmed
 from feed_migration.events import EventKind
+from feed_migration.journal.refusals import NO_MIGRATION
+from feed_migration.journal.spool import UNRESOLVED
 from feed_migration.lease import PERSON_SECONDS, end_holder
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.act_operators import BEGIN, ActOperator, migration_of
@@ -20,11 +22,9 @@ from feed_migration.orchestration.refusing import refusals_noted
 from feed_migration.orchestration.runtime import Runtime
 from feed_migration.orchestration.telling import HeldFailure, telling
 from feed_migration.phases import MigrationState, Status
-from feed_migration.refusals import NO_MIGRATION
-from feed_migration.spool import UNRESOLVED
 
 if TYPE_CHECKING:
-    from feed_migration.journal import Journal
+    from feed_migration.journal.store import Journal
 
 LOG = logging.getLogger(__name__)
 FAILED_STATES = frozenset({"failed", "upstream_failed", "skipped"})

@@ -13,23 +13,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from feed_migration.document import PlanError
+from feed_migration.document.reader import PlanError
 from feed_migration.errors import MigrationError, PlanChanged
-from feed_migration.guard.plan_copy import PlanCopy
 from feed_migration.model import Plan, Step
 from feed_migration.orchestration.audit_key import signer_of_connection
 from feed_migration.orchestration.place import PROJECT_ROOT, Place
+from feed_migration.plan.copy import PlanCopy
 
 if TYPE_CHECKING:
     from feed_migration.cutover import CutoverResult
     from feed_migration.deployment import Deployment
     from feed_migration.fleet.base import Fleet
-    from feed_migration.gate_record import GateStart
-    from feed_migration.gate_run import GateRun
-    from feed_migration.journal import Journal
+    from feed_migration.gates.record import GateStart
+    from feed_migration.gates.run import GateRun
+    from feed_migration.journal.spool import Spool
+    from feed_migration.journal.store import Journal
     from feed_migration.phases import MigrationState
-    from feed_migration.prometheus import PrometheusSource
-    from feed_migration.spool import Spool
+    from feed_migration.prometheus.client import PrometheusSource
 
 QUERY_TIMEOUT_SECONDS = 10.0
 # what a locked journal may cost a rollback before it goes on without
@@ -68,7 +68,7 @@ class Runtime:
 def open_runtime(place: Place) -> Runtime:
     """Read the deployment and open the journal of `place`."""
     from feed_migration.deployment import load_deployment
-    from feed_migration.journal import Journal
+    from feed_migration.journal.store import Journal
 
     deployment = load_deployment(place.home)
     return Runtime(
@@ -83,7 +83,7 @@ def open_runtime(place: Place) -> Runtime:
 def journal_for_rollback(place: Place) -> "Journal | None":
     """Return the journal if it answers within seconds: the way back waits for nothing longer."""
     from feed_migration.deployment import load_deployment
-    from feed_migration.journal import Journal
+    from feed_migration.journal.store import Journal
 
     # a wrong URL in the environment must not stop the way back
     deployment = load_deployment(place.home, {})
@@ -103,7 +103,7 @@ def journal_for_rollback(place: Place) -> "Journal | None":
 def open_spool(place: Place) -> "Spool":
     """Return where events wait for a journal that does not answer."""
     from feed_migration.deployment import load_deployment
-    from feed_migration.spool import Spool
+    from feed_migration.journal.spool import Spool
 
     return Spool(load_deployment(place.home, {}).spool_file)
 
@@ -117,7 +117,7 @@ def open_fleet(deployment: "Deployment") -> "Fleet":
 
 def open_source(deployment: "Deployment") -> "PrometheusSource":
     """Return the source that a gate asks."""
-    from feed_migration.prometheus import PrometheusSource
+    from feed_migration.prometheus.client import PrometheusSource
 
     return PrometheusSource(deployment.prometheus_url, QUERY_TIMEOUT_SECONDS)
 
@@ -128,7 +128,7 @@ def gate_clock(place: Place) -> Callable[[], float]:
     Where Prometheus does not answer, or the deployment cannot be read, it is this host's.
     """
     from feed_migration.deployment import load_deployment
-    from feed_migration.prometheus_clock import PrometheusClock
+    from feed_migration.prometheus.clock import PrometheusClock
 
     def look() -> float | None:
         try:
@@ -147,7 +147,7 @@ def begun_plans(place: Place) -> PlanCopy:
 def note_edit(runtime: Runtime, start: "GateStart", state: "MigrationState", at: float) -> None:
     """Note once per run of a gate that an edit of its plan was refused; `at` is unix seconds."""
     from feed_migration import cutover
-    from feed_migration.refusals import note_refusal
+    from feed_migration.journal.refusals import note_refusal
 
     try:
         cutover.require_plan(runtime.place.plan(), state)
@@ -167,7 +167,7 @@ def note_edit(runtime: Runtime, start: "GateStart", state: "MigrationState", at:
 
 def open_gate_run(runtime: Runtime, start: "GateStart", step: Step) -> "GateRun":
     """Return the run of a gate of `step`, resumed from the measurements that the journal has."""
-    from feed_migration.gate_run import GateRun
+    from feed_migration.gates.run import GateRun
 
     if step.gate is None:
         raise ValueError(f"step {start.step} of {runtime.place.plan_path} has no gate")
@@ -245,7 +245,7 @@ def revert(
 ) -> None:
     """Put the fleet back on ccxt and verify it, or join who does; see `take_back.take_back`."""
     from feed_migration.deployment import load_deployment
-    from feed_migration.spool import Spool
+    from feed_migration.journal.spool import Spool
     from feed_migration.take_back import take_back
 
     # a wrong URL in the environment must not stop the way back
@@ -263,7 +263,7 @@ def state_if_any(journal: "Journal | None", migration_id: str) -> "MigrationStat
 
 def document(runtime: Runtime, migration_id: str, actor: str) -> str:
     """Append the incident to the runbook page; see `report.document_incident`."""
-    from feed_migration.report import document_incident
+    from feed_migration.report.pages import document_incident
 
     return str(document_incident(runtime.deployment, runtime.journal, migration_id, actor))
 

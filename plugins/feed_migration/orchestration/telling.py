@@ -23,7 +23,7 @@ from feed_migration.orchestration.place import Place
 
 if TYPE_CHECKING:
     from feed_migration.deployment import Deployment
-    from feed_migration.journal import Journal
+    from feed_migration.journal.store import Journal
     from feed_migration.notices.follower import Follower
     from feed_migration.notices.teller import Teller
 
@@ -112,7 +112,7 @@ def _teller(deployment: "Deployment") -> "Teller":
 
 
 def _journal(deployment: "Deployment") -> "Journal":
-    from feed_migration.journal import Journal
+    from feed_migration.journal.store import Journal
 
     return Journal(
         deployment.journal_url,

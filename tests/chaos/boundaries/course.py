@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from feed_migration.audit_keys import AuditPlace, make_key
+from feed_migration.journal.keys import AuditPlace, make_key
 from tests.chaos.actor import Act as Work
 from tests.chaos.actor import Actor, End
 from tests.chaos.boundaries.disk_fleet import NAMES, DiskFleet

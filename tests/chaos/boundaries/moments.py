@@ -12,11 +12,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from feed_migration import audit_anchors, fence, journal_heads
+from feed_migration import fence
 from feed_migration.fleet import supervisor
 from feed_migration.fleet.supervisor_rpc import SupervisorRpc
-from feed_migration.journal_db import JournalDatabase
-from feed_migration.journal_tables import HEADS
+from feed_migration.journal import anchors as audit_anchors
+from feed_migration.journal import heads as journal_heads
+from feed_migration.journal.database import JournalDatabase
+from feed_migration.journal.tables import HEADS
 
 ORDERS = frozenset(
     {

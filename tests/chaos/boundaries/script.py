@@ -11,13 +11,13 @@ from feed_migration.deployment import load_deployment
 from feed_migration.errors import MigrationNotRunning
 from feed_migration.events import EventKind
 from feed_migration.fleet.base import Fleet
-from feed_migration.gate_record import join_gate, record_verdict
-from feed_migration.gate_run import GateRun
-from feed_migration.journal import Journal
+from feed_migration.gates.record import join_gate, record_verdict
+from feed_migration.gates.run import GateRun
+from feed_migration.journal.spool import Spool
+from feed_migration.journal.store import Journal
 from feed_migration.model import Answer, Plan, Step
 from feed_migration.phases import MigrationState, Status
-from feed_migration.report import document_incident
-from feed_migration.spool import Spool
+from feed_migration.report.pages import document_incident
 from tests.support.gate_traces import Recording
 from tests.support.migration_plans import GATE
 from tests.support.migration_plans import PLAN as SMALL

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 
-from feed_migration.audit_keys import AuditPlace, make_key
 from feed_migration.deployment import load_deployment
 from feed_migration.fleet.supervisor import SupervisorFleet
+from feed_migration.journal.keys import AuditPlace, make_key
 from tests.chaos.actor import Actor, End
 from tests.chaos.boundaries.course import ACT_SECONDS, Station
 from tests.chaos.boundaries.disk_fleet import SHADOW

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from feed_migration.audit_anchors import read_anchors
-from feed_migration.audit_keys import AuditPlace
 from feed_migration.events import EventKind
+from feed_migration.journal.anchors import read_anchors
+from feed_migration.journal.keys import AuditPlace
 from feed_migration.phases import MigrationState, Status
 from tests.chaos.boundaries.disk_fleet import NAMES
 from tests.chaos.boundaries.script import PLAN, Scene

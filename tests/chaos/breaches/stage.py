@@ -15,7 +15,7 @@ import requests
 from feed_migration.airflow_api import AirflowApi
 from feed_migration.deployment import load_deployment
 from feed_migration.errors import AirflowUnavailable
-from feed_migration.journal import Journal
+from feed_migration.journal.store import Journal
 from tests.chaos.breaches.plan import COUNTERS, FLEET, plan_text
 from tests.support.conditions import eventually_sync
 from tools.demo.airflow_env import airflow_commands

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from feed_migration.deployment import Deployment, load_deployment
 from feed_migration.fleet.supervisor import SupervisorFleet
-from feed_migration.journal import Journal
-from feed_migration.spool import Spool
+from feed_migration.journal.spool import Spool
+from feed_migration.journal.store import Journal
 from tests.chaos.actor import Actor
 
 type Act = Callable[["Hands"], None]

@@ -16,10 +16,10 @@ import psutil
 import requests
 import yaml
 
-from feed_migration.audit_keys import AuditPlace, make_key
 from feed_migration.errors import FleetUnavailable
 from feed_migration.fleet.supervisor_conf import conf_path
 from feed_migration.fleet.supervisor_rpc import SupervisorRpc
+from feed_migration.journal.keys import AuditPlace, make_key
 from tests.chaos.cycles.driver import Hands
 from tests.support.conditions import eventually_sync
 from tests.support.handler_process import write_config

@@ -8,7 +8,7 @@ import requests
 
 from feed_migration.model import Decision
 from feed_migration.phases import MigrationState, Status
-from feed_migration.plan import load_plan
+from feed_migration.plan.reader import load_plan
 from tests.chaos.nemesis.check import journal_faults, promoted_in_breach, wanted_variants
 from tests.chaos.nemesis.part import attack_nemesis
 from tests.chaos.nemesis.plan import DECK, KINDS, make_trial, plan_text
