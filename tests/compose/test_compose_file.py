@@ -5,6 +5,7 @@ What needs an engine is in `make compose-check`, which CI does not run.
 
 import json
 import re
+import subprocess
 from importlib.resources import files as package_files
 
 import jsonschema
@@ -208,6 +209,31 @@ def test_the_workers_of_celery_have_what_the_scheduler_has():
     }
     assert shared.keys() >= LINKS
     assert shared.items() <= worker["environment"].items()
+
+
+def test_the_workers_probe_asks_by_the_broker_alone(tmp_path):
+    """To load Airflow for it takes longer than its time on a busy machine; no argument is a secret."""
+    kind, text = services(CELERY)["airflow-worker"]["healthcheck"]["test"]
+    assert kind == "CMD-SHELL"
+    assert "airflow" not in text
+    (tmp_path / "broker_url").write_text("redis://:hunter2@redis:6379/0")
+    celery = tmp_path / "celery"
+    celery.write_text('#!/bin/sh\necho "$@"; echo "$CELERY_BROKER_URL"')
+    celery.chmod(0o755)
+    here = text.replace("$$", "$").replace(str(Places().control), str(tmp_path))
+    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin", "HOSTNAME": "3f2a9c"}
+    done = subprocess.run(
+        ["/bin/sh", "-c", here], env=environ, capture_output=True, text=True, check=True
+    )
+    arguments, broker = done.stdout.splitlines()
+    assert arguments.split()[0] == "inspect"
+    assert {"celery@3f2a9c", "ping"} <= set(arguments.split())
+    assert broker == "redis://:hunter2@redis:6379/0"
+
+
+def test_a_redis_that_refuses_its_password_is_not_healthy():
+    """`redis-cli` ends with 0 whatever the server says, but for -e."""
+    assert services(CELERY)["redis"]["healthcheck"]["test"] == ["CMD", "redis-cli", "-e", "ping"]
 
 
 def test_who_makes_links_knows_where_browsers_come_to(tmp_path, settings):

@@ -1,8 +1,9 @@
 """Base images under the tags that the files name, built from Debian's packages and a local Python.
 
 For a machine that reaches Debian's and Python's packages and no registry of images. They stand in
-for `python`, `postgres` and `prom/prometheus`: other builds of the same programs, so what is
-special to the official images stays unverified. Grafana is in no Debian: there is none.
+for `python`, `postgres`, `redis`, `prom/prometheus` and `prom/alertmanager`: other builds of the
+same programs, so what is special to the official images stays unverified. Grafana is in no Debian:
+there is none.
 """
 
 import shutil
@@ -11,10 +12,10 @@ import tempfile
 from pathlib import Path
 
 from tools.compose_check.engine import CheckError, Engine, run
+from tools.compose_check.parts import Parts
+from tools.compose_check.stand_ins import STAND_INS, TAGS, StandIn
 
-PYTHON_TAG = "python:3.13-slim-bookworm"
-POSTGRES_TAG = "postgres:17-bookworm"
-PROMETHEUS_TAG = "prom/prometheus:v3.5.0"
+PYTHON_TAG = TAGS["PYTHON_IMAGE"]
 _SUITE = "bookworm"
 _MIRROR = "http://deb.debian.org/debian"
 _PACKAGES = (
@@ -24,59 +25,14 @@ _PACKAGES = (
 # neither in the official slim image nor of any use here
 _LEFT_OUT = ("test", "idlelib", "turtledemo", "__pycache__", "config-*", "*.a", "include", "share")
 
-_POSTGRES_ENTRYPOINT = r"""#!/bin/bash
-# the first start of the official image, as far as docker-compose.yaml counts on it
-set -euo pipefail
-if [ "${1:-}" = postgres ] && [ ! -s "$PGDATA/PG_VERSION" ]; then
-    : "${POSTGRES_PASSWORD:?}"
-    chmod 700 "$PGDATA"
-    # shellcheck disable=SC2086
-    initdb --username=postgres --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD") \
-        ${POSTGRES_INITDB_ARGS:-} --pgdata="$PGDATA"
-    echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
-    pg_ctl --pgdata="$PGDATA" --options="-c listen_addresses=''" --wait start
-    for file in /docker-entrypoint-initdb.d/*.sh; do
-        if [ -x "$file" ]; then "$file"; else . "$file"; fi
-    done
-    pg_ctl --pgdata="$PGDATA" --mode=fast --wait stop
-fi
-exec "$@"
-"""
-_POSTGRES = f"""FROM {PYTHON_TAG}
-RUN groupadd --system --gid=999 postgres \\
-    && useradd --system --gid=postgres --uid=999 --home-dir=/var/lib/postgresql postgres \\
-    && apt-get update -qq \\
-    && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \\
-        postgresql-15 >/dev/null \\
-    && rm -rf /var/lib/apt/lists/* /var/lib/postgresql/15 \\
-    && install --directory --owner=postgres --group=postgres --mode=1777 /var/lib/postgresql/data
-ENV PATH=/usr/lib/postgresql/15/bin:$PATH PGDATA=/var/lib/postgresql/data
-COPY docker-entrypoint.sh /usr/local/bin/
-VOLUME /var/lib/postgresql/data
-ENTRYPOINT ["docker-entrypoint.sh"]
-CMD ["postgres", "-c", "listen_addresses=*"]
-"""
-_PROMETHEUS = f"""FROM {PYTHON_TAG}
-COPY prometheus promtool /bin/
-RUN install --directory --owner=nobody --group=nogroup /prometheus /etc/prometheus
-USER nobody
-VOLUME /prometheus
-ENTRYPOINT ["/bin/prometheus"]
-"""
-# tag, Dockerfile, and the files beside it: with this text, or copied from PATH
-_STAND_INS: tuple[tuple[str, str, dict[str, str | None]], ...] = (
-    (POSTGRES_TAG, _POSTGRES, {"docker-entrypoint.sh": _POSTGRES_ENTRYPOINT}),
-    (PROMETHEUS_TAG, _PROMETHEUS, {"prometheus": None, "promtool": None}),
-)
 
-
-def build_base_images(engine: Engine, scratch: Path) -> None:
-    """Build the three; needs root, debootstrap and Prometheus. Existing ones are kept."""
+def build_base_images(engine: Engine, scratch: Path, parts: Parts) -> None:
+    """Build those that `parts` need; as root, with debootstrap. Existing ones are kept."""
     if not _exists(engine, PYTHON_TAG):
         _build_python(engine, scratch)
-    for tag, dockerfile, files in _STAND_INS:
-        if not _exists(engine, tag):
-            _build(engine, tag, dockerfile, files)
+    for stand_in in STAND_INS:
+        if stand_in.service not in parts.left_out and not _exists(engine, stand_in.tag):
+            _build(engine, stand_in)
 
 
 def _exists(engine: Engine, tag: str) -> bool:
@@ -126,18 +82,18 @@ def _build_python(engine: Engine, scratch: Path) -> None:
     shutil.rmtree(root)
 
 
-def _build(engine: Engine, tag: str, dockerfile: str, files: dict[str, str | None]) -> None:
+def _build(engine: Engine, stand_in: StandIn) -> None:
     with tempfile.TemporaryDirectory() as name:
         context = Path(name)
-        (context / "Dockerfile").write_text(dockerfile)
-        for file, text in files.items():
-            path = context / file
-            if text is None:
-                binary = shutil.which(file)
-                if binary is None:
-                    raise CheckError(f"{file} is missing: apt-get install prometheus")
-                shutil.copy(Path(binary).resolve(), path)
-            else:
-                path.write_text(text)
-            path.chmod(0o755)
-        engine.docker("build", "--network=host", "--tag", tag, name, timeout=1200)
+        (context / "Dockerfile").write_text(stand_in.dockerfile)
+        for file, text in stand_in.files.items():
+            (context / file).write_text(text)
+            (context / file).chmod(0o755)
+        for program in stand_in.binaries:
+            binary = shutil.which(program)
+            if binary is None:
+                raise CheckError(f"{program} is missing: apt-get install {stand_in.package}")
+            shutil.copy(Path(binary).resolve(), context / program)
+        for folder in map(Path, stand_in.folders):
+            shutil.copytree(folder, context / folder.name)
+        engine.docker("build", "--network=host", "--tag", stand_in.tag, name, timeout=1200)

@@ -9,7 +9,6 @@ from tools.compose_check.project import Project
 
 MIGRATION_DEADLINE_SECONDS = 900.0
 FAULT_STEP = "cutover-50"
-AIRFLOW = ("airflow-scheduler", "airflow-triggerer", "airflow-dag-processor", "airflow-api-server")
 _ENDED = {"promoted", "rolled_back", "held"}
 _POLL_SECONDS = 3.0
 
@@ -53,7 +52,8 @@ def mend(project: Project) -> None:
 
 def roll_back_without_airflow(project: Project, say: Say) -> None:
     """Stop Airflow and PostgreSQL; the command line takes the fleet back all the same."""
-    project.compose("stop", "--timeout", "20", *AIRFLOW, "postgres")
+    airflow = [name for name in project.containers() if name.startswith("airflow-")]
+    project.compose("stop", "--timeout", "20", *airflow, "postgres")
     said = project.compose(
         *("run", "--rm", "-T", "--no-deps", "-e", "LOGNAME=checker"),
         *("migrate", "rollback", "--reason", "compose check: Airflow and database down"),

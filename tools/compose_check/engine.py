@@ -90,6 +90,7 @@ def own_engine(folder: Path) -> Iterator[Engine]:
                 return
         finally:
             _end(process)
+            _unmount(folder)
         tried.append(f"{driver}: {_last_line(folder / f'dockerd.{driver}.log')}")
     raise CheckError(f"dockerd does not start: {'; '.join(tried)}")
 
@@ -127,6 +128,18 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(STOP_DEADLINE_SECONDS)
+
+
+def _unmount(folder: Path) -> None:
+    """Take off what dockerd leaves mounted, its namespace of networks; it keeps the folder."""
+    for point in mounts_below(folder, Path("/proc/self/mounts").read_text()):
+        run(["umount", point], check=False)
+
+
+def mounts_below(folder: Path, mounts: str) -> list[str]:
+    """Return the mount points below `folder`, what is inside another one first."""
+    points = (line.split()[1] for line in mounts.splitlines())
+    return sorted((point for point in points if Path(point).is_relative_to(folder)), reverse=True)
 
 
 def _last_line(path: Path) -> str:

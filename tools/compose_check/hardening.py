@@ -5,15 +5,15 @@ from typing import Any
 
 from tools.compose_check.project import Project
 
-SECRET_WORDS = ("PASSWORD", "SECRET", "FERNET")
+SECRET_WORDS = ("PASSWORD", "SECRET", "FERNET", "PAGER")
 # these get theirs from the environment, as their images want it
-_TOLD = {"init", "postgres", "grafana"}
+_TOLD = {"init", "postgres", "grafana", "redis"}
 
 
 def findings(project: Project, settings: Mapping[str, str]) -> list[str]:
     """Return everything that is not as docs/compose.md promises; empty is good."""
     found: list[str] = []
-    secrets = {n: v for n, v in settings.items() if any(word in n for word in SECRET_WORDS)}
+    secrets = secrets_in(settings)
     for service, entry in project.containers().items():
         found += [f"{service}: {text}" for text in _settings(service, entry, secrets)]
         if entry["State"]["Running"]:
@@ -21,6 +21,11 @@ def findings(project: Project, settings: Mapping[str, str]) -> list[str]:
         said = project.engine.docker("logs", entry["Id"], check=False)
         found += [f"{service}: {name} is in its log" for name, v in secrets.items() if v in said]
     return found
+
+
+def secrets_in(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings that nobody may read; one that is empty is none."""
+    return {n: v for n, v in settings.items() if v and any(word in n for word in SECRET_WORDS)}
 
 
 def _settings(service: str, entry: dict[str, Any], secrets: Mapping[str, str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Builds the product's two images with packages from this machine's pip, which no image sees."""
+"""Builds the product's images with packages from this machine's pip, which no image sees."""
 
 import functools
 import http.server
@@ -10,25 +10,28 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tools.compose_check.engine import Engine, run
+from tools.compose_check.parts import Parts
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-IMAGES = {
-    "backpack-airflow:local": ("airflow", "requirements-airflow.txt"),
-    "backpack-fleet:local": ("fleet", "requirements-fleet.txt"),
-}
+FLEET = ("backpack-fleet:local", "fleet", "requirements-fleet.txt")
+AIRFLOW = ("backpack-airflow:local", "airflow", "requirements-airflow.txt")
+# under Celery every part of Airflow has this one
+CELERY = ("backpack-airflow-celery:local", "airflow", "requirements-celery.txt")
 
 
-def build_own_images(engine: Engine, scratch: Path) -> None:
+def build_own_images(engine: Engine, scratch: Path, parts: Parts) -> None:
     """Download every locked wheel here, then build without an index."""
+    images = (CELERY if parts.celery else AIRFLOW, FLEET)
     wheels = scratch / "wheels"
     wheels.mkdir(parents=True, exist_ok=True)
-    for _, requirements in IMAGES.values():
+    for _, _, requirements in images:
         _download(REPOSITORY / "deploy/docker" / requirements, wheels)
     with _served(wheels) as url:
-        for tag, (name, _) in IMAGES.items():
+        for tag, name, requirements in images:
             engine.docker(
                 *("build", "--network=host", "--tag", tag),
                 *("--build-arg", "PIP_NO_INDEX=1", "--build-arg", f"PIP_FIND_LINKS={url}"),
+                *("--build-arg", f"REQUIREMENTS={requirements}"),
                 *("--file", str(REPOSITORY / f"deploy/docker/{name}.Dockerfile"), str(REPOSITORY)),
                 timeout=1800,
             )

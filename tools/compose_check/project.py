@@ -4,37 +4,39 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tools.compose_check.engine import CheckError, Engine, run
 from tools.compose_check.own_images import REPOSITORY
+from tools.compose_check.parts import Parts
 
 NAME = "backpack-check"
-LEFT_OUT = {"grafana"}
-# docker-compose 1.29 lists them whatever profile is on
-OF_PROFILES = {"migrate", "install-key", "alertmanager"}
 HEALTH_DEADLINE_SECONDS = 420.0
 _POLL_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
 class Project:
-    """`env_file` is what `make env` made; ports are added to it."""
+    """`env_file` is what `make env` made."""
 
     engine: Engine
     env_file: Path
+    parts: Parts
 
     def compose(self, *arguments: str, check: bool = True, timeout: float = 900.0) -> str:
         """Run docker-compose 1 or `docker compose` 2 for this project."""
         command = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
+        files = [word for name in self.parts.files for word in ("--file", str(REPOSITORY / name))]
+        profiles = [word for name in self.parts.profiles for word in ("--profile", name)]
         return run(
             [
                 *command,
                 *("--project-name", NAME, "--env-file", str(self.env_file)),
-                *("--file", str(REPOSITORY / "docker-compose.yaml"), "--profile", "sandbox"),
+                *files,
+                *profiles,
                 *arguments,
             ],
             self.engine.environment,
@@ -42,11 +44,10 @@ class Project:
             timeout=timeout,
         )
 
-    def up(self, *, with_grafana: bool) -> None:
-        """Start everything, without Grafana where no image of it can be had."""
+    def up(self) -> None:
+        """Start every service of `parts`."""
         names = self.compose("config", "--services").split()
-        left_out = OF_PROFILES | (set() if with_grafana else LEFT_OUT)
-        wanted = [name for name in names if name not in left_out]
+        wanted = [name for name in names if name not in self.parts.left_out]
         self.compose("up", "--detach", "--no-build", *wanted)
 
     def down(self) -> None:
@@ -108,12 +109,13 @@ def _state(entry: dict[str, Any]) -> str:
     return str(health.get("Status") or state["Status"])
 
 
-def make_env(path: Path, ports: dict[str, int]) -> dict[str, str]:
-    """Let `make env` complete `path`, which begins with free ports, and return what it says."""
-    path.write_text("".join(f"{name}={port}\n" for name, port in ports.items()))
+def make_env(path: Path, begin: Mapping[str, str], parts: Parts) -> dict[str, str]:
+    """Let `make env` complete `path`, which begins with `begin`, and return what it says."""
+    path.write_text("".join(f"{name}={value}\n" for name, value in begin.items()))
+    more = {"ALERTMANAGER": "own"} if parts.alertmanager else {}
     subprocess.run(
         [REPOSITORY / "deploy/docker/make-env.sh"],
-        env={"PATH": "/usr/bin:/bin", "ENV_FILE": str(path), "VENUE": "sandbox"},
+        env={"PATH": "/usr/bin:/bin", "ENV_FILE": str(path), "VENUE": "sandbox", **more},
         check=True,
         stdout=subprocess.DEVNULL,
     )
