@@ -32,6 +32,7 @@ SOMETIMES = {
     "backpack_feed_rest_total",
     "backpack_feed_suppressed_total",
     "feed_migration_ended_timestamp_seconds",
+    "feed_migration_guard_unproven_instance",
 }
 
 pytestmark = pytest.mark.timeout(180)

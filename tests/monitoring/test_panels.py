@@ -157,3 +157,16 @@ def test_what_is_for_the_record_is_no_alert_that_counts(ask, dashboard):
     fires = 'ALERTS{alertname="BackpackParityOthersBlamed",alertstate="firing",severity="%s"}'
     ask(dashboard, "Firing alerts", "A", {fires % "info": 1}, {"{}": 0})
     ask(dashboard, "Firing alerts", "A", {fires % "warning": 1}, {"{}": 1})
+
+
+def test_what_nobody_can_prove_is_a_share_of_its_own_market(ask):
+    """One market of which a quarter is unsettled shows beside one of which nothing is."""
+    series = {
+        f'backpack_feed_parity_{name}_total{{instance_id="shadow-0",symbol="{symbol}",kind="trade"}}': (
+            f"0+{step}x10"
+        )
+        for symbol, unproven in (("SOL-USDC", 1), ("BTC-USDC", 0))
+        for name, step in (("unproven", unproven), ("proven", 4 - unproven))
+    }
+    shares = {'{symbol="SOL-USDC", kind="trade"}': 0.25, '{symbol="BTC-USDC", kind="trade"}': 0}
+    ask("migration", "Not proven, by market", "A", series, shares)
