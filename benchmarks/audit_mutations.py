@@ -1,23 +1,26 @@
-"""Mutates a signed and anchored journal at random, and asks `verify` each time.
+"""Mutates a signed and anchored journal, cut anywhere, at random; asks `verify` each time.
 
 The attacker owns the database, and knows how hashes are computed; the anchors and the signing key
-are elsewhere. What a mutation touches, and how, comes from the seed alone.
+are elsewhere. In `rewrite_unsigned` they own the anchors, too, and somebody honest writes on behind
+it. What a mutation touches, and how, comes from the seed alone.
 """
 
+import json
 import random
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import count as numbers
 from pathlib import Path
 from typing import Any
 
-from feed_migration.journal.chain import row_hash
+from feed_migration.journal.chain import canonical_json, row_hash
 from feed_migration.journal.keys import AuditPlace, make_key
 from feed_migration.journal.store import Journal
 
-KINDS = ("migration_started", "step_started", "audit_note", "audit_note", "verdict", "held")
+KINDS = ("step_started", "act_intended", "act_confirmed", "audit_note", "verdict", "held")
 COUNT = 40
 _TEXTS = ("migration_id", "kind", "actor", "body", "prev_hash", "hash")
 _COLUMNS = ("seq", "at", *_TEXTS)
@@ -42,27 +45,32 @@ def mutate(home: Path, count: int, seed: int) -> Outcome:
     if not journal.verify().ok:
         raise RuntimeError("the untouched journal does not verify")
     outcome, kinds = Outcome(), Counter[str]()
+    anchors = AuditPlace.of(home).anchors
+    anchored = [(json.loads(line)["seq"], line) for line in anchors.read_text().splitlines(True)]
     with closing(sqlite3.connect(home / "journal.db", isolation_level=None)) as connection:
-        for table in ("events", "heads"):
-            for verb in ("update", "delete"):
-                connection.execute(f"DROP TRIGGER {table}_no_{verb}")
-        connection.execute("PRAGMA synchronous=OFF")
+        _unprotect(connection)
         events, heads = _read(connection, "events"), _read(connection, "heads")
         for number in range(count):
             rng = random.Random(f"{seed}/{number}")  # noqa: S311 - to be repeated, not to be secret
             name = rng.choice(list(MUTATIONS))
-            changed = MUTATIONS[name](([[*e] for e in events], [[*h] for h in heads]), rng)
+            # the log ends anywhere: no kind of event is less safe at its end than another
+            end = rng.randrange(2, len(events) + 1)
+            until = events[:end], [head for head in heads if head[0] <= end]
+            anchors.write_text("".join(line for seq, line in anchored if seq <= end))
+            changed = MUTATIONS[name](([[*e] for e in until[0]], [[*h] for h in until[1]]), rng)
+            # what came out as it was before is no mutation
+            if changed == until:
+                continue
             outcome.tried += 1
             kinds[name] += 1
-            # what came out as it was before is no mutation
-            if changed == (events, heads):
-                outcome.tried -= 1
-                kinds[name] -= 1
-                continue
             _write(connection, *changed)
+            if name == rewrite_unsigned.__name__:
+                anchors.write_text("".join(map(_anchor, changed[1])))
+                _note(journal)
             if journal.verify().ok:
                 outcome.missed.append(f"seed {seed}, number {number}: {name}")
         _write(connection, events, heads)
+        anchors.write_text("".join(line for _, line in anchored))
     if not journal.verify().ok:
         raise RuntimeError("the journal that was put back does not verify")
     outcome.by_kind = dict(sorted(kinds.items()))
@@ -71,14 +79,20 @@ def mutate(home: Path, count: int, seed: int) -> Outcome:
 
 def _journal(home: Path) -> Journal:
     make_key(AuditPlace.of(home))
-    journal = Journal(home / "journal.db", clock=iter(range(1, 10_000)).__next__)
+    journal = Journal(home / "journal.db", clock=numbers(1).__next__)
+    journal.begin_migration("plan", "sha256", "ana")
     for number in range(COUNT):
         body = {"number": number, "text": "väl", "list": [1, 2.5, None, True], "epoch": 3}
         kind = KINDS[number % len(KINDS)]
         journal.append(kind, migration_id="m", actor="ana", body=body)
-    # the end is at a boundary, as that of every migration is
-    journal.append("migration_finished", migration_id="m", actor="ana", body={})
     return journal
+
+
+def _unprotect(connection: sqlite3.Connection) -> None:
+    for table in ("events", "heads"):
+        for verb in ("update", "delete"):
+            connection.execute(f"DROP TRIGGER {table}_no_{verb}")
+    connection.execute("PRAGMA synchronous=OFF")
 
 
 def _read(connection: sqlite3.Connection, table: str) -> Rows:
@@ -93,6 +107,16 @@ def _write(connection: sqlite3.Connection, events: Rows, heads: Rows) -> None:
             places = ",".join("?" * len(row))
             connection.execute(f"INSERT OR REPLACE INTO {table} VALUES ({places})", row)  # noqa: S608
     connection.execute("COMMIT")
+
+
+def _anchor(head: list[Any]) -> str:
+    names = ("seq", "hash", "at", "key", "signature")
+    return canonical_json(dict(zip(names, head, strict=True))) + "\n"
+
+
+def _note(journal: Journal) -> None:
+    """What somebody honest does, who knows of nothing and has the key."""
+    journal.append("audit_note", migration_id="m", actor="ana", body={"note": "honest"})
 
 
 def _flip(text: str, rng: random.Random) -> str:
@@ -179,6 +203,27 @@ def forge_head(tables: Tables, rng: random.Random) -> Tables:
     return events, heads
 
 
+def rewrite_unsigned(tables: Tables, rng: random.Random) -> Tables:
+    """As `rewrite`, without the key and with the anchors; no migration says that it has heads."""
+    events, heads = tables
+    index = rng.choice([0, rng.randrange(len(events))])
+    for row in events[index:]:
+        row[4] = "eve"
+        row[5] = row[5].replace('"audit":2,', "")
+    events = _chained(events, index)
+    hashes = {row[0]: row[7] for row in events}
+    choice = rng.choice(["unsigned", "signed as before", "signed at random", "removed"])
+    if choice == "removed":
+        return events, heads[:index]
+    for head in heads[index:]:
+        head[1] = hashes[head[0]]
+        if choice == "unsigned":
+            head[3:] = ["", ""]
+        elif choice == "signed at random":
+            head[4] = f"{rng.getrandbits(512):0128x}"
+    return events, heads
+
+
 MUTATIONS: dict[str, Mutation] = {
     "flip": flip,
     "delete": delete,
@@ -186,6 +231,7 @@ MUTATIONS: dict[str, Mutation] = {
     "insert": insert,
     "truncate": truncate,
     "rewrite": rewrite,
+    "rewrite_unsigned": rewrite_unsigned,
     "forge_head": forge_head,
 }
 

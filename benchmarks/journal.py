@@ -19,7 +19,6 @@ import sqlalchemy as sa
 from benchmarks.audit_mutations import mutate
 from benchmarks.runs import REPOSITORY
 from feed_migration.journal.chain import GENESIS_HASH, canonical_json, link
-from feed_migration.journal.heads import SIGN_EVERY
 from feed_migration.journal.keys import AuditPlace, Head, HeadSigner, load_signer, make_key
 from feed_migration.journal.store import Journal
 from feed_migration.journal.tables import EVENTS, HEADS
@@ -87,11 +86,9 @@ def fill(home: Path, events: int) -> None:
                 row = _event(seq, prev)
                 prev = row["hash"]
                 rows.append(row)
-                if seq == 1 or (seq - 1) % SIGN_EVERY == 0:
-                    heads.append(_head(signer, seq, prev))
+                heads.append(_head(signer, seq, prev))
             connection.execute(sa.insert(EVENTS), rows)
-            if heads:
-                connection.execute(sa.insert(HEADS), heads)
+            connection.execute(sa.insert(HEADS), heads)
     engine.dispose()
 
 

@@ -9,8 +9,7 @@ import pytest
 from feed_migration.errors import JournalUnavailable, Refused, UsageError
 from feed_migration.events import Event
 from feed_migration.journal.chain import row_hash, row_of
-from feed_migration.journal.heads import SIGN_EVERY
-from feed_migration.journal.keys import AuditPlace, make_key
+from feed_migration.journal.keys import AuditPlace, Trusted, make_key
 
 
 @pytest.fixture
@@ -24,7 +23,7 @@ def key(place):
 
 
 def fill(journal, notes=3):
-    """Two boundaries with notes between and behind them; heads at 1 and at notes + 2."""
+    """A hold and an approval, each with notes behind it."""
     for kind in ("held", "approval"):
         journal.append(kind, migration_id="m", actor="ana", body={"step": "shadow"})
         for number in range(notes):
@@ -53,21 +52,16 @@ def replaced(store, events):
     ]
 
 
-def test_boundaries_and_every_so_many_events_have_a_signed_head(store, place, key):
+def test_every_event_has_a_signed_head(store, place, key):
     """In the database and in the file the same, each signed by the one key."""
     journal = fill(store.open())
-    for number in range(SIGN_EVERY):
-        journal.append("audit_note", migration_id="m", actor="ana", body={"number": number})
     heads = journal.heads()
-    assert [head.seq for head in heads] == [1, 5, 5 + SIGN_EVERY]
+    assert [head.seq for head in heads] == list(range(1, 9))
     assert {head.key for head in heads} == {key}
-    assert [json.loads(line)["seq"] for line in place.anchors.read_text().splitlines()] == [
-        1,
-        5,
-        69,
-    ]
+    anchored = [json.loads(line)["seq"] for line in place.anchors.read_text().splitlines()]
+    assert anchored == list(range(1, 9))
     result = journal.verify()
-    assert (result.ok, result.signed_seq, result.marks) == (True, 69, 6)
+    assert (result.ok, result.signed_seq, result.anchored_seq, result.marks) == (True, 8, 8, 16)
 
 
 def test_a_head_is_logged_and_told_to_the_hook_once_it_is_on_disk(store, place, key, caplog):
@@ -80,7 +74,7 @@ def test_a_head_is_logged_and_told_to_the_hook_once_it_is_on_disk(store, place, 
 
     with caplog.at_level(logging.INFO):
         journal = fill(store.open(on_head=hook))
-    assert told == [(1, 1), (5, 2)]
+    assert told == [(number, number) for number in range(1, 9)]
     first = journal.events()[0]
     assert f"journal head 1:{first.hash} signed by {key}" in caplog.text
     assert journal.verify().ok
@@ -92,7 +86,7 @@ def test_a_whole_rewrite_is_found_by_the_signatures_alone(store, place, key):
     place.anchors.unlink()
     forged = rewritten(journal.events())
     heads = [
-        ("UPDATE heads SET hash = ? WHERE seq = ?", (forged[seq - 1].hash, seq)) for seq in (1, 5)
+        ("UPDATE heads SET hash = ? WHERE seq = ?", (event.hash, event.seq)) for event in forged
     ]
     store.tamper(*replaced(store, forged), *heads)
     result = journal.verify()
@@ -101,9 +95,10 @@ def test_a_whole_rewrite_is_found_by_the_signatures_alone(store, place, key):
 
 
 def test_a_rewrite_that_drops_every_signature_is_found(store, place, key):
-    """A log that was signed once is not believed without."""
+    """A log that was signed once is not believed without, whatever the key's file says."""
     journal = fill(store.open())
     place.anchors.unlink()
+    place.trusted_keys.write_text(f"{key}\n")
     store.tamper(*replaced(store, rewritten(journal.events())), "DELETE FROM heads")
     result = journal.verify()
     assert (result.ok, result.reason) == (False, "no head is signed by a trusted key")
@@ -119,12 +114,12 @@ def test_a_whole_rewrite_is_found_by_the_anchors_without_any_key(store):
 
 
 def test_a_rewritten_end_is_placed_behind_the_last_anchor_that_fits(store, key):
-    """Event 3 was the first to be changed; what is known is that it was after event 1."""
+    """Event 3 was the first to be changed; what is known is that it was after event 2."""
     journal = fill(store.open())
     events = journal.events()
     store.tamper(*replaced(store, rewritten(events[2:])))
     result = journal.verify()
-    assert (result.ok, result.first_bad_seq) == (False, 2)
+    assert (result.ok, result.first_bad_seq) == (False, 3)
     assert "rewritten" in result.reason
 
 
@@ -144,7 +139,7 @@ def test_a_cut_end_is_found_by_the_anchors(store, key):
         "DELETE FROM heads WHERE seq = 5",
         "UPDATE heads SET at = at + 1 WHERE seq = 5",
         "UPDATE heads SET key = '' WHERE seq = 5",
-        "UPDATE heads SET seq = 4 WHERE seq = 5",
+        "UPDATE heads SET seq = 9 WHERE seq = 5",
         "UPDATE heads SET signature = 'zz' WHERE seq = 5",
     ],
 )
@@ -175,8 +170,8 @@ def test_a_copy_kept_elsewhere_and_a_key_kept_elsewhere_are_believed(store, plac
     store.tamper("DELETE FROM events WHERE seq > 3", "DELETE FROM heads WHERE seq > 3")
     assert journal.verify().ok
     assert not journal.verify(anchors=copy).ok
-    assert journal.verify(trusted=frozenset({key})).signed_seq == 1
-    assert not journal.verify(trusted=frozenset({"00" * 32})).ok
+    assert journal.verify(trusted=Trusted(keys=frozenset({key}))).signed_seq == 3
+    assert not journal.verify(trusted=Trusted(keys=frozenset({"00" * 32}))).ok
 
 
 def test_a_torn_anchor_is_repaired_on_the_next_start(store, place, key):
@@ -192,7 +187,7 @@ def test_a_torn_anchor_is_repaired_on_the_next_start(store, place, key):
 def test_the_key_is_for_its_owner_and_is_not_replaced(place, key):
     """0600, and a second one is refused: heads behind it could not be told from forged ones."""
     assert stat.S_IMODE(place.signing_key.stat().st_mode) == 0o600
-    assert place.trusted_keys.read_text() == f"{key}\n"
+    assert place.trusted_keys.read_text() == f"{key} from 1\n"
     with pytest.raises(Refused, match="already"):
         make_key(place)
 

@@ -60,6 +60,18 @@ def test_notes_are_left_out_where_they_tell_nothing(journal):
     assert journal.state(migration_id).status is Status.HELD
 
 
+def test_events_are_found_by_a_word_of_theirs(journal):
+    """Literally, and in the database: of a hundred thousand notes a few are wanted."""
+    migration_id = journal.begin_migration("p", "a", "ana")
+    for word in ("joined", "join%", "x_y", "xzy"):
+        journal.append("audit_note", migration_id=migration_id, actor="ana", body={"note": word})
+    found = {
+        word: [event.body["note"] for event in journal.events(migration_id, text=word)]
+        for word in ("joined", "join%", "x_y")
+    }
+    assert found == {"joined": ["joined"], "join%": ["join%"], "x_y": ["x_y"]}
+
+
 def test_what_is_chosen_is_written_as_one_with_what_it_follows_from(journal):
     """All of it behind what was read, notes left out, or nothing where the choice is an error."""
     migration_id = journal.begin_migration("p", "a", "ana")

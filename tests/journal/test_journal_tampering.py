@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from feed_migration.journal.chain import GENESIS_HASH, verify_chain
+from feed_migration.journal.keys import AuditPlace
 from feed_migration.journal.store import Journal
 
 COUNT = 12
@@ -29,11 +30,13 @@ def original(tmp_path_factory):
 def tampered(original, store):
     """Return a function that gives a fresh journal the same past, runs SQL on it, and verifies."""
 
-    def run(*statements, expect_head=None):
+    def run(*statements, expect_head=None, anchored=True):
         journal = store.open()
         store.clear()
         store.fill(original)
         store.tamper(*statements)
+        if not anchored:
+            AuditPlace.of(store.home, {}).anchors.unlink()
         return journal.verify(expect_head)
 
     return run
@@ -100,12 +103,15 @@ def test_an_inserted_event_is_found(tampered):
     assert (result.ok, result.first_bad_seq) == (False, 6)
 
 
-def test_a_cut_tail_shows_only_against_a_noted_head(tampered, original):
-    """The chain alone cannot know what is no longer there."""
+def test_a_tail_cut_with_all_heads_shows_only_against_a_noted_one(tampered, original):
+    """The chain alone cannot know what is no longer there, nor can the database."""
     head = Journal(original).verify().head
     cut = f"DELETE FROM events WHERE seq > {COUNT - 3}"
-    assert tampered(cut).ok
-    result = tampered(cut, expect_head=head)
+    heads = f"DELETE FROM heads WHERE seq > {COUNT - 3}"
+    assert not tampered(cut).ok
+    assert not tampered(cut, heads).ok
+    assert tampered(cut, heads, anchored=False).ok
+    result = tampered(cut, heads, expect_head=head, anchored=False)
     assert (result.ok, result.first_bad_seq) == (False, COUNT - 2)
     assert "expected head" in result.reason
     assert Journal(original).verify(head).ok

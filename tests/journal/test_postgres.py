@@ -1,11 +1,13 @@
 """The journal on PostgreSQL: what a server can do to it, and what its role may do."""
 
+import json
 import time
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from feed_migration.cli.app import run
 from feed_migration.errors import JournalUnavailable
 from feed_migration.journal.store import Journal
 from tests.support.postgres_server import postgres_server
@@ -122,6 +124,20 @@ def test_the_roles_of_the_deployment_fit_the_journal(server):
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         server.sql("DELETE FROM backpack.events", user="backpack_journal")
     assert journal.verify().ok
+
+
+def test_init_says_that_it_is_postgresql(server, tmp_path, monkeypatch, capsys):
+    """Not a file that a typing error has made; and without the URL, which may hold a password."""
+    monkeypatch.setenv("BACKPACK_HOME", str(tmp_path))
+    instances = "instances: [{id: feed-00, url: 'http://127.0.0.1:9'}]"
+    (tmp_path / "deployment.yaml").write_text(f"prometheus_url: http://127.0.0.1:9\n{instances}\n")
+    (tmp_path / "owner").write_text(server.url())
+    server.sql("CREATE ROLE writer LOGIN")
+    init = ["journal", "init", "--url-file", str(tmp_path / "owner"), "--writer", "writer"]
+    assert run(init) == 0
+    assert capsys.readouterr().out == "journal ready on PostgreSQL, writer may read and append\n"
+    assert run([*init, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["backend"] == "postgresql"
 
 
 def test_even_the_owner_is_refused_a_rewrite(server):

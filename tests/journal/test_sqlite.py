@@ -59,6 +59,32 @@ def test_a_torn_write_ahead_log_loses_at_most_the_unfinished_event(path, tmp_pat
     assert note(crashed, 9).seq == 5
 
 
+def test_a_file_that_is_lost_is_not_replaced_by_an_empty_one(path, journal, tmp_path):
+    """Who has it open says so and leaves its place alone, so that a backup can be put there."""
+    note(journal, 1)
+    kept = tmp_path / "kept.db"
+    path.rename(kept)
+    for use in (
+        lambda: note(journal, 2),
+        journal.events,
+        lambda: journal.hurried(1.0).events(),
+    ):
+        with pytest.raises(JournalUnavailable, match=r"journal\.db: .* restore the file"):
+            use()
+    assert list(tmp_path.glob("journal.db*")) == []
+    kept.rename(path)
+    assert note(journal, 2).seq == 2
+
+
+def test_a_path_with_marks_of_a_url_is_a_path(tmp_path):
+    """A percent or hash sign in a directory's name says nothing of how to open it."""
+    folder = tmp_path / "50%20 ü #1"
+    journal = Journal(folder / "journal.db")
+    note(journal, 1)
+    assert (folder / "journal.db").exists()
+    assert len(journal.events()) == 1
+
+
 @pytest.mark.parametrize("column", ["actor", "body", "kind", "prev_hash", "hash", "at"])
 @pytest.mark.parametrize("value", ["x'00ff'", "CAST(x'ff' AS TEXT)", "'7'", "1e999"])
 def test_a_value_of_another_type_is_found_and_not_an_error(path, journal, column, value):

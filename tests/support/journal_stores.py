@@ -14,7 +14,7 @@ import psycopg
 from feed_migration.journal.store import Journal
 from tests.support.postgres_server import PostgresServer
 
-TABLES = ("events", "heads", "measurements")
+TABLES = ("events", "heads", "measurements", "seals")
 
 
 class Store(ABC):

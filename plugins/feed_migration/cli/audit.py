@@ -18,9 +18,18 @@ from feed_migration.cli.parts import (
 )
 from feed_migration.deployment import Deployment
 from feed_migration.errors import UsageError
-from feed_migration.journal.export import audit_json, audit_markdown, proof_line, verdict_line
-from feed_migration.journal.keys import AuditPlace, load_trusted, make_key
+from feed_migration.journal.export import (
+    audit_json,
+    audit_markdown,
+    open_line,
+    proof_line,
+    verdict_line,
+)
+from feed_migration.journal.keys import AuditPlace, load_trusted, make_key, trust_since
 from feed_migration.journal.store import Journal
+from feed_migration.journal_url import REMEDY, is_mistyped
+
+_BACKENDS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 audit_app = typer.Typer(help="Check and export the audit log.", no_args_is_help=True)
 journal_app = typer.Typer(help="Prepare the journal's database.", no_args_is_help=True)
@@ -47,14 +56,16 @@ def verify(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Check chain, signatures and anchors; exit 1 and the first bad event on tampering."""
+    """Check chain, heads, anchors and measurements; exit 1 and the first bad event on tampering."""
     for path in (anchors, trusted):
         if path is not None and not path.is_file():
             raise UsageError(f"{path}: no such file", "name a copy of the deployment's own")
     keys = load_trusted(trusted) if trusted is not None else None
     journal = open_journal(deployment_here())
     result = journal.verify(expect_head, anchors=anchors, trusted=keys)
-    lines = [verdict_line(result), *([proof_line(result)] if result.ok else [])]
+    lines = [verdict_line(result)]
+    if result.ok:
+        lines += filter(None, [proof_line(result), open_line(result)])
     what_next = [] if result.ok else ["keep the database and its anchors as they are, and compare"]
     say(asdict(result), lines, what_next=what_next, as_json=as_json)
     if not result.ok:
@@ -86,9 +97,12 @@ def key(*, as_json: AsJson = False) -> None:
     place = AuditPlace.of(deployment.home)
     # the database first: a key that signs nothing would make the log look tampered with
     journal = open_journal(deployment)
-    public = make_key(place)
+    public = make_key(place, since=None)
     body = {"note": "signing key", "public_key": public}
-    journal.note(journal.latest_migration() or "none", actor_here(), body, once="public_key")
+    who = {"migration_id": journal.latest_migration() or "none", "actor": actor_here()}
+    note = journal.append("audit_note", body=body, **who)
+    # what was written beside this until then may be without a signature, nothing is from then on
+    trust_since(place, public, note.seq)
     say(
         {"public_key": public, "signing_key_file": str(place.signing_key)},
         [
@@ -96,6 +110,26 @@ def key(*, as_json: AsJson = False) -> None:
             f"signing key {place.signing_key}: mount it where Airflow's workers find it",
         ],
         what_next=["backpack-migrate audit verify"],
+        as_json=as_json,
+    )
+
+
+@audit_app.command("restored")
+def restored(
+    reason: Annotated[str, typer.Option(help="Which backup, and why; kept in the audit log.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Acknowledge a restored database: keep the anchors that contradict it, and anchor it anew."""
+    if not reason.strip():
+        raise UsageError("--reason: says nothing", "say which backup was restored, and why")
+    journal = open_journal(deployment_here())
+    note = journal.acknowledge_restore(actor_here(), reason)
+    facts = {key: note.body[key] for key in ("reason", "problem", "kept")}
+    say(
+        {"event": note.seq, "actor": note.actor, **facts},
+        [f"event {note.seq}: restored, {reason}", f"the anchors of before are in {facts['kept']}"],
+        what_next=["backpack-migrate audit verify", "backpack-migrate status"],
         as_json=as_json,
     )
 
@@ -120,9 +154,10 @@ def init(
     journal = Journal(url)
     if writer is not None:
         journal.grant(writer)
+    rights = f", {writer} may read and append" if writer else ""
     say(
-        {"ready": True, "writer": writer},
-        [f"journal ready{f', {writer} may read and append' if writer else ''}"],
+        {"ready": True, "backend": journal.backend, "writer": writer},
+        [f"journal ready on {_BACKENDS.get(journal.backend, journal.backend)}{rights}"],
         as_json=as_json,
     )
 
@@ -137,7 +172,11 @@ def _url(deployment: Deployment, url_file: Path | None) -> str:
     if url_file is None:
         return deployment.journal_url
     try:
-        return url_file.read_text("utf-8").strip()
+        url = url_file.read_text("utf-8").strip()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "not text"
         raise UsageError(f"{url_file}: cannot be read ({why})", "name a readable file") from error
+    if is_mistyped(url):
+        # not with the value: it may hold a password
+        raise UsageError(f"{url_file}: no URL, and looks like one", REMEDY)
+    return url

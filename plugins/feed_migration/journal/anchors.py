@@ -26,29 +26,65 @@ _TAIL_BYTES = 4096
 _BATCH = 256
 
 type Hook = Callable[[Head], None]
+# The head before some new ones, and these
+type Known = tuple[Head | None, Sequence[Head]]
+
+
+class AnchorsDiffer(Exception):  # noqa: N818 - reads as the fact it states
+    """The last anchored head is not in the database: one of the two is another's, or older."""
 
 
 class AnchorFile:
-    """Append-only file of heads, one writer at a time; methods raise OSError."""
+    """Append-only file of heads, one writer at a time; methods raise OSError, AnchorsDiffer."""
 
     def __init__(self, path: Path, hook: Hook | None = None) -> None:
         self.path = path
         self._hook = hook
 
-    def extend(self, heads_after: Callable[[int], Sequence[Head]]) -> None:
-        """Append the heads behind the last anchored one; a torn line is repaired before."""
-        if not self.path.exists() and not heads_after(0):
+    def extend(self, heads_from: Callable[[int], Sequence[Head]], known: Known | None) -> None:
+        """Append the heads behind the last anchored one; a torn line is repaired before.
+
+        `heads_from` asks the database, from an event's head on. It is not asked where `known` is
+        all that is missing. Where the database does not have the last anchored head, nothing is
+        appended: what it has instead would hide the contradiction.
+        """
+        if known is None and not self.path.exists() and not heads_from(0):
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._locked() as stream:
             last = self._repair(stream)
-            for heads in batched(heads_after(last.seq if last else 0), _BATCH, strict=False):
+            for heads in batched(self._missing(last, heads_from, known), _BATCH, strict=False):
                 append_whole(stream.fileno(), b"".join(map(_line, heads)))
                 for head in heads:
                     LOG.info(
                         "journal head %d:%s signed by %s", head.seq, head.hash, head.key or "-"
                     )
                     self._tell(head)
+
+    def set_aside(self, name: str) -> None:
+        """Keep the file under another name beside it; whoever waits for it appends nothing."""
+        with self._locked() as stream:
+            kept = self.path.with_name(name)
+            os.link(self.path, kept)  # raises where there is one already
+            self.path.unlink()
+            os.fsync(stream.fileno())
+
+    def _missing(
+        self,
+        last: Head | None,
+        heads_from: Callable[[int], Sequence[Head]],
+        known: Known | None,
+    ) -> Sequence[Head]:
+        if known is not None and known[0] == last:
+            return known[1]
+        if last is None:
+            return heads_from(0)
+        heads = heads_from(last.seq)
+        if not heads:
+            raise AnchorsDiffer(f"anchored up to event {last.seq}, which the journal does not have")
+        if heads[0] != last:
+            raise AnchorsDiffer(f"the head of event {last.seq} is another in the journal")
+        return heads[1:]
 
     def _repair(self, stream: IO[bytes]) -> Head | None:
         """Return the last head, behind which the file now ends."""
@@ -63,8 +99,12 @@ class AnchorFile:
             LOG.warning("%s: %d bytes of a torn line are cut off", self.path, len(torn))
             stream.truncate(size - len(torn))
             os.fsync(stream.fileno())
-        lines = whole.rsplit(b"\n", 1)[-1:] if newline else []
-        return next((head for head in map(_head, lines) if head), None)
+        if not newline:
+            return None
+        last = _head(whole.rsplit(b"\n", 1)[-1])
+        if last is None:
+            raise AnchorsDiffer("its last line is no head")
+        return last
 
     def _tell(self, head: Head) -> None:
         try:
@@ -81,20 +121,37 @@ class AnchorFile:
             yield stream
 
 
-def read_anchors(path: Path) -> list[Head | None]:
-    """Return the head of every whole line, None for a line that is none; raises `UsageError`.
+def read_anchors(path: Path) -> Iterator[Head | None]:
+    """Return the head of every line that is whole now, None for a line that is none.
 
-    A file that does not exist holds no heads.
+    A file that does not exist holds no heads. Raises `UsageError`, also while it is read.
     """
     try:
-        whole, _, _ = path.read_bytes().rpartition(b"\n")
+        size = path.stat().st_size
     except FileNotFoundError:
-        return []
+        size = 0
     except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be read ({error.strerror})", "name the file of anchored heads"
-        ) from error
-    return [_head(line) for line in whole.split(b"\n") if line.strip()]
+        raise _unreadable(path, error) from error
+    return _read(path, size) if size else iter(())
+
+
+def _read(path: Path, size: int) -> Iterator[Head | None]:
+    try:
+        with path.open("rb") as stream:
+            for line in stream:
+                size -= len(line)
+                if size < 0 or not line.endswith(b"\n"):
+                    return
+                if line.strip():
+                    yield _head(line)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"{path}: cannot be read ({error.strerror})", "name the file of anchored heads"
+    )
 
 
 def _line(head: Head) -> bytes:

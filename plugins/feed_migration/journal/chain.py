@@ -3,7 +3,7 @@
 `hash = SHA-256(domain ‖ prev_hash ‖ canonical JSON of the event)`, after RFC 6962's domain
 separation: an event can be taken neither for a genesis nor for an entry of another version.
 A chain shows any change, deletion, insertion or swap before its head. That the tail was cut off,
-or everything rewritten, shows only against a head kept elsewhere: a `Mark` (`journal_verify`).
+or everything rewritten, shows only against a head kept elsewhere: a `Mark` (`journal.verify`).
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
-from typing import Any
+from typing import Any, NamedTuple
 
 from feed_migration.events import Event
 
@@ -24,8 +24,7 @@ GENESIS_HASH = hashlib.sha256(b"\x00backpack-migrate/journal/genesis/v1\x00").he
 type Row = Sequence[Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mark:
+class Mark(NamedTuple):
     """A head that `source` holds: event `seq` must be there, and its hash must be `hash`."""
 
     seq: int
@@ -37,8 +36,11 @@ class Mark:
 class VerifyResult:
     """Outcome of a verification; `head` is `seq:hash` of the last good event.
 
-    `signed_seq` is the event that the last good signature covers, 0 without one; `marks` says how
-    many heads kept elsewhere were found again.
+    `signed_from` is the first event whose head is signed, `signed_seq` the one that the last good
+    signature covers, `anchored_seq` that of the last anchor, 0 without one; of the signatures one
+    in `signed_every` was checked. `marks` says how many heads kept elsewhere were found again.
+    `sealed` counts measurements whose seals stand, `unsealed` those of earlier versions, without a
+    seal.
     """
 
     ok: bool
@@ -46,8 +48,13 @@ class VerifyResult:
     reason: str
     head: str
     count: int
+    signed_from: int = 0
     signed_seq: int = 0
+    signed_every: int = 1
     marks: int = 0
+    anchored_seq: int = 0
+    sealed: int = 0
+    unsealed: int = 0
 
 
 def canonical_json(value: object) -> str:
@@ -106,14 +113,18 @@ def parse_head(text: str) -> tuple[int, str]:
 
 
 class ChainWalk:
-    """One pass over the rows of a chain: names the first that does not fit, or misses a mark."""
+    """One pass over the rows of a chain: names the first that does not fit, or misses a mark.
+
+    `marks` come in the order of their events, and are taken as the walk gets there. `found` has
+    the event of the last one of each source.
+    """
 
     def __init__(self, marks: Iterable[Mark] = ()) -> None:
-        self._marks: dict[int, list[Mark]] = {}
-        for mark in marks:
-            self._marks.setdefault(mark.seq, []).append(mark)
+        self._marks = iter(marks)
+        self._mark = next(self._marks, None)
         self.count, self.hash = 0, GENESIS_HASH
         self.marks_found = 0
+        self.found: dict[str, int] = {}
         self._proven_seq = 0
         self.flaw: tuple[int, str] | None = self._mismatch(0, GENESIS_HASH)
 
@@ -132,9 +143,8 @@ class ChainWalk:
                 return
             self.count, self.hash = row[0], row[7]
             yield row
-        missing = min((seq for seq in self._marks if seq > self.count), default=None)
-        if missing is not None and self.flaw is None:
-            mark = self._marks[missing][0]
+        mark = self._mark
+        if mark is not None and self.flaw is None:
             reason = f"{mark.source} {mark.seq}:{mark.hash} is not in the chain, its end is cut off"
             self.flaw = (self.count + 1, reason)
 
@@ -152,12 +162,15 @@ class ChainWalk:
 
     def _mismatch(self, seq: int, own: str) -> tuple[int, str] | None:
         """Return where history parts from the marks: somewhere after the last one that fits."""
-        for mark in self._marks.get(seq, ()):
-            if mark.hash != own:
-                reason = f"{mark.source} {seq}:{mark.hash} is not in the chain, it was rewritten"
+        while (mark := self._mark) is not None and mark.seq <= seq:
+            if mark.seq < seq or mark.hash != own:
+                reason = (
+                    f"{mark.source} {mark.seq}:{mark.hash} is not in the chain, it was rewritten"
+                )
                 return self._proven_seq + 1, reason
             self.marks_found += 1
-            self._proven_seq = seq
+            self.found[mark.source] = self._proven_seq = seq
+            self._mark = next(self._marks, None)
         return None
 
 
@@ -182,8 +195,8 @@ def expected(head: str | None) -> tuple[Mark, ...]:
     return (Mark(seq=seq, hash=digest, source="the expected head"),)
 
 
-def result_of(walk: ChainWalk, *, signed_seq: int = 0) -> VerifyResult:
-    """Return what a finished walk found."""
+def result_of(walk: ChainWalk, **more: int) -> VerifyResult:
+    """Return what a finished walk found; `more` are fields of the result."""
     seq, reason = walk.flaw or (None, "")
     return VerifyResult(
         ok=walk.flaw is None,
@@ -191,8 +204,8 @@ def result_of(walk: ChainWalk, *, signed_seq: int = 0) -> VerifyResult:
         reason=reason,
         head=walk.head,
         count=walk.count,
-        signed_seq=signed_seq,
         marks=walk.marks_found,
+        **more,
     )
 
 

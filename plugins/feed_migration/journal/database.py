@@ -41,6 +41,7 @@ class JournalDatabase:
             self.url = _with_our_driver(sa.make_url(url))
             self.sqlite = self.url.get_backend_name() == "sqlite"
             self._wait_seconds = lock_wait_seconds
+            self._exists = False
             self._engine = self._create_engine(lock_wait_seconds)
         except (sa.exc.SQLAlchemyError, ImportError, ValueError) as error:
             # the URL may hold a password: only its scheme is repeated
@@ -125,9 +126,19 @@ class JournalDatabase:
         # a connection per transaction: nothing is shared with a forked child or another thread
         engine = sa.create_engine(self.url, poolclass=NullPool, connect_args=arguments)
         if self.sqlite:
+            sa.event.listen(engine, "do_connect", self._find_file)
             sa.event.listen(engine, "connect", _configure)
             sa.event.listen(engine, "begin", _begin)
         return engine
+
+    def _find_file(self, _dialect: object, _record: object, args: Any, options: Any) -> None:
+        """Once opened, its file is never made anew: an empty one stands in the restored one's way.
+
+        See https://www.sqlite.org/uri.html, section "Query Parameters", `mode`.
+        """
+        if self._exists and not options.get("uri"):
+            args[0] = f"{Path(args[0]).absolute().as_uri()}?mode=rw"
+            options["uri"] = True
 
     def _prepare(self) -> None:
         if self.sqlite and self.url.database:
@@ -137,8 +148,11 @@ class JournalDatabase:
                 raise self._unavailable(error) from error
         with self.reading() as connection:
             known = set(sa.inspect(connection).get_table_names())
-        if {table.name for table in METADATA.sorted_tables} <= known:
-            return
+        if not {table.name for table in METADATA.sorted_tables} <= known:
+            self._create_tables()
+        self._exists = True
+
+    def _create_tables(self) -> None:
         with self.writing() as connection:
             METADATA.create_all(connection)
             for statement in SQLITE_INSERT_ONLY if self.sqlite else POSTGRES_INSERT_ONLY:

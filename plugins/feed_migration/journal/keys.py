@@ -1,7 +1,8 @@
 """ED25519-signed heads of the journal, and the files of their keys.
 
 A head is `seq:hash` of one event, so its signature covers every event up to it. The signing key is
-64 hex digits in a mounted file; the public keys that are trusted stand beside it, one in a line.
+64 hex digits in a mounted file; the public keys that are trusted stand beside it, one in a line,
+each with the event from which on everything is signed: `HEX from SEQ`.
 """
 
 import os
@@ -13,10 +14,13 @@ from typing import Self
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
+from feed_migration.durable import write_text
 from feed_migration.errors import JournalUnavailable, Refused, UsageError
 from feed_migration.journal.chain import canonical_json
 
-_HEAD_DOMAIN = b"\x02backpack-migrate/journal/head/v1\x00"
+# What is signed says of what kind it is, so that no signature can be moved to another
+HEAD_DOMAIN = b"\x02backpack-migrate/journal/head/v1\x00"
+SEAL_DOMAIN = b"\x03backpack-migrate/journal/seal/v1\x00"
 _KEY_BYTES = 32
 
 
@@ -30,16 +34,27 @@ class Head:
     key: str = ""
     signature: str = ""
 
-    def is_signed_by(self, trusted: frozenset[str]) -> bool:
+    def is_signed_by(self, trusted: frozenset[str], domain: bytes = HEAD_DOMAIN) -> bool:
         """Return whether the signature is good and its key one of `trusted` (hex)."""
         if self.key not in trusted:
             return False
         try:
             signature = bytes.fromhex(self.signature)
-            VerifyKey(bytes.fromhex(self.key)).verify(_message(self), signature)
+            VerifyKey(bytes.fromhex(self.key)).verify(_message(self, domain), signature)
         except (BadSignatureError, TypeError, ValueError):
             return False
         return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trusted:
+    """Public keys (hex) that are believed; every event from `since` on has a head that one signed.
+
+    None where none of them says since when: earlier versions made them.
+    """
+
+    keys: frozenset[str] = frozenset()
+    since: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +93,10 @@ class HeadSigner:
     def __repr__(self) -> str:
         return f"HeadSigner({self.public_key})"
 
-    def sign(self, head: Head) -> Head:
+    def sign(self, head: Head, domain: bytes = HEAD_DOMAIN) -> Head:
         """Return `head` with this key's signature."""
         signed = Head(seq=head.seq, hash=head.hash, at=head.at, key=self.public_key)
-        signature = self._key.sign(_message(signed)).signature.hex()
+        signature = self._key.sign(_message(signed, domain)).signature.hex()
         return Head(**{**signed.__dict__, "signature": signature})
 
 
@@ -107,34 +122,47 @@ def load_signer(place: AuditPlace) -> HeadSigner | None:
     )
 
 
-def load_trusted(path: Path) -> frozenset[str]:
-    """Return the public keys (hex) in `path`, none where it does not exist; raises UsageError."""
+def no_key(place: AuditPlace | None) -> JournalUnavailable:
+    """Return the error of a process that has no key, in whose journal the others sign."""
+    file = f"{place.signing_key}: " if place else ""
+    return JournalUnavailable(
+        f"{file}this process has no signing key, and the journal is signed",
+        "mount the key (BACKPACK_AUDIT_KEY_FILE) and the public keys (BACKPACK_AUDIT_TRUSTED_FILE)",
+    )
+
+
+def load_trusted(path: Path) -> Trusted:
+    """Return the public keys in `path`, none where it does not exist; raises UsageError."""
     try:
-        lines = path.read_text("ascii").split()
+        lines = path.read_text("ascii").splitlines()
     except FileNotFoundError:
-        return frozenset()
+        return Trusted()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "not text"
         raise UsageError(f"{path}: cannot be read ({why})", "name a file of public keys") from error
     try:
-        return frozenset(_key_bytes(line).hex() for line in lines)
+        told = [_trusted_key(line) for line in lines if line.strip()]
     except ValueError:
         raise UsageError(
-            f"{path}: not one public key of 64 hex digits per line", "correct the file"
+            f"{path}: not one public key of 64 hex digits per line, with or without `from SEQ`",
+            "correct the file",
         ) from None
+    since = [seq for _, seq in told if seq is not None]
+    return Trusted(keys=frozenset(key for key, _ in told), since=min(since, default=None))
 
 
-def make_key(place: AuditPlace) -> str:
+def make_key(place: AuditPlace, since: int | None = 1) -> str:
     """Make a signing key, for its owner's eyes only, and trust it; return the public key (hex).
 
-    Raises `Refused` where there is one already.
+    `since` is the first event that it signs: that of a new journal; None where `trust_since` says
+    it later. Raises `Refused` where there is a key already.
     """
     key = SigningKey.generate()
     public = key.verify_key.encode().hex()
     try:
         _create(place.signing_key, key.encode().hex() + "\n")
         with place.trusted_keys.open("a", encoding="ascii") as stream:
-            stream.write(public + "\n")
+            stream.write(_trusted_line(public, since))
             stream.flush()
             os.fsync(stream.fileno())
     except FileExistsError:
@@ -143,11 +171,26 @@ def make_key(place: AuditPlace) -> str:
             "move it away first; its public key stays trusted",
         ) from None
     except OSError as error:
-        raise JournalUnavailable(
-            f"{error.filename or place.signing_key}: cannot be written ({error.strerror})",
-            "make the directory writable, or name another with BACKPACK_AUDIT_KEY_FILE",
-        ) from error
+        raise _unwritable(place, error) from error
     return public
+
+
+def trust_since(place: AuditPlace, public_key: str, since: int) -> None:
+    """Say beside a trusted key that every event from `since` on is signed."""
+    path = place.trusted_keys.resolve()
+    try:
+        lines = path.read_text("ascii").splitlines(keepends=True)
+        told = [line for line in lines if line.split() != [public_key]]
+        write_text(path, "".join([*told, _trusted_line(public_key, since)]))
+    except OSError as error:
+        raise _unwritable(place, error) from error
+
+
+def _unwritable(place: AuditPlace, error: OSError) -> JournalUnavailable:
+    return JournalUnavailable(
+        f"{error.filename or place.signing_key}: cannot be written ({error.strerror})",
+        "make the directory writable, or name another with BACKPACK_AUDIT_KEY_FILE",
+    )
 
 
 def _create(path: Path, text: str) -> None:
@@ -159,6 +202,21 @@ def _create(path: Path, text: str) -> None:
         os.fsync(stream.fileno())
 
 
+def _trusted_line(public_key: str, since: int | None) -> str:
+    return f"{public_key}\n" if since is None else f"{public_key} from {since}\n"
+
+
+def _trusted_key(line: str) -> tuple[str, int | None]:
+    """Return the key of a line, and the event that it names; raises ValueError."""
+    match line.split():
+        case [key]:
+            return _key_bytes(key).hex(), None
+        case [key, "from", seq] if seq.isdigit():
+            return _key_bytes(key).hex(), int(seq)
+        case _:
+            raise ValueError(line)
+
+
 def _key_bytes(text: str) -> bytes:
     raw = bytes.fromhex(text.strip())
     if len(raw) != _KEY_BYTES:
@@ -166,6 +224,6 @@ def _key_bytes(text: str) -> bytes:
     return raw
 
 
-def _message(head: Head) -> bytes:
+def _message(head: Head, domain: bytes) -> bytes:
     facts = {"at": head.at, "hash": head.hash, "key": head.key, "seq": head.seq}
-    return _HEAD_DOMAIN + canonical_json(facts).encode("ascii")
+    return domain + canonical_json(facts).encode("ascii")

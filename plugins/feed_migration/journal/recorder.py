@@ -52,6 +52,18 @@ class Recorder:
         if not self._ask(lambda journal: self._append(journal, kind, body), default=False):
             self._spool.write(kind, body=body, at=self._clock(), **self._who)
 
+    def note(self, body: Mapping[str, Any]) -> None:
+        """Keep an audit note, in the journal once by its `id`; never raises."""
+        if self._is_muted:
+            return
+
+        def noted(journal: Journal) -> bool:
+            journal.note(body=body, once="id", **self._who)
+            return True
+
+        if not self._ask(noted, default=False):
+            self._spool.write(EventKind.AUDIT_NOTE, body=body, at=self._clock(), **self._who)
+
     def write_unless(
         self, stands: Callable[[MigrationState], bool], kind: EventKind, body: Mapping[str, Any]
     ) -> bool:
@@ -73,6 +85,10 @@ class Recorder:
     def state(self) -> MigrationState:
         """Return where the migration is, an empty state where the journal does not say."""
         return self._ask(lambda journal: journal.state(self._who["migration_id"]), MigrationState())
+
+    def newest_migration(self) -> str | None:
+        """Return the id of the newest migration, None where the journal does not say."""
+        return self._ask(lambda journal: journal.latest_migration(), None)
 
     def max_epoch(self) -> int:
         """Return the highest epoch of the journal, 0 where it does not say."""

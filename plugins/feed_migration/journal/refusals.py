@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from feed_migration.errors import (
     ApprovalMissing,
+    FleetChanged,
     GateNotPassed,
     MigrationActive,
     MigrationError,
@@ -27,6 +28,7 @@ REFUSALS = (
     GateNotPassed,
     ApprovalMissing,
     PlanChanged,
+    FleetChanged,
     MigrationActive,
     MigrationNotRunning,
     PreflightFailed,

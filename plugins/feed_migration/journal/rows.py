@@ -1,17 +1,16 @@
 """Rows of the journal as events, and the questions that are asked of them."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from feed_migration import phases
 from feed_migration.events import Event, EventKind
-from feed_migration.journal.chain import canonical_json
-from feed_migration.journal.tables import EVENTS, LEASES, MEASUREMENTS
+from feed_migration.journal.tables import EVENTS, LEASES
 from feed_migration.lease import Lease
-from feed_migration.model import Measurement, Step
+from feed_migration.model import Step
 from feed_migration.phases import MigrationState
 
 
@@ -22,10 +21,11 @@ def select_events(
     *,
     after_seq: int = 0,
     but: Collection[str] = (),
+    text: str = "",
 ) -> Iterator[Event]:
     """Yield events in order, of one migration or kind or of all, with a `seq` above `after_seq`.
 
-    Those of the kinds in `but` are left out.
+    Those of the kinds in `but` are left out, and those without `text`, of ASCII, in the body.
     """
     query = sa.select(EVENTS).order_by(EVENTS.c.seq).where(EVENTS.c.seq > after_seq)
     if migration_id is not None:
@@ -34,6 +34,8 @@ def select_events(
         query = query.where(EVENTS.c.kind == str(kind))
     if but:
         query = query.where(EVENTS.c.kind.not_in(sorted(map(str, but))))
+    if text:
+        query = query.where(EVENTS.c.body.contains(text, autoescape=True))
     for row in connection.execute(query):
         yield _event(row)
 
@@ -49,56 +51,6 @@ def newest_events(connection: sa.Connection, migration_id: str, limit: int) -> l
     return [_event(row) for row in connection.execute(query)][::-1]
 
 
-def newest_measurements(
-    connection: sa.Connection, migration_id: str, step: str, run: str, ticks: int
-) -> list[Measurement]:
-    """Return the last `ticks` measurements of each criterion of a run, in the order of ticks."""
-    columns = MEASUREMENTS.c
-    number = sa.func.row_number().over(
-        partition_by=columns.criterion, order_by=columns.tick_seconds.desc()
-    )
-    ranked = (
-        sa.select(columns.row, columns.tick_seconds, columns.criterion, number.label("number"))
-        .filter_by(migration_id=migration_id, step=step, run=run)
-        .subquery()
-    )
-    query = (
-        sa.select(ranked.c.row)
-        .where(ranked.c.number <= ticks)
-        .order_by(ranked.c.tick_seconds, ranked.c.criterion)
-    )
-    return [Measurement.from_row(json.loads(row.row)) for row in connection.execute(query)]
-
-
-def kept_measurements(
-    connection: sa.Connection, run: Mapping[str, str], measurements: Iterable[Measurement]
-) -> list[Measurement]:
-    """Insert what is new of a run, by criterion and tick, and return what stands of each.
-
-    `run` has the columns `migration_id`, `step` and `run`; nobody else may write meanwhile.
-    """
-    given = {(m.criterion, m.tick_seconds): m for m in reversed(list(measurements))}
-    columns = MEASUREMENTS.c
-    query = (
-        # a day's gate has tens of thousands of rows: ask for these ticks only
-        sa.select(columns.criterion, columns.tick_seconds, columns.row)
-        .filter_by(**run)
-        .where(columns.tick_seconds.in_({tick for _, tick in given}))
-    )
-    known = {(row.criterion, row.tick_seconds): row.row for row in connection.execute(query)}
-    fresh = [
-        {**run, "criterion": name, "tick_seconds": tick, "row": canonical_json(one.to_row())}
-        for (name, tick), one in given.items()
-        if (name, tick) not in known
-    ]
-    if fresh:
-        connection.execute(sa.insert(MEASUREMENTS), fresh)
-    return [
-        Measurement.from_row(json.loads(known[key])) if key in known else one
-        for key, one in given.items()
-    ]
-
-
 def migration_ids(connection: sa.Connection, limit: int | None = None) -> list[str]:
     """Return the ids of all migrations, newest first, or of the newest `limit`."""
     query = (
@@ -108,6 +60,18 @@ def migration_ids(connection: sa.Connection, limit: int | None = None) -> list[s
         .limit(limit)
     )
     return [str(row.migration_id) for row in connection.execute(query)]
+
+
+def migration_at(connection: sa.Connection, at: float) -> str | None:
+    """Return the id of the newest migration that had begun by `at`, unix seconds."""
+    query = (
+        sa.select(EVENTS.c.migration_id)
+        .where(EVENTS.c.kind == EventKind.MIGRATION_STARTED.value, EVENTS.c.at <= at)
+        .order_by(EVENTS.c.seq.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return str(row.migration_id) if row else None
 
 
 def active_state(connection: sa.Connection) -> MigrationState | None:

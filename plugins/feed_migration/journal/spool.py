@@ -17,10 +17,15 @@ from typing import IO, Any
 import msgspec
 
 from feed_migration.durable import append_whole, lock
+from feed_migration.events import SPOOLED, EventKind
 from feed_migration.journal.chain import canonical_json
+from feed_migration.phases import MigrationState, Status
 
 # The journal that knows which migration was taken back did not answer; it fills this in later
 UNRESOLVED = "unresolved"
+_ROLLBACK = frozenset(
+    {EventKind.ROLLBACK_STARTED, EventKind.ROLLBACK_ACT, EventKind.ROLLBACK_VERIFIED}
+)
 # The events of a rollback of a hundred instances with their last log lines
 RESERVE_BYTES = 256 * 1024
 
@@ -35,6 +40,18 @@ class SpooledEvent:
     kind: str
     actor: str
     body: Mapping[str, Any]
+
+    def booked(self, state: MigrationState) -> tuple[str, dict[str, Any]]:
+        """Return kind and body for the journal, where the migration stands at `state`.
+
+        A rollback that was over before others had verified theirs begins nothing anew: it would
+        open the books of a migration whose fleet may be the next one's by now.
+        """
+        body = {**self.body, "spool_id": self.id}
+        over = state.ended_at if state.status is Status.ROLLED_BACK else None
+        if self.kind not in _ROLLBACK or over is None or self.at > over:
+            return self.kind, body
+        return EventKind.AUDIT_NOTE.value, {**body, "note": SPOOLED, "kind": self.kind}
 
 
 class Spool:

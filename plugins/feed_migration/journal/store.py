@@ -4,7 +4,6 @@ Events are append-only and hash-chained (`chain`); a migration is where the fold
 it is (`phases`). An append returns once the event is on disk; it is safe from several processes.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,34 +13,42 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 import sqlalchemy as sa
 
 from feed_migration import phases
-from feed_migration.errors import JournalUnavailable, MigrationActive
+from feed_migration.errors import JournalUnavailable, MigrationActive, Refused
 from feed_migration.events import Event, EventKind
 from feed_migration.fence import read_epoch
 from feed_migration.journal.anchors import Hook
-from feed_migration.journal.chain import GENESIS_HASH, VerifyResult, canonical_json, link
+from feed_migration.journal.chain import VerifyResult
 from feed_migration.journal.database import LOCK_WAIT_SECONDS, JournalDatabase
-from feed_migration.journal.heads import HeadKeeper, heads_after
-from feed_migration.journal.keys import AuditPlace, Head, HeadSigner, load_trusted
+from feed_migration.journal.heads import EVERY_EVENT, HeadKeeper, heads_from, newest_head
+from feed_migration.journal.keys import AuditPlace, Head, HeadSigner, Trusted, load_trusted
+from feed_migration.journal.measurements import (
+    last_tick_seconds,
+    newest_measurements,
+    select_measurements,
+)
+from feed_migration.journal.measurements_verify import altered
 from feed_migration.journal.notice_ledger import NoticeLedger
 from feed_migration.journal.rows import (
     active_state,
     folded,
     highest_epoch,
-    kept_measurements,
+    migration_at,
     migration_ids,
     newest_events,
     newest_lease,
-    newest_measurements,
     select_events,
     step_facts,
 )
+from feed_migration.journal.seals import RunKey
 from feed_migration.journal.spool import UNRESOLVED, Spool, SpooledEvent
-from feed_migration.journal.tables import EVENTS, LEASES, MEASUREMENTS
+from feed_migration.journal.tables import LEASES
 from feed_migration.journal.verify import verify_journal
+from feed_migration.journal.writing import EventWriter
 from feed_migration.lease import Lease
 from feed_migration.model import Measurement, Step
 from feed_migration.phases import MigrationState
@@ -54,7 +61,7 @@ class Journal:
 
     Opening absorbs what a rollback spooled while the journal was down (`journal.spool.jsonl`
     beside the file), and anchors heads that a crash kept in the database. Heads are signed with the
-    key in `home` (`audit_keys.AuditPlace`), or by `signer`; `on_head` is told of each that is
+    key in `home` (`keys.AuditPlace`), or by `signer`; `on_head` is told of each that is
     anchored. Every method raises `JournalUnavailable` when the database does not answer.
     """
 
@@ -70,7 +77,8 @@ class Journal:
     ) -> None:
         url = str(url_or_path)
         if "://" not in url:
-            url = f"sqlite:///{Path(url).absolute()}"
+            # in a URL a percent sign is an escape, in a path it is not
+            url = f"sqlite:///{quote(str(Path(url).absolute()))}"
         self._clock = clock
         self._database = JournalDatabase(url, lock_wait_seconds=lock_wait_seconds)
         self._home = home or _directory_of(self._database.url)
@@ -81,6 +89,11 @@ class Journal:
             spool = Spool(self._home / "journal.spool.jsonl")
             self.absorb(spool)
             spool.reserve()
+
+    @property
+    def backend(self) -> str:
+        """Which database it is on, as SQLAlchemy names it."""
+        return self._database.url.get_backend_name()
 
     def hurried(self, lock_wait_seconds: float) -> Self:
         """Return the same journal for a caller that cannot wait long for a lock."""
@@ -98,24 +111,49 @@ class Journal:
                 "it holds the events of a rollback: make it readable and writable, then repeat",
             ) from error
 
+    def require_key(self) -> None:
+        """Raise `JournalUnavailable` where what this process appends must be signed and cannot."""
+        with self._database.reading() as connection:
+            self._heads.signer(lambda: newest_head(connection))
+
     def append(self, kind: str, *, migration_id: str, actor: str, body: Mapping[str, Any]) -> Event:
         """Append one event (`events.EventKind`) and return it; it is on disk."""
         kind = EventKind(kind).value
-        with self._appending(kind) as connection:
-            return self._insert(connection, kind, migration_id, actor, body)
+        with self._appending(kind) as writer:
+            return writer.insert(kind, migration_id, actor, body)
 
     def note(self, migration_id: str, actor: str, body: Mapping[str, Any], *, once: str) -> bool:
-        """Append an audit note with a signed head, unless one has the same `body[once]`.
+        """Append an audit note, unless one has the same `body[once]`.
 
         Returns whether it was new; of two processes that note the same at once, one does.
         """
         kind = EventKind.AUDIT_NOTE.value
-        with self._appending(kind) as connection:
-            earlier = select_events(connection, migration_id, kind)
+        with self._appending(kind) as writer:
+            earlier = select_events(writer.connection, migration_id, kind)
             if any(event.body.get(once) == body[once] for event in earlier):
                 return False
-            self._insert(connection, kind, migration_id, actor, body, sign=True)
+            writer.insert(kind, migration_id, actor, body)
             return True
+
+    def acknowledge_restore(self, actor: str, reason: str) -> Event:
+        """Say that the database is an older one on purpose, and anchor it anew; return the note.
+
+        The anchors of before are kept beside, under the name in the note's `kept`. Raises `Refused`
+        where the anchors do not contradict the database.
+        """
+        problem = self._heads.contradiction(self._database)
+        if not problem:
+            raise Refused(
+                "the anchors do not contradict the journal",
+                "nothing needs to be acknowledged; see `backpack-migrate audit verify`",
+            )
+        kept = f"anchors.before-{_stamp(self._clock())}.jsonl"
+        body = {"note": "restored", "reason": reason, "problem": problem, "kept": kept}
+        migration_id = self.active_migration() or self.latest_migration() or "none"
+        # the note first: anchors that nobody answers for are not moved
+        note = self.append("audit_note", migration_id=migration_id, actor=actor, body=body)
+        self._heads.set_aside(kept, self._database)
+        return note
 
     def append_chosen(
         self, migration_id: str, actor: str, choose: Choice, *, kind: str | None = None
@@ -126,11 +164,11 @@ class Journal:
         so of two that decide at once one sees the other. What it raises leaves the journal alone.
         A step forward has no place in it: it does not wait for anchors.
         """
-        with self._appending(EventKind.VERDICT) as connection:
+        with self._appending(EventKind.VERDICT) as writer:
             but = phases.WITHOUT_EFFECT if kind is None else ()
-            chosen = choose(list(select_events(connection, migration_id, kind, but=but)))
+            chosen = choose(list(select_events(writer.connection, migration_id, kind, but=but)))
             return [
-                self._insert(connection, EventKind(kind).value, migration_id, actor, body)
+                writer.insert(EventKind(kind).value, migration_id, actor, body)
                 for kind, body in chosen
             ]
 
@@ -141,13 +179,18 @@ class Journal:
         *,
         after_seq: int = 0,
         but: Collection[str] = (),
+        text: str = "",
     ) -> list[Event]:
         """Return events in order, of one migration or kind or of all, after the one of that seq.
 
-        Those of the kinds in `but` are left out.
+        Those of the kinds in `but` are left out, and those without `text`, of ASCII, in the body:
+        the database looks, which of many notes is far quicker than to read them.
         """
         with self._database.reading() as connection:
-            return list(select_events(connection, migration_id, kind, after_seq=after_seq, but=but))
+            found = select_events(
+                connection, migration_id, kind, after_seq=after_seq, but=but, text=text
+            )
+            return list(found)
 
     def newest_events(self, migration_id: str, limit: int) -> list[Event]:
         """Return the last `limit` events of a migration, in order."""
@@ -163,15 +206,16 @@ class Journal:
         steps: Sequence[Step] = (),
         run_key: str = "",
         fleet_epoch: int = 0,
+        fleet: Mapping[str, Any] | None = None,
     ) -> str:
         """Start a migration at the next fencing epoch and return its id.
 
         The epoch is above `fleet_epoch`, too: a restored database may not know the last ones.
-        Raises `MigrationActive` while another one is active. A repeat with the same `run_key`
-        (a retried task) returns the migration that the first call began.
+        `fleet` is a `fleet.known.record`. Raises `MigrationActive` while another one is active. A
+        repeat with the same `run_key` (a retry) returns the migration that the first call began.
         """
-        with self._appending(EventKind.MIGRATION_STARTED) as connection:
-            active = active_state(connection)
+        with self._appending(EventKind.MIGRATION_STARTED) as writer:
+            active = active_state(writer.connection)
             if active and run_key and active.run_key == run_key:
                 return active.migration_id
             if active:
@@ -179,7 +223,7 @@ class Journal:
                     f"migration {active.migration_id} is {active.status} at {active.step}",
                     "finish it, or take it back with `backpack-migrate rollback`",
                 )
-            epoch = 1 + max(highest_epoch(connection), self._fleet_epoch(), fleet_epoch)
+            epoch = 1 + max(highest_epoch(writer.connection), self._fleet_epoch(), fleet_epoch)
             migration_id = f"mig-{epoch:04d}-{_stamp(self._clock())}"
             body = {
                 "plan": plan_name,
@@ -187,9 +231,10 @@ class Journal:
                 "epoch": epoch,
                 "run_key": run_key,
                 "steps": [step_facts(step) for step in steps],
+                "audit": EVERY_EVENT,
+                "fleet": dict(fleet or {}),
             }
-            kind = EventKind.MIGRATION_STARTED.value
-            self._insert(connection, kind, migration_id, actor, body)
+            writer.insert(EventKind.MIGRATION_STARTED.value, migration_id, actor, body)
             return migration_id
 
     def active_migration(self) -> str | None:
@@ -225,13 +270,24 @@ class Journal:
         *,
         run: str = "1",
     ) -> list[Measurement]:
-        """Keep measurements; of one criterion and tick of a run the first one written stands.
+        """Keep measurements with their seal (`journal.seals`), and return those that stand.
 
-        Returns those that stand, of two that judge at once perhaps the other's.
+        Of one criterion and tick of a run the first one written stands, of two that judge at once
+        perhaps the other's.
         """
-        key = {"migration_id": migration_id, "step": step, "run": run}
-        with self._database.writing() as connection:
-            return kept_measurements(connection, key, measurements)
+        key = RunKey(migration_id=migration_id, step=step, run=run)
+        with self._appending(EventKind.AUDIT_NOTE) as writer:
+            return writer.record(key, measurements)
+
+    def altered(self, migration_id: str, step: str, run: str = "1") -> str:
+        """Return why the measurements of a run are not those that were recorded, "" where they are.
+
+        Neither the chain nor other runs are looked at: that is for `verify`.
+        """
+        key = RunKey(migration_id=migration_id, step=step, run=run)
+        trusted = load_trusted(self._place.trusted_keys) if self._place else Trusted()
+        with self._database.streaming() as (connection, watchdog):
+            return altered(connection, key, trusted=trusted, pat=watchdog.pat)
 
     def measurements(
         self, migration_id: str, step: str, run: str = "1", *, since_seconds: float = -math.inf
@@ -240,31 +296,23 @@ class Journal:
 
         Those of ticks from `since_seconds` into the gate on.
         """
-        columns = MEASUREMENTS.c
-        query = (
-            sa.select(columns.row)
-            .filter_by(migration_id=migration_id, step=step, run=run)
-            .order_by(columns.tick_seconds, columns.criterion)
-        )
-        if math.isfinite(since_seconds):
-            query = query.where(columns.tick_seconds >= since_seconds)
+        key = RunKey(migration_id=migration_id, step=step, run=run)
         with self._database.reading() as connection:
-            return [Measurement.from_row(json.loads(row.row)) for row in connection.execute(query)]
+            return select_measurements(connection, key, since_seconds)
 
     def newest_measurements(
         self, migration_id: str, step: str, run: str, ticks: int
     ) -> list[Measurement]:
         """Return the last `ticks` measurements of each criterion of a run, in order of ticks."""
+        key = RunKey(migration_id=migration_id, step=step, run=run)
         with self._database.reading() as connection:
-            return newest_measurements(connection, migration_id, step, run, ticks)
+            return newest_measurements(connection, key, ticks)
 
     def last_tick_seconds(self, migration_id: str, step: str, run: str = "1") -> float | None:
         """Return the newest tick of a gate's run that anything was measured at."""
-        query = sa.select(sa.func.max(MEASUREMENTS.c.tick_seconds)).filter_by(
-            migration_id=migration_id, step=step, run=run
-        )
+        key = RunKey(migration_id=migration_id, step=step, run=run)
         with self._database.reading() as connection:
-            return connection.execute(query).scalar()
+            return last_tick_seconds(connection, key)
 
     def renew_lease(self, migration_id: str, *, holder: str, seconds: float) -> Lease:
         """Say that `holder` watches the exposure of a migration for the next `seconds`."""
@@ -285,26 +333,26 @@ class Journal:
         expect_head: str | None = None,
         *,
         anchors: Path | None = None,
-        trusted: frozenset[str] | None = None,
+        trusted: Trusted | None = None,
     ) -> VerifyResult:
-        """Check chain, signed heads and anchors; see `journal_verify.verify_journal`.
+        """Check chain, heads, anchors and measurements; see `journal.verify.verify_journal`.
 
         `expect_head` is a `seq:hash` noted earlier. `anchors` (a file) and `trusted` (public keys)
         default to those of the state directory; a copy kept elsewhere proves more.
         """
         if self._place is not None:
             anchors = anchors or self._place.anchors
-            trusted = load_trusted(self._place.trusted_keys) if trusted is None else trusted
+            trusted = trusted or load_trusted(self._place.trusted_keys)
         return verify_journal(
             self._database,
             expect_head=expect_head,
             anchors=anchors,
-            trusted=trusted or frozenset(),
+            trusted=trusted or Trusted(),
         )
 
     def heads(self) -> list[Head]:
         """Return the signed heads in the database, in order."""
-        return heads_after(self._database, 0)
+        return heads_from(self._database, 0)
 
     def notice_ledger(self) -> NoticeLedger:
         """Return which notices were told."""
@@ -315,53 +363,25 @@ class Journal:
         self._database.grant(role)
 
     @contextmanager
-    def _appending(self, kind: str) -> Iterator[sa.Connection]:
+    def _appending(self, kind: str) -> Iterator[EventWriter]:
         self._heads.require(kind, self._database)
         with self._database.writing() as connection:
-            yield connection
-        self._heads.anchor(self._database)
-
-    def _insert(
-        self,
-        connection: sa.Connection,
-        kind: str,
-        migration_id: str,
-        actor: str,
-        body: Mapping[str, Any],
-        *,
-        at: float | None = None,
-        sign: bool = False,
-    ) -> Event:
-        last = connection.execute(
-            sa.select(EVENTS.c.seq, EVENTS.c.hash).order_by(EVENTS.c.seq.desc()).limit(1)
-        ).first()
-        fields: dict[str, Any] = {
-            "seq": last.seq + 1 if last else 1,
-            "at": float(self._clock() if at is None else at),
-            "migration_id": _printable(migration_id),
-            "kind": kind,
-            "actor": _printable(actor),
-            # what is hashed is what a reader will get back
-            "body": json.loads(canonical_json(body)),
-        }
-        prev_hash = last.hash if last else GENESIS_HASH
-        event = Event(**fields, prev_hash=prev_hash, hash=link(prev_hash, fields))
-        row = {**fields, "body": canonical_json(event.body)}
-        row |= {"prev_hash": event.prev_hash, "hash": event.hash}
-        connection.execute(sa.insert(EVENTS), row)
-        self._heads.keep(connection, event, always=sign)
-        return event
+            writer = EventWriter(connection, self._heads, self._clock)
+            yield writer
+        if writer.has_written:
+            self._heads.anchor(self._database, writer.fresh)
 
     def _absorb(self, spooled: SpooledEvent) -> None:
-        with self._appending(spooled.kind) as connection:
+        with self._appending(spooled.kind) as writer:
             migration_id = spooled.migration_id
             if migration_id == UNRESOLVED:
-                migration_id = next(iter(migration_ids(connection)), UNRESOLVED)
-            earlier = select_events(connection, migration_id, spooled.kind)
+                # who came later was not taken back by it; without one it is nobody's
+                migration_id = migration_at(writer.connection, spooled.at) or UNRESOLVED
+            earlier = select_events(writer.connection, migration_id, text=spooled.id)
             if any(event.body.get("spool_id") == spooled.id for event in earlier):
                 return
-            body = {**spooled.body, "spool_id": spooled.id}
-            self._insert(connection, spooled.kind, migration_id, spooled.actor, body, at=spooled.at)
+            kind, body = spooled.booked(folded(writer.connection, migration_id))
+            writer.insert(kind, migration_id, spooled.actor, body, at=spooled.at)
 
     def _fleet_epoch(self) -> int:
         return read_epoch(self._home / "fleet" / "epoch") if self._home else 0
@@ -371,11 +391,6 @@ def _directory_of(url: sa.URL) -> Path | None:
     if url.get_backend_name() == "sqlite" and url.database:
         return Path(url.database).parent
     return None
-
-
-def _printable(text: str) -> str:
-    """Return `text` as every database can hold it."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
 
 
 def _stamp(at: float) -> str:

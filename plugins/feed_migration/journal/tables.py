@@ -28,7 +28,23 @@ MEASUREMENTS = sa.Table(
     sa.Column("row", sa.Text, nullable=False),
 )
 
-# Heads as their signer said them; `audit_keys.Head`
+# What stands for the measurements: one row for each time that some were recorded;
+# `journal.seals`. A table of its own, since a gate of a day would fill the log with them
+SEALS = sa.Table(
+    "seals",
+    METADATA,
+    sa.Column("migration_id", sa.Text, primary_key=True),
+    sa.Column("step", sa.Text, primary_key=True),
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("covers", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("signature", sa.Text, nullable=False),
+)
+
+# Heads as their signer said them; `keys.Head`
 HEADS = sa.Table(
     "heads",
     METADATA,
@@ -57,7 +73,7 @@ LEASES = sa.Table(
     sa.Column("seconds", sa.Double, nullable=False),
 )
 
-# Which notice was told to whom, `notices.ledger`: beside the audit log, which they would only fill
+# Which notice was told to whom, `notice_ledger`: beside the audit log, which they would only fill
 NOTICES = sa.Table(
     "notices",
     METADATA,

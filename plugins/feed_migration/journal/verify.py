@@ -1,7 +1,7 @@
-"""`audit verify`: the chain, the signed heads in the database and the heads anchored outside it."""
+"""`audit verify`: the chain, its heads, the heads anchored outside, and the measurements."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator, Sequence
+from heapq import merge
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,12 @@ from feed_migration.errors import UsageError
 from feed_migration.journal.anchors import read_anchors
 from feed_migration.journal.chain import ChainWalk, Mark, Row, VerifyResult, expected, result_of
 from feed_migration.journal.database import JournalDatabase
-from feed_migration.journal.heads import is_due, select_heads
-from feed_migration.journal.keys import Head
-from feed_migration.journal.tables import EVENTS
+from feed_migration.journal.keys import Head, Trusted
+from feed_migration.journal.measurements_verify import Measured, verify_measurements
+from feed_migration.journal.promises import Promises
+from feed_migration.journal.tables import EVENTS, HEADS
+from feed_migration.journal.trail import ANCHORED, DATABASE, Flaw, HeadTrail, Signatures
 from feed_migration.journal.watchdog import Watchdog
-
-type Flaw = tuple[int, str]
 
 
 def verify_journal(
@@ -24,38 +24,67 @@ def verify_journal(
     *,
     expect_head: str | None = None,
     anchors: Path | None = None,
-    trusted: frozenset[str] = frozenset(),
+    trusted: Trusted,
 ) -> VerifyResult:
     """Check everything that is known of the journal; the earliest flaw is the one that is told.
 
-    `anchors` is a file of heads kept outside, `trusted` the public keys (hex) that sign them.
+    `anchors` is a file of heads kept outside, `trusted` the public keys that sign them.
     Raises `UsageError` where `expect_head` is no `seq:hash`, or `anchors` cannot be read.
     """
-    marks = list(_expected(expect_head))
-    anchored = read_anchors(anchors) if anchors else []
+    marks = _expected(expect_head)
+    # before the database is looked at, which has everything that is anchored
+    anchored = read_anchors(anchors) if anchors else ()
     with database.streaming() as (connection, watchdog):
-        heads = select_heads(connection)
-        marks += _marks(heads, "the database's head")
-        marks += _marks((head for head in anchored if head), "the anchored head")
-        walk = ChainWalk(marks)
-        with connection.execute(sa.select(EVENTS).order_by(EVENTS.c.seq)) as result:
-            lost = _walk(walk, _rows(result, watchdog), heads)
-    anchors_read = [head for head in anchored if head]
-    # a signature takes as long as ten events, and the same head is in both places
-    signed = {head for head in {*heads, *anchors_read} if head.is_signed_by(trusted)}
-    flaws = [walk.flaw, lost, _missed(heads, anchored)]
-    if trusted:
-        flaws += [_unsigned(heads, signed), _unsigned(anchors_read, signed)]
-        flaws += [(1, "no head is signed by a trusted key")] * signed.isdisjoint(heads)
-    walk.flaw = min((flaw for flaw in flaws if flaw), key=lambda flaw: flaw[0], default=None)
-    good = (head.seq for head in heads if head.seq <= walk.count and head in signed)
-    return result_of(walk, signed_seq=max(good, default=0))
+        count = connection.scalar(sa.select(sa.func.count()).select_from(HEADS)) or 0
+        signatures, promises = Signatures(trusted, count), Promises(trusted.since)
+        with (
+            connection.execute(sa.select(EVENTS).order_by(EVENTS.c.seq)) as events,
+            connection.execute(sa.select(HEADS).order_by(HEADS.c.seq)) as heads,
+        ):
+            trail = HeadTrail(map(_head, _rows(heads, watchdog)), anchored, signatures)
+            walk = ChainWalk(merge(marks, trail.marks(), key=_seq_of) if marks else trail.marks())
+            for row in walk.good(_rows(events, watchdog)):
+                promises.see(row, has_head=walk.found.get(DATABASE) == row[0])
+        signed_seq = signatures.finish(walk.count)
+        flaws = [walk.flaw, promises.lost, trail.flaw, signatures.flaw]
+        if trusted.keys and not signatures.first_seq:
+            flaws.append((1, "no head is signed by a trusted key"))
+        walk.flaw = _earliest(flaws)
+        measured = Measured()
+        if walk.flaw is None:
+            # what events say of the measurements holds only where the events do
+            measured = verify_measurements(
+                connection,
+                promises,
+                trusted=trusted,
+                signed_from=signatures.first_seq,
+                pat=watchdog.pat,
+            )
+            walk.flaw = measured.flaw
+    return result_of(
+        walk,
+        signed_from=signatures.first_seq,
+        signed_seq=signed_seq,
+        signed_every=signatures.stride,
+        anchored_seq=walk.found.get(ANCHORED, 0),
+        sealed=measured.sealed,
+        unsealed=measured.unsealed,
+    )
 
 
 def _rows(result: sa.Result[Any], watchdog: Watchdog) -> Iterator[Row]:
     for partition in result.partitions():
         watchdog.pat()
         yield from partition
+
+
+def _head(row: Row) -> Head:
+    seq, digest, at, key, signature = row
+    return Head(seq=seq, hash=digest, at=at, key=key, signature=signature)
+
+
+def _seq_of(mark: Mark) -> int:
+    return mark.seq
 
 
 def _expected(head: str | None) -> Sequence[Mark]:
@@ -67,46 +96,5 @@ def _expected(head: str | None) -> Sequence[Mark]:
         ) from None
 
 
-def _marks(heads: Iterable[Head], source: str) -> Iterator[Mark]:
-    return (Mark(seq=head.seq, hash=head.hash, source=source) for head in heads)
-
-
-def _walk(walk: ChainWalk, rows: Iterable[Row], heads: Sequence[Head]) -> Flaw | None:
-    """Walk to the end; return the first event behind the first head that has lost its own."""
-    seqs = {head.seq for head in heads}
-    last_seq = min(seqs, default=None)
-    lost: Flaw | None = None
-    for row in walk.good(rows):
-        seq = row[0]
-        if seq in seqs:
-            last_seq = seq
-        elif lost is None and last_seq is not None and _lacks_head(row, last_seq):
-            lost = (seq, f"the head of event {seq} was removed from the database")
-    return lost
-
-
-def _lacks_head(row: Row, last_seq: int) -> bool:
-    return row[0] > last_seq and is_due(row[3], row[0], last_seq)
-
-
-def _unsigned(heads: Sequence[Head], signed: AbstractSet[Head]) -> Flaw | None:
-    """Return the first head that no trusted key has signed; those before the first key may be."""
-    begun = False
-    for head in heads:
-        if head not in signed and (begun or head.key or head.signature):
-            return head.seq, f"the head of event {head.seq} is not signed by a trusted key"
-        begun = begun or head in signed
-    return None
-
-
-def _missed(heads: Sequence[Head], anchored: Sequence[Head | None]) -> Flaw | None:
-    """Return where anchors and database tell of different heads."""
-    known = {head.seq: head for head in heads}
-    last_seq = 0
-    for number, anchor in enumerate(anchored, start=1):
-        if anchor is None:
-            return last_seq + 1, f"line {number} of the anchors is no head"
-        if known.get(anchor.seq) != anchor:
-            return anchor.seq, f"the head of event {anchor.seq} is not the one that was anchored"
-        last_seq = anchor.seq
-    return None
+def _earliest(flaws: Sequence[Flaw | None]) -> Flaw | None:
+    return min((flaw for flaw in flaws if flaw), key=lambda flaw: flaw[0], default=None)
