@@ -17,12 +17,15 @@ type Script = Callable[[str], Sequence[Sample]]
 
 
 class ScriptedPrometheus:
-    """Answers instant queries with what `script` says of their text; counts them."""
+    """Answers instant queries with what `script` says of their text; counts them.
+
+    Where `clock` gives None it does not say what time it is.
+    """
 
     def __init__(self, script: Script) -> None:
         self.script = script
         self.queries: list[str] = []
-        self.clock: Callable[[], float] = time.time
+        self.clock: Callable[[], float | None] = time.time
         self.url = ""
 
     @contextmanager
@@ -40,7 +43,9 @@ class ScriptedPrometheus:
 
     def reply(self, query: str, at_unix: float) -> dict[str, object]:
         if query == "time()":
-            value = [at_unix, str(self.clock())]
+            if (now := self.clock()) is None:
+                return {"status": "error", "errorType": "unavailable", "error": "starting"}
+            value = [at_unix, str(now)]
             return {"status": "success", "data": {"resultType": "scalar", "result": value}}
         self.queries.append(query)
         result = [
@@ -130,6 +135,9 @@ class ScriptedFleet:
         )
         if wrong:
             raise NotReady(wrong, {}, deadline_seconds)
+
+    def remaining(self, ids: Sequence[str]) -> tuple[str, ...]:
+        return tuple(name for name in ids if name in self.names)
 
     def start_shadow(self, epoch: int) -> None:
         self._admit(epoch)

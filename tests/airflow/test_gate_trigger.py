@@ -1,56 +1,17 @@
 """The trigger: survives restarts, gives one event, and never judges what another one has ended."""
 
-import threading
-from dataclasses import asdict
-
 import pytest
 
 from feed_migration.gates.record import GateStart, join_gate
 from feed_migration.lease import HANDOVER_SECONDS
 from feed_migration.orchestration.place import Place
-from feed_migration.plan.reader import load_plan
 from tests.airflow.conftest import Stage, steady
-
-
-class Clock:
-    """What time it is at Prometheus; `stepped` is how far that was set, which the monotonic was not."""
-
-    def __init__(self, now: float = 1_790_000_000.0) -> None:
-        self.now, self.stepped = now, 0.0
-
-    def steps(self, seconds: float) -> None:
-        self.now += seconds
-        self.stepped += seconds
-
-    def __call__(self) -> float:
-        return self.now
+from tests.airflow.ticking import Clock, begun, driven, ticked, trigger_of
 
 
 @pytest.fixture
 def start(stage: Stage, place: Place) -> GateStart:
-    plan = load_plan(place.plan_path)
-    journal = stage.journal
-    migration_id = journal.begin_migration(plan.name, plan.sha256, "ann", steps=plan.steps)
-    return join_gate(
-        journal,
-        migration_id=migration_id,
-        step="cutover-50",
-        key="dag/run#0",
-        actor="ann",
-        started_unix=1_790_000_000.0,
-    )
-
-
-def trigger_of(place: Place, start: GateStart, clock: Clock):
-    from feed_migration.orchestration.gate_trigger import GateTrigger
-
-    return GateTrigger(
-        place=place,
-        start=asdict(start),
-        settle_seconds=0.0,
-        clock=clock,
-        monotonic=lambda: clock.now - clock.stepped,
-    )
+    return begun(stage, place)
 
 
 def test_the_trigger_is_rebuilt_from_json_alone(place: Place, start: GateStart):
@@ -71,7 +32,7 @@ async def test_it_ends_with_the_verdict_that_the_journal_has(
     """The event is the journal's own verdict, so a lost event loses nothing."""
     clock = Clock()
     trigger = trigger_of(place, start, clock)
-    events = [event async for event in _driven(trigger, clock)]
+    events = [event async for event in driven(trigger, clock)]
     (verdict,) = stage.journal.events(start.migration_id, "verdict")
     assert [event.payload["decision"] for event in events] == ["Promote"]
     assert verdict.body == events[0].payload
@@ -82,13 +43,11 @@ async def test_a_restarted_trigger_keeps_what_was_measured(
 ):
     """Killed after some ticks and started anew, it judges the same ticks of the same run."""
     clock = Clock()
-    first = trigger_of(place, start, clock)
-    clock.now += 0.2
-    assert first.poll() is None
+    ticked(trigger_of(place, start, clock), clock)
     measured = stage.journal.measurements(start.migration_id, "cutover-50", start.run)
     assert measured
     second = trigger_of(place, start, clock)
-    [event] = [event async for event in _driven(second, clock)]
+    [event] = [event async for event in driven(second, clock)]
     assert event.payload["decision"] == "Promote"
     kept = stage.journal.measurements(start.migration_id, "cutover-50", start.run)
     assert measured == kept[: len(measured)]
@@ -113,94 +72,18 @@ async def test_a_verdict_has_a_lease_for_the_task_that_acts_on_it(
 ):
     """A gate's own may be short, and a scheduler that restarts right now takes longer."""
     clock = Clock()
-    [event] = [event async for event in _driven(trigger_of(place, start, clock), clock)]
+    [event] = [event async for event in driven(trigger_of(place, start, clock), clock)]
     assert event.payload["decision"] == "Promote"
     lease = stage.journal.lease(start.migration_id)
     assert (lease.holder, lease.seconds) == ("verdict cutover-50", HANDOVER_SECONDS)
 
 
-@pytest.mark.parametrize("step_seconds", [3600.0, -3600.0])
-def test_a_step_of_the_host_clock_is_no_gap_and_no_standstill(
-    stage: Stage, place: Place, start: GateStart, monkeypatch: pytest.MonkeyPatch, step_seconds
-):
-    """The gate ticks by the clock of Prometheus: nothing is asked of an hour that has not been."""
-    import time
-
-    from feed_migration.orchestration.gate_trigger import GateTrigger
-
-    host = time.time
-    stage.prometheus.clock = lambda: start.started_unix + 0.1
-    monkeypatch.setattr(time, "time", lambda: start.started_unix + step_seconds)
-    arguments = {"place": place, "start": asdict(start), "settle_seconds": 0.0}
-    GateTrigger(**arguments).poll()
-    assert _ticks(stage, start) == [0.0]
-    # back, and what has passed at Prometheus is one tick of 0.2 s
-    monkeypatch.setattr(time, "time", host)
-    stage.prometheus.clock = lambda: start.started_unix + 0.3
-    GateTrigger(**arguments).poll()
-    assert _ticks(stage, start) == [0.0, 0.2]
-
-
-@pytest.mark.parametrize("restarted", [False, True])
-async def test_a_clock_of_prometheus_that_was_set_back_is_blindness(
-    stage: Stage, place: Place, start: GateStart, restarted: bool
-):
-    """No tick comes for an hour, so no query fails: after `blind_limit` that is `on_blind`."""
-    clock = Clock()
-    trigger = trigger_of(place, start, clock)
-    clock.now += 0.2
-    assert trigger.poll() is None
-    clock.steps(-3600.0)
-    stage.prometheus.script = lambda query: [(labels, 9.0) for labels, _ in steady(query)]
-    trigger = trigger_of(place, start, clock) if restarted else trigger
-    began = clock.now
-    [event] = [event async for event in _driven(trigger, clock)]
-    assert event.payload["decision"] == "Rollback"
-    assert "the clock of Prometheus" in event.payload["reasons"][0]["text"]
-    assert 2.0 < clock.now - began < 2.0 + 2.0
-    (verdict,) = stage.journal.events(start.migration_id, "verdict")
-    assert verdict.body == event.payload
-    assert abs(verdict.body["breach_at"] - start.started_unix - 2.4) < 2.0
-
-
-async def test_a_clock_of_prometheus_that_was_set_back_a_little_is_no_blindness(
-    stage: Stage, place: Place, start: GateStart
-):
-    """A correction within `blind_limit`: the next tick comes that much later."""
-    clock = Clock()
-    trigger = trigger_of(place, start, clock)
-    clock.now += 0.2
-    assert trigger.poll() is None
-    clock.steps(-1.5)
-    [event] = [event async for event in _driven(trigger, clock)]
-    assert event.payload["decision"] == "Promote"
-
-
-async def test_blindness_is_counted_by_a_clock_that_nobody_sets(
-    place: Place, start: GateStart, monkeypatch: pytest.MonkeyPatch
-):
-    """A gate that cannot be judged ends in time although Prometheus is set back meanwhile."""
-    clock = Clock()
-    began, asked = clock.now, []
-
-    def away(place: Place):
-        asked.append(place)
-        if len(asked) == 2:
-            clock.steps(-3600.0)
-        raise OSError("disk full")
-
-    monkeypatch.setattr("feed_migration.orchestration.runtime.open_runtime", away)
-    [event] = [e async for e in _driven(trigger_of(place, start, clock), clock)]
-    assert event.payload["decision"] == "Rollback"
-    assert clock.now - clock.stepped - began < 10.0
-
-
 async def test_a_restart_after_the_verdict_repeats_it(stage: Stage, place: Place, start: GateStart):
     """The first verdict of a run stands, even if Prometheus would say otherwise now."""
     clock = Clock()
-    [before] = [e async for e in _driven(trigger_of(place, start, clock), clock)]
+    [before] = [e async for e in driven(trigger_of(place, start, clock), clock)]
     stage.prometheus.script = lambda query: [(labels, 9.0) for labels, _ in steady(query)]
-    [after] = [e async for e in _driven(trigger_of(place, start, clock), clock)]
+    [after] = [e async for e in driven(trigger_of(place, start, clock), clock)]
     assert before.payload == after.payload
     assert stage.kinds().count("verdict") == 1
 
@@ -214,7 +97,7 @@ async def test_a_rollback_from_outside_ends_the_gate(stage: Stage, place: Place,
         body={"reason": "by hand", "epoch": 2, "breach_at": 0.0, "instances": {}},
     )
     clock = Clock()
-    [event] = [e async for e in _driven(trigger_of(place, start, clock), clock)]
+    [event] = [e async for e in driven(trigger_of(place, start, clock), clock)]
     assert event.payload["decision"] == "Rollback"
     assert "verdict" not in stage.kinds()
 
@@ -224,9 +107,7 @@ async def test_a_hold_by_hand_ends_the_gate(stage: Stage, place: Place, start: G
     from feed_migration.holding import hold
 
     clock = Clock()
-    trigger = trigger_of(place, start, clock)
-    clock.now += 0.2
-    assert trigger.poll() is None
+    trigger = ticked(trigger_of(place, start, clock), clock)
     hold(stage.journal, start.migration_id, actor="bo", reason="odd", at_unix=clock.now)
     before = stage.kinds(), stage.journal.lease(start.migration_id)
     body = trigger.poll()
@@ -249,7 +130,7 @@ async def test_a_hold_in_the_middle_of_the_last_tick_stands(
 
     stage.prometheus.script = held_while_asked
     clock.now += 600.0
-    [event] = [event async for event in _driven(trigger_of(place, start, clock), clock)]
+    [event] = [event async for event in driven(trigger_of(place, start, clock), clock)]
     assert event.payload["decision"] == "Hold"
     assert stage.kinds().count("verdict") == 1
 
@@ -269,7 +150,7 @@ async def test_a_breach_found_while_a_person_holds_takes_the_fleet_back(
 
     stage.prometheus.script = bad_while_held
     clock.now += 600.0
-    [event] = [event async for event in _driven(trigger_of(place, start, clock), clock)]
+    [event] = [event async for event in driven(trigger_of(place, start, clock), clock)]
     assert event.payload["decision"] == "Rollback"
 
 
@@ -283,7 +164,7 @@ async def test_a_journal_that_stays_away_is_blindness(
 
     monkeypatch.setattr("feed_migration.orchestration.runtime.open_runtime", away)
     clock = Clock()
-    [event] = [e async for e in _driven(trigger_of(place, start, clock), clock)]
+    [event] = [e async for e in driven(trigger_of(place, start, clock), clock)]
     assert event.payload["decision"] == "Rollback"
     assert "disk full" in event.payload["reasons"][0]["text"]
 
@@ -302,44 +183,22 @@ async def test_the_first_event_comes_no_sooner_than_airflow_can_take_it(
 ):
     """An event before the deferral is stored would be lost with the task."""
     import asyncio
+    import time
 
-    slept: list[float] = []
+    slept: list[tuple[float, float]] = []
     trigger = trigger_of(place, start, Clock(start.started_unix + 600.0))
     trigger.settle_seconds = 5.0
 
     async def sleep(seconds: float) -> None:
-        slept.append(seconds)
+        slept.append((time.monotonic(), seconds))
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
+    began = time.monotonic()
     [event] = [event async for event in trigger.run()]
-    assert 4.0 < slept[-1] <= 5.0
+    at, seconds = slept[-1]
+    assert began + 5.0 <= at + seconds
+    assert seconds <= 5.0
     assert event
-
-
-def _ticks(stage: Stage, start: GateStart) -> list[float]:
-    """The ticks that were measured."""
-    rows = stage.journal.measurements(start.migration_id, start.step, start.run)
-    return sorted({row.tick_seconds for row in rows})
-
-
-async def _driven(trigger, clock: Clock):
-    """Run the trigger while its clock moves a second per pause."""
-    import asyncio
-
-    real_sleep, here = asyncio.sleep, threading.get_ident()
-
-    async def sleep(seconds: float) -> None:
-        if threading.get_ident() != here:
-            # a server of another test, in a loop of its own
-            await real_sleep(seconds)
-            return
-        clock.now += max(seconds, 0.5)
-        await real_sleep(0)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(asyncio, "sleep", sleep)
-        async for event in trigger.run():
-            yield event
 
 
 def test_the_breach_is_dated_to_the_tick_that_failed(stage: Stage, start: GateStart):

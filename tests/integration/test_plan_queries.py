@@ -13,6 +13,7 @@ from feed_migration.plan.reader import load_plan
 from feed_migration.prometheus.client import PrometheusSource
 from tests.support.prometheus_server import PrometheusServer, free_port
 from tests.support.recorded_series import RecordedFleet, write_blocks
+from tests.support.scraped_series import ScrapedTarget, remote_write
 
 PLANS = Path(__file__).parents[2] / "plans"
 CRITERIA = {
@@ -147,6 +148,128 @@ def test_a_prometheus_that_comes_back_blames_no_feed(tmp_path_factory):
                     again = measured(server, one, back + seconds + one.confirm_interval_seconds)
                     found = confirm(found, again)
                 assert not (found.confirmed and found.counts_as is Outcome.FAILURE), found
+    finally:
+        server.kill()
+
+
+ERRORS = ("ws_errors", "auth_failures", "dropped_messages", "trades_lost")
+BACK, SCRAPE = LAST - 600, 5.0
+
+
+def scraping(tmp_path_factory, *, missed=(), silent_seconds=0.0, count, started, times):
+    """A Prometheus over two instances of which the first has counted errors, as of a time each.
+
+    Scrapes at the `missed` times before BACK fail; for `silent_seconds` before it there were none.
+    """
+    targets = []
+    for name, counted in (("feed-000", count), ("feed-001", lambda at: 0.0)):
+        process = {"instance": f"{name}:9600", "job": "feed", "role": "handler"}
+        feed = {"instance_id": name, "variant": "native"}
+        target = ScrapedTarget(process)
+        for at in times:
+            if at - BACK in missed:
+                target.failed(at)
+            elif not BACK - silent_seconds <= at < BACK:
+                begun = started(at) if name == "feed-000" else BACK - 90_000
+                samples = [(f"backpack_feed_{e}_total", feed, counted(at)) for e in ERRORS]
+                target.scraped(at, [("process_start_time_seconds", {}, begun), *samples])
+        targets.append(target)
+    flags = ["--web.enable-remote-write-receiver"]
+    directory = tmp_path_factory.mktemp("scraped")
+    server = PrometheusServer(directory, free_port(), flags=flags)
+    server.start()
+    remote_write(server.url, targets)
+    return server
+
+
+def scrapes(first, last):
+    return [BACK + SCRAPE * index for index in range(int(first / SCRAPE), int(last / SCRAPE) + 1)]
+
+
+def outcomes_at(server, seconds):
+    """What each criterion on error counters comes to at a time, as the gate would ask it."""
+    for name in ERRORS:
+        one = CRITERIA["production", name]
+        found = measured(server, one, BACK + seconds)
+        if needs_confirmation(found):
+            again = measured(server, one, BACK + seconds + one.confirm_interval_seconds)
+            found = confirm(found, again)
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("gap", "clean"),
+    [
+        ({"missed": (-5,)}, True),
+        ({"missed": (-10, -5)}, True),
+        ({"missed": tuple(range(-75, 0, 5))}, False),
+        ({"silent_seconds": 90}, False),
+        ({"silent_seconds": 360}, False),
+    ],
+    ids=["one failed scrape", "two", "75 s of them", "Prometheus away 90 s", "away 6 min"],
+)
+def test_an_old_error_is_none_anew_after_a_gap(tmp_path_factory, gap, clean):
+    """One error twenty minutes ago: no gap in the scrapes makes a new one of it."""
+    server = scraping(
+        tmp_path_factory,
+        **gap,
+        count=lambda at: 1.0,
+        started=lambda at: BACK - 3600,
+        times=scrapes(-1200, 120),
+    )
+    try:
+        for seconds in range(-80, 115, 4):
+            for found in outcomes_at(server, seconds):
+                assert not (found.confirmed and found.counts_as is Outcome.FAILURE), found
+                assert found.outcome is Outcome.SUCCESS or not clean, found
+        assert {found.outcome for found in outcomes_at(server, 114)} == {Outcome.SUCCESS}
+    finally:
+        server.kill()
+
+
+@pytest.mark.parametrize(
+    ("before", "gap", "times"),
+    [
+        (None, {}, scrapes(-30, 60)),
+        (1.0, {}, scrapes(-1200, 60)),
+        (0.0, {"missed": tuple(range(-75, 0, 5))}, scrapes(-1200, 60)),
+        (0.0, {"silent_seconds": 360}, scrapes(-1200, 60)),
+        (1.0, {"silent_seconds": 360}, scrapes(-1200, 60)),
+    ],
+    ids=["first start", "restart", "failed scrapes", "Prometheus away", "restart while it is away"],
+)
+def test_an_error_is_seen_whoever_watched(tmp_path_factory, before, gap, times):
+    """In a process's first minute, also where the one before had as many, and within a gap."""
+    born = BACK - (200 if gap else 32)
+    restarted = before != 0.0
+    server = scraping(
+        tmp_path_factory,
+        **gap,
+        count=lambda at: 1.0 if at >= (born if restarted else BACK - 20) else before,
+        started=lambda at: born if restarted and at >= born else BACK - 3600,
+        times=times,
+    )
+    try:
+        for found in outcomes_at(server, 10):
+            assert (found.outcome, found.confirmed) == (Outcome.FAILURE, True), found
+            assert dict(found.series)["instance_id"] == "feed-000"
+    finally:
+        server.kill()
+
+
+@pytest.mark.parametrize("born", [-32, -200], ids=["scraped at once", "while Prometheus was away"])
+def test_a_new_process_without_errors_passes(tmp_path_factory, born):
+    """Whatever the one before it had counted."""
+    server = scraping(
+        tmp_path_factory,
+        silent_seconds=360 if born == -200 else 0,
+        count=lambda at: 0.0 if at >= BACK + born else 3.0,
+        started=lambda at: BACK + born if at >= BACK + born else BACK - 3600,
+        times=scrapes(-1200, 60),
+    )
+    try:
+        for seconds in range(8, 56, 4):
+            assert {one.outcome for one in outcomes_at(server, seconds)} == {Outcome.SUCCESS}
     finally:
         server.kill()
 

@@ -2,12 +2,10 @@
 
 import json
 import math
-import threading
 import time
 import tracemalloc
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,7 +15,7 @@ from feed_migration.gates.run import GateRun
 from feed_migration.model import Band, Criterion, Outcome
 from feed_migration.prometheus.client import PrometheusSource
 from tests.support.gate_traces import MemoryLog, gate, outcomes
-from tests.support.http_server import http_server, send
+from tests.support.http_server import dripping, http_server, send
 
 CRITERION = Criterion(
     name="age",
@@ -49,26 +47,6 @@ def scripted():
 
     with http_server(answer) as url:
         yield url, script
-
-
-@contextmanager
-def dripping(pause_seconds):
-    """A server that sends its body a byte at a time until nobody reads it any more."""
-    stop = threading.Event()
-
-    def answer(request):
-        request.send_response(200)
-        request.send_header("Content-Length", "1000000")
-        request.end_headers()
-        with suppress(OSError):
-            while not stop.wait(pause_seconds):
-                request.wfile.write(b" ")
-
-    with http_server(answer) as url:
-        try:
-            yield url
-        finally:
-            stop.set()
 
 
 @pytest.mark.parametrize(
@@ -146,7 +124,7 @@ def test_broken_reply_is_an_error(scripted, reply):
 @pytest.mark.parametrize("ask_for", ["answer", "history"])
 def test_dripping_reply_costs_two_timeouts_at_most(ask_for):
     """A byte now and then keeps no gate waiting, however long the body claims to be."""
-    with dripping(0.05) as url:
+    with dripping(b"HTTP/1.0 200 OK\r\nContent-Length: 1000000\r\n\r\n") as url:
         source = PrometheusSource(url, 0.5)
         began = time.monotonic()
         if ask_for == "answer":

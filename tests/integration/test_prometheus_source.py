@@ -13,7 +13,7 @@ from feed_migration.prometheus.client import PrometheusSource
 from feed_migration.prometheus.promql import selector
 from tests.support.conditions import eventually_sync
 from tests.support.gate_traces import MemoryLog
-from tests.support.prometheus_server import scraped
+from tests.support.prometheus_server import free_port, scraped
 
 AGE = "backpack_feed_symbol_snapshot_age_seconds"
 NATIVE = {"instance_id": "feed-00", "variant": "native", "symbol": "SOL-USDC"}
@@ -69,6 +69,17 @@ def test_vector_baseline_and_freshness_come_in_one_answer(prometheus):
     assert (dict(labels)["instance_id"], value) == ("feed-00", 0.4)
     assert [value for _, value in answer.baseline] == [0.4]
     assert 0 <= answer.age_seconds < 10
+
+
+def test_a_query_that_this_prometheus_cannot_read_is_refused_in_its_words(prometheus):
+    """A function of a later version; what has no data, or asks another Prometheus, is not."""
+    source = PrometheusSource(prometheus.url)
+    assert "parse error: unknown function" in source.refusal(
+        "mad_over_time(up[5m]) + unheard_of(up)"
+    )
+    assert source.refusal('nothing{like="this"}') == ""
+    assert source.refusal("up + on (job) group_left () up") == ""
+    assert PrometheusSource(f"http://127.0.0.1:{free_port()}").refusal("unheard_of(up)") == ""
 
 
 def test_scalar_nan_and_infinity_are_numbers(prometheus):

@@ -24,8 +24,10 @@ PLAN = Plan(
 )
 
 
-def begin(journal: Journal, plan: Plan = PLAN) -> str:
-    return journal.begin_migration(plan.name, plan.sha256, "ana", steps=plan.steps, run_key="r1")
+def begin(journal: Journal, plan: Plan = PLAN, **more) -> str:
+    return journal.begin_migration(
+        plan.name, plan.sha256, "ana", steps=plan.steps, run_key="r1", **more
+    )
 
 
 def gate(journal, migration_id, step, decision="Promote", run="1", **more):

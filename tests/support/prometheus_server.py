@@ -4,7 +4,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,15 +28,20 @@ def free_port() -> int:
 class PrometheusServer:
     """One Prometheus process over a directory that outlives its kills.
 
-    `more` is laid over its configuration.
+    `more` is laid over its configuration, `flags` are of its command line.
     """
 
     def __init__(
-        self, directory: Path, target_port: int, more: Mapping[str, object] | None = None
+        self,
+        directory: Path,
+        target_port: int,
+        more: Mapping[str, object] | None = None,
+        flags: Sequence[str] = (),
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._directory = directory
+        self._flags = flags
         self._process: subprocess.Popen[bytes] | None = None
         interval = f"{int(SCRAPE_SECONDS * 1000)}ms"
         targets = [{"targets": [f"127.0.0.1:{target_port}"]}]
@@ -56,6 +61,7 @@ class PrometheusServer:
                     f"--config.file={self._directory / 'prometheus.yml'}",
                     f"--storage.tsdb.path={self._directory / 'data'}",
                     f"--web.listen-address=127.0.0.1:{self.port}",
+                    *self._flags,
                 ],
                 stdout=log,
                 stderr=log,

@@ -131,18 +131,23 @@ def test_absurd_counts_are_no_sample_and_stop_no_judge(mine, theirs, exposure):
     assert (evidence.samples, evidence.worse()) == (0, "")
 
 
+@pytest.mark.parametrize("method", ["paired_ratio", "rank"])
 @pytest.mark.parametrize(("value", "baseline"), [(5.0, -0.001), (-5.0, 1.0), (-5.0, -1.0)])
-def test_ratio_to_less_than_nothing_proves_nothing(value, baseline):
-    """A negative value or baseline makes a ratio that means nothing: no pair and no Success."""
-    one = criterion(
-        success=None,
-        failure=None,
-        baseline_query="b",
-        comparison=Comparison(max_increase=1.2, min_samples=2),
-    )
+def test_a_multiple_of_less_than_nothing_proves_nothing(method, value, baseline):
+    """Times the limit a negative baseline would be lower: no pair and no Success."""
+    comparison = Comparison(method=method, max_increase=1.2, min_samples=2)
+    one = criterion(success=None, failure=None, baseline_query="b", comparison=comparison)
     answered = answer(value, baseline=answer(baseline).series)
     assert measure(one, answered, 0.0, 1).outcome is Outcome.INCONCLUSIVE
-    assert fed(PairedRatio(1.2), [(value, baseline)]).samples == 0
+    assert fed(evidence_for(comparison, 15.0), [(value, baseline)]).samples == 0
+
+
+def test_the_same_feed_on_both_sides_of_nothing_is_not_worse_by_rank():
+    """A lead of 80 ms beside a lead of 80 ms, in noise."""
+    chance = random.Random(1)
+    pairs = [(chance.gauss(-0.08, 0.01), chance.gauss(-0.08, 0.01)) for _ in range(400)]
+    found = fed(Ranks(1.5), pairs)
+    assert (found.worse(), found.unproven()) == ("", "")
 
 
 def test_rank_sees_a_shift():

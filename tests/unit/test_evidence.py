@@ -13,7 +13,7 @@ from feed_migration.evidence import (
     verdict_line,
     what_happens,
 )
-from feed_migration.model import Gate, Measurement, Outcome, Step
+from feed_migration.model import Approver, Gate, Measurement, Outcome, Step
 from feed_migration.phases import MigrationState
 from feed_migration.words import span
 
@@ -50,6 +50,18 @@ def test_the_last_verdict_is_one_line():
     )
 
 
+def test_a_threshold_in_times_of_the_baseline_tells_the_baseline():
+    """Without it nobody can see how near the value is."""
+    latency = row("latency", 0.08, "at most 2 times the baseline", baseline_value=0.05)
+    told = "at most 2 times the baseline 0.05"
+    assert evidence_rows([latency], ADDRESSES)[0].threshold == told
+    assert verdict_line(VERDICT, [latency]).endswith(f"latency 0.08 ({told})")
+    # elsewhere a baseline only says that the pipeline lives
+    assert evidence_rows([row("a", baseline_value=10.0)], ADDRESSES)[0].threshold == BANDS
+    unknown = row("latency", 0.08, "at most 2 times the baseline")
+    assert evidence_rows([unknown], ADDRESSES)[0].threshold == "at most 2 times the baseline"
+
+
 def test_what_was_not_well_is_counted_and_comes_first():
     """A row that is no Success must not be looked for."""
     measured = [*FOURTEEN, row("flow", None, outcome=Outcome.INCONCLUSIVE)]
@@ -69,28 +81,50 @@ def test_a_hold_says_why():
 
 
 def test_the_body_leaves_room_for_the_buttons():
-    """Few rows, the others in a line; no label of Prometheus's own, no plural of one."""
+    """Few lines, the others in one; no label of Prometheus's own, nothing said twice."""
     text = body()
+    lines = text.splitlines()
     assert "**50 % of the fleet goes to the native feed**; on native now: 1 instance." in text
-    assert text.count("\n| ") == ROWS_SHOWN + 2
-    assert "11 more, all Success: [errors\\_" in text
-    assert "instance" not in text.partition("| criterion")[2].replace("instance_id", "")
-    assert "job" not in text.partition("| criterion")[2]
-    assert "age](http://p/graph?g0.expr=q_age&g0.tab=0&g0.range_input=30m) (SOL-USDC) | 6 |" in text
-    assert len(text.partition("| criterion")[0]) < 600
+    criteria = [line for line in lines if line.startswith("* ")]
+    assert len(criteria) == ROWS_SHOWN + 1
+    assert criteria[0] == (
+        "* [age](http://p/graph?g0.expr=q_age&g0.tab=0&g0.range_input=30m) (SOL-USDC) "
+        "6: Success (success \\<= 8, failure \\>= 12)"
+    )
+    assert criteria[-1].startswith("* 12 more, all Success: [errors\\_00](")
+    assert "job" not in text
+    assert text.count("SOL-USDC") == 1
+    assert len([line for line in lines if line and line not in criteria]) == 3
 
 
-def test_every_row_that_is_not_well_is_in_the_table():
+def test_every_criterion_is_in_the_body_with_its_value_and_its_graph():
+    """The evidence is whole: what is not in a line of its own is in the last."""
+    text = body()
+    for one in FOURTEEN:
+        name = one.criterion.replace("_", "\\_")
+        graph = f"http://p/graph?g0.expr=q_{one.criterion}&g0.tab=0&g0.range_input=30m"
+        assert f"[{name}]({graph})" in text
+    assert text.endswith(") 0\n")
+
+
+def test_every_criterion_that_is_not_well_has_a_line_of_its_own():
     """However many: the room is for what speaks against it."""
     bad = [row(f"bad_{k}", 2.0, outcome=Outcome.FAILURE) for k in range(7)]
-    assert body([*FOURTEEN, *bad]).count("| Failure |") == 7
+    assert body([*FOURTEEN, *bad]).count(" 2: **Failure** (success") == 7
+
+
+def test_who_may_answer_is_said_where_not_everybody_may():
+    """By name: an administrator may not, and should know whom to wake."""
+    assert "May answer" not in body()
+    named = replace(STEP, approvers=(Approver(id="1", name="ann"), Approver(id="2", name="bob")))
+    assert "May answer: ann, bob." in body(step=named)
 
 
 def test_without_a_gate_the_body_says_so():
     """The first step that is asked for has nothing to show."""
     text = body(verdict=None)
     assert "No gate has run yet." in text
-    assert "| criterion" not in text
+    assert "\n* " not in text
 
 
 @pytest.mark.parametrize(

@@ -205,6 +205,8 @@ def test_unreadable_answer_is_an_error_at_its_tick(data):
     [
         ({"tics": []}, "tics: unknown key (did you mean 'ticks'?)"),
         ({"ticks": [{"at": "soon", "answers": {}}]}, "ticks[0].at: should be a valid number"),
+        ({"ticks": [{"at": 1e308, "answers": {}}]}, "ticks[0].at: should be less than or equal to"),
+        ({"end": 1e308}, "end: should be less than or equal to"),
         ({"ticks": [{"at": 0, "answers": {"stael": {}}}]}, "did you mean 'stale'?"),
         ({"gate": gate(intervall="5s")}, "gate.intervall: unknown key (did you mean 'interval'?)"),
         ({"gate": None}, "gate: a gate is a mapping"),

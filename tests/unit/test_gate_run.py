@@ -43,6 +43,27 @@ def start(recording, log=None, watched=None, **changes):
     return GateRun(**{**values, **changes})
 
 
+class ForgedLog(MemoryLog):
+    """Rows that somebody has changed behind our back."""
+
+    def altered(self, migration_id, step, run="1"):
+        return f"{migration_id} {step} {run}: stale at 0.0 s was removed"
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_nothing_is_decided_over_altered_measurements(ended):
+    """Neither by a tick nor from outside, and Prometheus is not asked; a person has to look."""
+    recording = Recording(ticks(GOOD))
+    log = MemoryLog()
+    drive(start(recording, log), 30)
+    recording.asked.clear()
+    run = start(recording, ForgedLog(log.rows))
+    verdict = run.end(START + 200) if ended else run.tick(START + 200)
+    assert (verdict.decision, verdict.at_seconds) == (HOLD, 200.0)
+    assert verdict.reasons[0].text.endswith("mig-1 cutover-10 1: stale at 0.0 s was removed")
+    assert recording.asked == []
+
+
 def drive(run, until_seconds):
     """Tick whenever something is due; the verdict at the end."""
     verdict = run.tick(START)
@@ -215,6 +236,20 @@ def test_a_judge_that_is_dead_until_after_the_end_gives_the_verdict_that_fell(fi
     late = start(Recording(answers), watched=watched)
     looks = [late.tick(START + seconds) for seconds in (120, 135)]
     assert (uninterrupted.decision, looks[-1]) == (PROMOTE, uninterrupted)
+
+
+@pytest.mark.parametrize("on_timeout", [HOLD, ROLLBACK])
+def test_the_tick_at_max_duration_decides_nothing_before_it_is_asked(on_timeout):
+    """A judge that was killed before it comes back to a Prometheus that is away: nothing is late yet."""
+    watched = gate(min_duration_seconds=60.0, max_duration_seconds=60.0, on_timeout=on_timeout)
+    log, recording = MemoryLog(), Recording(ticks(GOOD))
+    drive(start(recording, log, watched), 45)
+    recording.away = True
+    resumed = start(recording, log, watched)
+    assert resumed.tick(START + 76).decision is RUNNING
+    recording.away = False
+    verdict = resumed.tick(START + 91)
+    assert (verdict.decision, verdict.at_seconds) == (PROMOTE, 60)
 
 
 def test_missed_ticks_that_are_never_answered_end_in_on_blind():

@@ -14,6 +14,7 @@ from feed_migration.plan.types import seconds_of
 
 PLANS = Path(__file__).parents[2] / "plans"
 
+TOO_LONG = "a range, step or offset is longer than Prometheus's 292 years"
 PLAN = """\
 name: small
 defaults: {interval: 5s, min_duration: 1m}
@@ -154,6 +155,11 @@ def test_production_keeps_the_runbooks_numbers():
         ("query: max(age)", "query: max(age)\n  confirm_interval: 7h", "22: phases.cutover.steps[1].gate.criteria: stale: confirm_interval is longer than max_duration"),
         ("query: max(age)", "query: max(age)\n  objective: {target: 0.9, over: 4s}", "13: phases.shadow.gate.criteria: stale: objective.over is shorter than interval"),
         ("query: max(age)", "query: max(age)\n  baseline_query: max(age)\n  comparison: {method: rank, max_increase: 1.2, min_samples: 50}", "4: criteria[0]: query and baseline_query are the same: it would be its own control"),
+        ("query: max(age)", "query: max(age)\n  baseline_query: min(age)\n  comparison: {method: paired_ratio, max_increase: 10, min_samples: 50}", "7: criteria[0].comparison: max_increase of a paired_ratio must be below 10, where ratios are cut, or it never fails; lower it, or compare by rank"),
+        ("query: max(age)", "query: max(age)\n  baseline_query: min(age)\n  comparison: {method: rank, max_increase: 2, min_samples: 4322}", "14: phases.shadow.gate.criteria: stale: comparison.min_samples is 4322, and max_duration has 4321 ticks: it can never promote; lower it, or raise max_duration"),
+        ("query: max(age)", "query: max(age)\n  failure_window: {limit: 13, window: 1m}", "13: phases.shadow.gate.criteria: stale: failure_window.limit is 13, and its window has 13 ticks: it can never be exceeded; lower it, or widen the window"),
+        ("query: max(age)", "query: max(age)\n  expect_series: 5", "4: criteria[0]: expect_series: 5, and the query gives one series at most; aggregate it `by` a label, or leave expect_series out"),
+        ("query: max(age)", "query: max by (symbol) (age)\n  expect_series: fleet", "4: criteria[0]: expect_series: fleet, and nothing in the answer tells instances apart; aggregate the query `by (instance_id)`, or leave expect_series out"),
         ("  query: max(age)\n", "", "4: criteria[0].query: required key is missing"),
         ("  query: max(age)", "  query: max(age)\n  query: min(age)", "6: criteria[0].query: doubled key"),
         ("  query: max(age)", "  query: max(age)\n  confirm_interval: 0s", "6: criteria[0].confirm_interval: must be longer than 0s"),
@@ -189,6 +195,24 @@ def test_mistake_is_reported_with_line_and_key(problems, old, new, expected):
 
 
 @pytest.mark.parametrize(
+    "more",
+    [
+        "baseline_query: min(age)\n  comparison: {method: paired_ratio, max_increase: 9.9, min_samples: 4321}",
+        "baseline_query: min(age)\n  comparison: {method: rank, max_increase: 20, min_samples: 50}",
+        "severity: info\n  baseline_query: min(age)\n  comparison: {method: rank, max_increase: 2, min_samples: 9999}",
+        "failure_window: {limit: 12, window: 1m}",
+        "severity: info\n  failure_window: {limit: 13, window: 1m}",
+        "expect_series: 1",
+    ],
+)
+def test_what_can_just_be_reached_is_no_mistake(load, more):
+    """The last tick counts, and what only records may be short of them."""
+    decides = "- {name: up, query: up, success: {min: 1}, failure: {max: 0}}\n- name: stale"
+    text = PLAN.replace("- name: stale", decides).replace("[stale]", "[up, stale]")
+    assert load(text.replace("query: max(age)", f"query: max(age)\n  {more}"))
+
+
+@pytest.mark.parametrize(
     ("query", "problem"),
     [
         ("max(age", "unclosed left parenthesis"),
@@ -199,6 +223,12 @@ def test_mistake_is_reported_with_line_and_key(problems, old, new, expected):
         ("'age{symbol=~\"(\"}'", "illegal regex for ("),
         ("'age{symbol=\"\\q\"}'", "unknown escape sequence 'q'"),
         ('\'age{a="1" or a="2"}\'', "Prometheus has no `or` between label matchers"),
+        ("rate(age[9999999y])", TOO_LONG),
+        ("rate(age[293y])", TOO_LONG),
+        ("max_over_time(age[5m:9999999y])", TOO_LONG),
+        ("age offset 293y", TOO_LONG),
+        ("age offset -293y", TOO_LONG),
+        ("age offset 9999999y", TOO_LONG),
         ("summ(age)", "unknown function with name 'summ'"),
     ],
 )

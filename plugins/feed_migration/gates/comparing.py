@@ -10,10 +10,8 @@ from math import ceil, exp, floor, isfinite, log, sqrt
 from typing import Protocol, Self
 
 from feed_migration.gates.significance import rank_p, rate_p, t_quantile, tail_p
-from feed_migration.model import Comparison, Measurement
+from feed_migration.model import MAX_RATIO, Comparison, Measurement
 
-# Ratios are cut here, so that one division by nearly nothing cannot outweigh an hour of pairs.
-MAX_RATIO = 10.0
 # One-sided error of a single look at the pairs; max_increase is a margin on top of it.
 PAIRED_ALPHA = 2e-4
 # The exact tests have no margin where max_increase is 1 and are looked at a hundred times or more.
@@ -63,7 +61,7 @@ def incomparable(comparison: Comparison, measured: Measurement) -> str:
     pair = _pair(measured)
     if pair is None:
         return "no baseline to compare"
-    if comparison.method != "rank" and min(pair) < 0:
+    if min(pair) < 0:
         return f"{pair[0]:g} beside {pair[1]:g}: nothing is a multiple of less than nothing"
     if comparison.method == "rate_ratio" and _rates(measured) is None:
         return f"nothing happened in which an event could have, or a count above {MAX_COUNT:g}"
@@ -231,7 +229,8 @@ class Ranks:
 
     def add(self, measurement: Measurement) -> None:
         """Take one pair of values out of as many as overlap."""
-        if (pair := _pair(measurement)) is None:
+        pair = _pair(measurement)
+        if pair is None or min(pair) < 0:
             return
         value, baseline = pair
         self.samples += 1

@@ -81,7 +81,7 @@ class Judge:
         """Take all measurements of one tick and judge at its time.
 
         While a Failure is `pending` its second sample, nothing but another's Failure decides;
-        while earlier ticks are `gaps` that can still be asked, nothing but a breach or blindness:
+        while ticks until then are `gaps` that can be asked yet, nothing but a breach or blindness:
         the verdict may have fallen in one of them.
         """
         self.last_tick_seconds = tick_seconds

@@ -30,11 +30,35 @@ class GateStart:
 def first_tick_unix(gate: Gate, now_unix: float) -> float:
     """Return when a gate that begins now is to be asked first.
 
-    No query may look back to before the step was made, nor to before Prometheus has scraped it
-    once; a criterion's confirm interval is at least one scrape interval.
+    No query may look back to before the step was made, nor to before Prometheus has scraped it.
     """
-    scrape_seconds = max((c.confirm_interval_seconds for c in gate.criteria), default=0.0)
-    return now_unix + gate.evaluation_delay_seconds + scrape_seconds
+    return now_unix + gate.evaluation_delay_seconds + scrape_seconds(gate)
+
+
+def latest_first_tick_unix(gate: Gate, now_unix: float) -> float:
+    """Return when a gate that begins now is to be asked first at the latest.
+
+    So it was with gates of an older version, whose start is in the journal: they waited for their
+    slowest criterion.
+    """
+    confirm_seconds = max((one.confirm_interval_seconds for one in gate.criteria), default=0.0)
+    return now_unix + gate.evaluation_delay_seconds + confirm_seconds
+
+
+def scrape_seconds(gate: Gate) -> float:
+    """Return a time within which Prometheus scrapes once.
+
+    A confirm interval is at least one scrape interval, so the shortest of those that decide will
+    do: what is asked again after an hour must not leave the others unasked for as long.
+    """
+    deciding = [one for one in gate.criteria if one.decides] or gate.criteria
+    return min((one.confirm_interval_seconds for one in deciding), default=0.0)
+
+
+def begun_gate(journal: "Journal", migration_id: str, step: str, key: str) -> GateStart | None:
+    """Return the run of this attempt, None where it is yet to begin."""
+    bodies = _starts(journal, migration_id, step)
+    return next((_start(migration_id, body) for body in bodies if body["key"] == key), None)
 
 
 def join_gate(
@@ -113,8 +137,9 @@ def record_verdict(
         )
 
     who = actor or f"gate {start.step}"
-    if journal.append_chosen(start.migration_id, who, first, kind=EventKind.VERDICT):
-        return body
+    # as it was written: the journal adds what it rests on
+    for event in journal.append_chosen(start.migration_id, who, first, kind=EventKind.VERDICT):
+        return dict(event.body)
     return recorded_verdict(journal, start) or body
 
 
@@ -123,8 +148,10 @@ def append_verdict(
 ) -> dict[str, Any]:
     """Write a verdict, also where the run has one: what was promoted may turn bad later."""
     body = verdict_body(start, verdict)
-    journal.append(EventKind.VERDICT, migration_id=start.migration_id, actor=actor, body=body)
-    return body
+    event = journal.append(
+        EventKind.VERDICT, migration_id=start.migration_id, actor=actor, body=body
+    )
+    return dict(event.body)
 
 
 def verdict_body(start: GateStart, verdict: Verdict) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 All state is the journal's measurements: a new GateRun with the same arguments goes on where a
 killed one stopped. What fails is written only with its second sample, so a row is always final.
+Nothing is decided over rows that somebody has changed since: such a gate ends in a Hold.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +12,7 @@ from typing import Protocol
 
 from feed_migration.gates.judge import Judge, confirm, end, measure, needs_confirmation
 from feed_migration.gates.tracking import slot_of
-from feed_migration.model import Answer, Criterion, Decision, Gate, Measurement, Verdict
+from feed_migration.model import Answer, Criterion, Decision, Gate, Measurement, Reason, Verdict
 
 # Criteria are asked side by side, so that a Prometheus that hangs costs one timeout, not twenty.
 PARALLEL_QUERIES = 8
@@ -50,6 +51,9 @@ class MeasurementLog(Protocol):
     def measurements(self, migration_id: str, step: str, run: str = ...) -> Sequence[Measurement]:
         """All measurements of one run of a gate."""
 
+    def altered(self, migration_id: str, step: str, run: str = ...) -> str:
+        """Why these are not those that were recorded, "" where they are."""
+
 
 class GateRun:
     """One run of `gate` for a step; tick k is at `started_unix` + k x interval, in unix seconds.
@@ -87,6 +91,7 @@ class GateRun:
         self._history: dict[tuple[int, str], Answer] = {}
         for measurement in journal.measurements(migration_id, step_name, run):
             self._remember(measurement)
+        self._altered = journal.altered(migration_id, step_name, run)
 
     def tick(self, now_unix: float) -> Verdict:
         """Ask and judge everything that is due at `now_unix`; a final verdict stays.
@@ -98,6 +103,9 @@ class GateRun:
             return self._verdict
         now_seconds = now_unix - self._started_unix
         verdict = Verdict(decision=Decision.RUNNING, at_seconds=max(now_seconds, 0.0))
+        if self._altered:
+            self._verdict = self._disbelieved(verdict.at_seconds)
+            return self._verdict
         if now_seconds < 0:
             return verdict
         newest = slot_of(self._gate, now_seconds)
@@ -122,8 +130,10 @@ class GateRun:
 
         Nothing is promoted over a second sample that is due, or a tick that can still be asked.
         """
+        seconds = max(now_unix - self._started_unix, 0.0)
+        if self._verdict is None and self._altered:
+            self._verdict = self._disbelieved(seconds)
         if self._verdict is None:
-            seconds = max(now_unix - self._started_unix, 0.0)
             missed = range(self._first_open, max(self._known, default=0))
             open_ends = bool(self._pending) or any(map(self._unasked, missed))
             self._verdict = end(self._gate, self.measurements(), seconds, open_ends=open_ends)
@@ -153,6 +163,11 @@ class GateRun:
             for slot in sorted(self._known)
             for measurement in self._known[slot].values()
         )
+
+    def _disbelieved(self, at_seconds: float) -> Verdict:
+        text = f"evidence was altered, see `backpack-migrate audit verify`: {self._altered}"
+        reasons = (Reason(criterion="gate", text=text),)
+        return Verdict(decision=Decision.HOLD, at_seconds=at_seconds, reasons=reasons)
 
     def _due_slots(self, newest: int) -> list[int]:
         """Ticks that lack a measurement, and the newest one, in order."""
@@ -283,7 +298,7 @@ class GateRun:
             if ahead is None:
                 self._first_open = slot + 1
             pending = any(earlier <= slot for earlier, _ in self._pending)
-            gaps = any(self._unasked(earlier) for earlier in range(self._first_open, slot))
+            gaps = any(self._unasked(one) for one in range(self._first_open, slot + 1))
             measured = tuple(self._known.get(slot, {}).values())
             if measured or slot == until_slot:
                 judge = ahead or self._closed

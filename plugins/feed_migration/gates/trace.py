@@ -16,11 +16,12 @@ from feed_migration.document.validation import meant, validated
 from feed_migration.model import Answer, Gate, Series
 from feed_migration.numbers_json import number_from_text
 from feed_migration.plan.reader import GateReader
-from feed_migration.plan.types import Number, Spec
+from feed_migration.plan.types import LONGEST_SECONDS, Number, Spec
 
 TRACE_BYTES = 64 * 1024 * 1024
 TRACE_NODES = 5_000_000
 _ANSWER_KEYS = ("series", "baseline", "age", "warnings", "error", "exposure", "baseline_exposure")
+_Seconds = Annotated[Number, Field(ge=0, le=LONGEST_SECONDS)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ class Trace:
 
 
 class _TickSpec(Spec):
-    at: Annotated[Number, Field(ge=0)]
+    at: _Seconds
     answers: dict[str, Any]
     confirm: bool = False
     backfilled: bool = False
@@ -54,7 +55,7 @@ class _TraceSpec(Spec):
     gate: Any
     fleet_size: Annotated[int, Field(ge=1)] | None = None
     ticks: list[Any]
-    end: Annotated[Number, Field(ge=0)] | None = None
+    end: _Seconds | None = None
 
 
 def load_trace(path: Path | str) -> Trace:

@@ -1,23 +1,19 @@
 """A gate as a deferrable task: it begins or rejoins the run, waits in a trigger, then acts."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
-from feed_migration.errors import PlanChanged
-from feed_migration.gates.record import (
-    GateStart,
-    explain,
-    first_tick_unix,
-    join_gate,
-    recorded_verdict,
-)
+from feed_migration.errors import ClockSilent, FleetChanged, PlanChanged
+from feed_migration.gates.record import GateStart, explain, recorded_verdict
 from feed_migration.model import Decision, Gate
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.act_operators import ActOperator, migration_of
 from feed_migration.orchestration.actor import actor_of, run_key
+from feed_migration.orchestration.gate_beginning import Beginning
 from feed_migration.orchestration.gate_trigger import SETTLE_SECONDS, GateTrigger
 from feed_migration.orchestration.passed import announce
 from feed_migration.orchestration.runtime import Runtime, open_runtime
@@ -29,6 +25,17 @@ if TYPE_CHECKING:
 
 # What a triggerer may be dead for at the end of a gate before the wait itself fails.
 SLACK_SECONDS = 120.0
+
+
+def overtime_seconds(gate: Gate) -> float:
+    """Return how long after `max_duration` a gate may still be Running, and the wait for it go on.
+
+    Its last tick is the first one at or after the end, and waits for its second samples; where
+    Prometheus is away just then, nothing is decided for as long as blindness is borne.
+    """
+    confirm_seconds = max((one.confirm_interval_seconds for one in gate.criteria), default=0.0)
+    last_seconds = gate.interval_seconds + gate.evaluation_delay_seconds + confirm_seconds
+    return last_seconds + gate.blind_limit_seconds + SLACK_SECONDS
 
 
 class GateOperator(ActOperator):
@@ -44,7 +51,8 @@ class GateOperator(ActOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.step, self.gate = step, gate
-        self.longest_seconds = gate.max_duration_seconds + SLACK_SECONDS
+        self.overtime_seconds = overtime_seconds(gate)
+        self.longest_seconds = gate.max_duration_seconds + self.overtime_seconds
         self.settle_seconds = settle_seconds
 
     def act(self, runtime: Runtime, context: Any) -> str:
@@ -58,18 +66,18 @@ class GateOperator(ActOperator):
         if state.status in {Status.RUNNING, Status.HELD}:
             if held_here:
                 runtimes.require_plan(runtime, state)
+                runtimes.require_same_fleet(runtime, state)
             else:
                 runtimes.require_open(runtime, self.step, migration_id)
             runtimes.require_moved(runtime, self.step, state)
-        now_unix = runtimes.gate_clock(self.place)()
-        start = join_gate(
-            runtime.journal,
+        clock = runtimes.gate_clock(self.place)
+        start = Beginning(
+            journal=runtime.journal,
             migration_id=migration_id,
             step=self.step,
-            key=run_key(context),
-            actor=actor_of(context),
-            started_unix=first_tick_unix(self.gate, now_unix),
-        )
+            gate=self.gate,
+            clock=clock,
+        ).join(run_key(context), actor_of(context))
         if (verdict := recorded_verdict(runtime.journal, start)) is not None:
             return self._settle(runtime, context, start, verdict)
         self.log.info("run %s of gate %s began at %.0f", start.run, self.step, start.started_unix)
@@ -81,7 +89,7 @@ class GateOperator(ActOperator):
                 plan_sha256=state.plan_sha256,
             ),
             method_name="resume",
-            timeout=self._timeout(start, now_unix),
+            timeout=self._timeout(start, clock),
         )
 
     def resume(self, context: Any, event: dict[str, Any]) -> str:
@@ -112,8 +120,8 @@ class GateOperator(ActOperator):
         if verdict["decision"] == Decision.PROMOTE:
             try:
                 runtimes.promote(runtime, self.step, start.migration_id, actor)
-            except PlanChanged as error:
-                # nothing is bad, and nothing may go on: for a person, who restores the plan
+            except (PlanChanged, FleetChanged) as error:
+                # nothing is bad, and nothing may go on: for a person, who restores the file
                 self._hold(runtime, start, actor, str(error))
                 raise HeldFailure(f"gate {self.step}: {error}") from error
             announce(context, runtime.journal.state(start.migration_id), self.step, actor)
@@ -164,6 +172,14 @@ class GateOperator(ActOperator):
             self.log.exception("not back on ccxt yet, the task rollback.revert goes on")
         return AirflowFailException(text)
 
-    def _timeout(self, start: GateStart, now_unix: float) -> timedelta:
-        left_seconds = start.started_unix + self.longest_seconds - now_unix
-        return timedelta(seconds=max(left_seconds, SLACK_SECONDS))
+    def _timeout(self, start: GateStart, clock: Callable[[], float]) -> timedelta:
+        """Return for how long to wait: Airflow's own limit must never end a gate that may go on.
+
+        A trigger that begins anew late in a gate, or after it, may be blind for as long as any.
+        """
+        try:
+            left_seconds = start.started_unix + self.longest_seconds - clock()
+        except ClockSilent:
+            # joined again while Prometheus is away: its trigger knows for how long that is borne
+            left_seconds = self.longest_seconds
+        return timedelta(seconds=max(left_seconds, self.overtime_seconds))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from feed_migration.errors import MigrationError, PlanChanged
+from feed_migration.errors import ClockUnusable, MigrationError, PlanChanged
 from feed_migration.gates.record import (
     GateStart,
     record_verdict,
@@ -67,6 +67,7 @@ class GateTrigger(BaseTrigger):
         self._runtime: runtimes.Runtime | None = None
         self._lease: Lease | None = None
         self._blind_since: float | None = None
+        self._seen_unix = self.start.started_unix
         self._standstill = Standstill()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -112,7 +113,11 @@ class GateTrigger(BaseTrigger):
         """Wake for the next tick or second sample; sooner, to notice an end from outside."""
         if self._gate_run is None:
             return POLL_SECONDS
-        due_seconds = self._gate_run.next_due_unix() - self.clock()
+        try:
+            due_seconds = self._gate_run.next_due_unix() - self.clock()
+        except ClockUnusable:
+            # the next round says so, as blindness
+            return POLL_SECONDS
         return min(max(due_seconds, MIN_PAUSE_SECONDS), POLL_SECONDS)
 
     def poll(self) -> dict[str, Any] | None:
@@ -124,17 +129,34 @@ class GateTrigger(BaseTrigger):
         if str(state.status) not in UNDER_WAY:
             return self._ended(f"the migration is {state.status}")
         # in this order: a process that is stopped in between has missed ticks, not a clock
-        began, now = self.monotonic(), self.clock()
+        began = self.monotonic()
+        now = self._now(runtime, state)
         step = self._step(runtime, state, now)
         self._gate_run = self._gate_run or runtimes.open_gate_run(runtime, self.start, step)
         self._renew(runtime, self._gate_run.gate, now)
         verdict = self._ticked(self._gate_run, now)
         if not verdict.final:
             newest = self._gate_run.newest_seconds
-            verdict = self._standstill.verdict(self._gate_run.gate, newest, began)
+            first_in = self.start.started_unix - now
+            gate = self._gate_run.gate
+            verdict = self._standstill.verdict(gate, newest, began, first_in=first_in)
         if not verdict.final:
             return None
         return record_verdict(runtime.journal, self.start, verdict)
+
+    def _now(self, runtime: runtimes.Runtime, state: "MigrationState") -> float:
+        """Return the time by which the gate ticks; raises ClockUnusable."""
+        try:
+            self._seen_unix = self.clock()
+        except ClockUnusable as error:
+            # blind, but watched: the lease is kept, by no clock that is not gone by
+            gate = self._step(runtime, state, error.unix).gate
+            if gate is not None:
+                self._lease = None
+                self._renew(runtime, gate, error.unix)
+                self._lease = None
+            raise
+        return self._seen_unix
 
     def _step(self, runtime: runtimes.Runtime, state: "MigrationState", now: float) -> Step:
         """Return the step as the migration began with it; PlanChanged where nobody has it so."""
@@ -190,10 +212,12 @@ class GateTrigger(BaseTrigger):
         return gate.blind_limit_seconds, gate.on_blind
 
     def _ended(self, text: str, decision: Decision = Decision.ROLLBACK) -> dict[str, Any]:
+        with suppress(ClockUnusable):
+            self._seen_unix = self.clock()
         return {
             "step": self.start.step,
             "run": self.start.run,
             "decision": str(decision),
-            "at_seconds": max(0.0, self.clock() - self.start.started_unix),
+            "at_seconds": max(0.0, self._seen_unix - self.start.started_unix),
             "reasons": [{"criterion": "gate", "text": text}],
         }

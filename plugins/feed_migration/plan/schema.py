@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Protocol, Self
 from pydantic import Field, PlainValidator, field_validator, model_validator
 
 from feed_migration.model import (
+    MAX_RATIO,
     Approver,
     Band,
     Comparison,
@@ -19,6 +20,7 @@ from feed_migration.model import (
     Reducer,
     Severity,
 )
+from feed_migration.plan.reachable import check_series, unreachable
 from feed_migration.plan.types import (
     Count,
     Duration,
@@ -89,6 +91,15 @@ class ComparisonSpec(Spec):
             raise ValueError(f"{self.method} compares values, only a rate_ratio has exposures")
         return self
 
+    @model_validator(mode="after")
+    def _can_fail(self) -> Self:
+        if self.method == "paired_ratio" and self.max_increase >= MAX_RATIO:
+            raise ValueError(
+                f"max_increase of a paired_ratio must be below {MAX_RATIO:g}, where ratios are cut,"
+                " or it never fails; lower it, or compare by rank"
+            )
+        return self
+
     def comparison(self, *queries: str) -> Comparison:
         """The value it stands for, for a criterion with these queries."""
         return Comparison(
@@ -142,6 +153,7 @@ class CriterionSpec(Spec):
         if self.freshness_query is not None and self.max_age is None:
             raise ValueError("a freshness_query needs a max_age")
         check_bands(self)
+        check_series(self.expect_series, self.query)
         return self
 
     def criterion(self) -> Criterion:
@@ -223,6 +235,8 @@ class GateSpec(Spec):
             objective = criterion.objective
             if objective is not None and objective.over_seconds < self.interval:
                 yield "criteria", f"{criterion.name}: objective.over is shorter than interval"
+            for text in unreachable(criterion, self.interval, self.longest):
+                yield "criteria", f"{criterion.name}: {text}"
 
     def gate(self, criteria: tuple[Criterion, ...]) -> Gate:
         """The value it stands for."""

@@ -10,7 +10,7 @@ from feed_migration.prometheus.promql import checked_query
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(s|m|h)")
 _UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-_LONGEST_SECONDS = 366 * 24 * 3600.0
+LONGEST_SECONDS = 366 * 24 * 3600.0
 # Prometheus counts in milliseconds, and nobody can be asked a million times a second.
 _SHORTEST_SECONDS = 0.1
 
@@ -21,7 +21,7 @@ def seconds_of(text: object) -> float:
     if not found:
         raise ValueError(f"was {text!r}, a duration is written 15s, 30m or 24h")
     seconds = float(found[1]) * _UNIT_SECONDS[found[2]]
-    if seconds > _LONGEST_SECONDS:
+    if seconds > LONGEST_SECONDS:
         raise ValueError("longer than a year")
     return seconds
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from itertools import repeat
-from math import fsum, isnan
+from math import fsum, isfinite, isnan
 from threading import Condition
 from typing import Any
 
@@ -25,13 +25,13 @@ from urllib3.util.retry import Retry
 from feed_migration.model import Answer, Criterion, Series
 from feed_migration.numbers_json import number_from_text
 from feed_migration.prometheus.promql import freshness_query
+from feed_migration.whole_body import EndlessReply, OverlongReply, whole_body
 
 _NO_RETRY = Retry(total=0)
 _CREDENTIALS = re.compile(r"//[^/@\s]*@")
 _TEXT_LIMIT = 300
 # An hour of ticks of a thousand instances is 7 MB.
 REPLY_BYTES = 32 * 1024 * 1024
-_PIECE_BYTES = 64 * 1024
 # Longer than the criteria of a tick are apart, shorter than anybody's wait before asking again.
 SHARED_SECONDS = 1.0
 SHARED_QUERIES = 256
@@ -91,6 +91,23 @@ class PrometheusSource:
 
             return _answers(criterion, fetch)[0]
 
+    def refusal(self, query: str) -> str:
+        """Why Prometheus refuses `query` whatever the data (HTTP 400); empty where it does not."""
+        try:
+            with _StrictSession(self._timeout_seconds, self._monotonic) as session:
+                session.get(
+                    f"{self._url}/api/v1/query",
+                    params={"query": query},
+                    timeout=self._timeout_seconds,
+                )
+        except requests.RequestException as problem:
+            reply = problem.response
+            bad = reply is not None and reply.status_code == requests.codes.bad_request
+            return _said(reply) if reply is not None and bad else ""
+        except _PROBLEMS:
+            return ""
+        return ""
+
     def now_unix(self) -> float | None:
         """Return what time it is by the clock of Prometheus, None where it does not say."""
         with (
@@ -102,7 +119,8 @@ class PrometheusSource:
                 params={"query": "time()"},
                 timeout=self._timeout_seconds,
             )
-            return _number(reply.json()["data"]["result"][1])
+            seen = _number(reply.json()["data"]["result"][1])
+            return seen if isfinite(seen) else None
         return None
 
     def history(
@@ -191,16 +209,17 @@ class _StrictSession(requests.Session):
         self._monotonic = monotonic
 
     def _body(self, response: requests.Response) -> bytes:
-        until = self._monotonic() + self._timeout_seconds
-        body = bytearray()
-        # read1, or one byte a second would keep `read` waiting for the rest of its piece
-        while piece := response.raw.read1(_PIECE_BYTES, decode_content=True):
-            body += piece
-            if len(body) > REPLY_BYTES:
-                raise UnusableReply(f"more than {REPLY_BYTES} bytes; aggregate the query")
-            if self._monotonic() > until:
-                raise UnusableReply(f"not whole after {self._timeout_seconds:g} s")
-        return bytes(body)
+        try:
+            return whole_body(
+                lambda size: bytes(response.raw.read1(size, decode_content=True)),
+                most_bytes=REPLY_BYTES,
+                seconds=self._timeout_seconds,
+                monotonic=self._monotonic,
+            )
+        except OverlongReply as error:
+            raise UnusableReply(f"{error}; aggregate the query") from error
+        except EndlessReply as error:
+            raise UnusableReply(str(error)) from error
 
     def request(self, *arguments: Any, **options: Any) -> requests.Response:
         options["allow_redirects"] = False
@@ -208,7 +227,8 @@ class _StrictSession(requests.Session):
         response = super().request(*arguments, **options)
         response.raw = BytesIO(self._body(response))
         if response.status_code != requests.codes.ok:
-            raise UnusableReply(f"HTTP {response.status_code}: {response.text[:_TEXT_LIMIT]}")
+            text = f"HTTP {response.status_code}: {response.text[:_TEXT_LIMIT]}"
+            raise UnusableReply(text, response=response)
         _check(response.json(), _RANGE if "/query_range" in response.url else _INSTANT)
         return response
 
@@ -293,6 +313,14 @@ def _oldest(vector: Vector) -> float | None:
     ages = [value for _, value in vector]
     # no comparison with NaN is true, so max would pass one over
     return next((age for age in ages if isnan(age)), max(ages, default=None))
+
+
+def _said(reply: requests.Response) -> str:
+    """The error of a reply in Prometheus's words, or all of it."""
+    text = reply.text
+    with suppress(*_PROBLEMS):
+        text = str(reply.json()["error"])
+    return " ".join(text.split())[:_TEXT_LIMIT] or f"HTTP {reply.status_code}"
 
 
 def _one_line(problem: Exception) -> str:

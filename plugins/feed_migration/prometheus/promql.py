@@ -1,7 +1,8 @@
 """PromQL text from values: nothing that comes from outside reaches a query unescaped."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
 
 import promql_parser
 
@@ -15,6 +16,9 @@ _TEXT = re.compile(r"""\"(?:[^"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`""")
 _OPERATOR = re.compile(r"[-(+*/%^<>]|[=!]=|\b(?:and|or|unless|atan2)\b")
 # Walking a parsed query takes time by the cube of its depth: minutes from a few hundred on.
 _MAX_OPERATORS = 100
+# Prometheus counts a range, a step and an offset in nanoseconds of 63 bits.
+_LONGEST = timedelta(seconds=(2**63 - 1) / 1e9)
+_TOO_LONG = "a range, step or offset is longer than Prometheus's 292 years"
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
@@ -48,20 +52,30 @@ def checked_query(text: str) -> str:
         raise ValueError("gives a text, not a value per series")  # noqa: TRY004
     if any(selector.matchers.or_matchers for selector in _selectors(tree)):
         raise ValueError("Prometheus has no `or` between label matchers")
+    if any(abs(one) > _LONGEST for one in _durations(tree, "range", "step", "offset")):
+        raise ValueError(_TOO_LONG)
     return text
 
 
 def range_seconds(query: str) -> float:
     """The longest range of samples that `query` reads: 60 for `rate(x[1m])`, 0 for `x`."""
-    ranges: list[float] = []
+    ranges = _durations(promql_parser.parse(query), "range")
+    return max((one.total_seconds() for one in ranges), default=0.0)
+
+
+def _durations(tree: promql_parser.Expr, *names: str) -> list[timedelta]:
+    """Every duration of these names in the query; raises ValueError on one beyond 64 bits."""
+    found: list[timedelta | None] = []
 
     def visit(node: object) -> bool:
-        if isinstance(node, promql_parser.MatrixSelector | promql_parser.SubqueryExpr):
-            ranges.append(node.range.total_seconds() if node.range else 0.0)
+        found.extend(getattr(node, name, None) for name in names)
         return True
 
-    promql_parser.walk(promql_parser.parse(query), visit)
-    return max(ranges, default=0.0)
+    try:
+        promql_parser.walk(tree, visit)
+    except (ArithmeticError, ValueError) as error:
+        raise ValueError(_TOO_LONG) from error
+    return [one for one in found if one is not None]
 
 
 def _selectors(tree: promql_parser.Expr) -> list[promql_parser.VectorSelector]:
@@ -80,6 +94,18 @@ def variant_of(query: str) -> str:
     """The feed variant that a query selects; `native` where it names none."""
     found = _VARIANT.search(query)
     return found[2] if found else "native"
+
+
+def queries_of(criterion: Criterion) -> Iterator[str]:
+    """Everything that is asked for a criterion."""
+    yield criterion.query
+    if criterion.max_age_seconds is not None:
+        yield freshness_query(criterion)
+    comparison = criterion.comparison
+    exposures = (
+        (comparison.exposure_query, comparison.baseline_exposure_query) if comparison else ()
+    )
+    yield from filter(None, (criterion.baseline_query, *exposures))
 
 
 def freshness_query(criterion: Criterion) -> str:
