@@ -5,11 +5,11 @@ finds behind the join of a later one is not its own to judge, however late it wa
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from feed_migration.dag_run import Driver
 from feed_migration.events import Event, EventKind
-from feed_migration.phases import WITHOUT_EFFECT, MigrationState, fold
+from feed_migration.phases import WITHOUT_EFFECT, MigrationState, Status, fold
 
 if TYPE_CHECKING:
     from feed_migration.journal.store import Journal
@@ -17,14 +17,6 @@ if TYPE_CHECKING:
 JOINED = "joined"
 # the note of a DAG run that takes the fleet back and drives nothing else
 WAY_BACK = "way_back"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Driver:
-    """A DAG run of Airflow."""
-
-    dag_id: str
-    run_id: str
 
 
 def joins(journal: "Journal", migration_id: str) -> list[Mapping[str, Any]]:
@@ -48,10 +40,32 @@ def handed_over(journal: "Journal", migration_id: str, key: str) -> MigrationSta
 
 def driver_of(journal: "Journal", migration_id: str) -> Driver | None:
     """Return the DAG run that drives a migration, None where none has ever joined it."""
-    last = (joins(journal, migration_id) or [{}])[-1]
-    if not last.get("dag_id") or not last.get("run_id"):
+    joined = _joins(journal, migration_id)
+    return driver_in(joined[-1]) if joined else None
+
+
+def driver_in(event: Event) -> Driver | None:
+    """Return the DAG run that joins a migration by `event`, None where it is no such note."""
+    body = event.body
+    if event.kind != EventKind.AUDIT_NOTE or body.get("note") != JOINED:
         return None
-    return Driver(dag_id=str(last["dag_id"]), run_id=str(last["run_id"]))
+    if not body.get("dag_id") or not body.get("run_id"):
+        return None
+    return Driver(dag_id=str(body["dag_id"]), run_id=str(body["run_id"]))
+
+
+def asks_for(journal: "Journal", dag_id: str, run_id: str) -> bool:
+    """Whether a question of a DAG run is about the migration that is under way.
+
+    A migration that no run has joined may be anybody's; once the newest goes back or is over,
+    nothing is asked.
+    """
+    active = journal.active_migration()
+    if active is None:
+        return journal.latest_migration() is None
+    if journal.state(active).status is Status.ROLLING_BACK:
+        return False
+    return driver_of(journal, active) in {None, Driver(dag_id=dag_id, run_id=run_id)}
 
 
 def gate_task_id(step: str) -> str:
@@ -60,5 +74,5 @@ def gate_task_id(step: str) -> str:
 
 
 def _joins(journal: "Journal", migration_id: str) -> list[Event]:
-    notes = journal.events(migration_id=migration_id, kind=EventKind.AUDIT_NOTE)
+    notes = journal.events(migration_id=migration_id, kind=EventKind.AUDIT_NOTE, text=JOINED)
     return [note for note in notes if note.body.get("note") == JOINED]

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from feed_migration.airflow_api import AirflowApi
-from feed_migration.driving import Driver, driver_of, gate_task_id
+from feed_migration.dag_run import OVER, Driver
+from feed_migration.driving import driver_of, gate_task_id
 from feed_migration.errors import Refused
 from feed_migration.events import EventKind
 from feed_migration.journal.store import Journal
 from feed_migration.phases import MigrationState, Status
 
 RESUMED = "resumed"
-OVER = frozenset({"success", "failed"})
 # After a hold by hand: the trigger's look, its settling, and four tasks of a scheduler at ease
 END_SECONDS = 180.0
 _POLL_SECONDS = 1.0

@@ -7,19 +7,21 @@ the events go to the spool, and the fence file gives the epoch.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from feed_migration.deployment import home_directory
 from feed_migration.errors import (
+    ExposedUnlisted,
     FleetBusy,
+    FleetMovedOn,
     FleetUnavailable,
     MigrationError,
     NotReady,
     RollbackUnverified,
     StaleEpoch,
 )
-from feed_migration.events import EventKind
+from feed_migration.events import UNPROVEN, EventKind
 from feed_migration.fleet.base import Fleet, InstanceStatus
 from feed_migration.journal.recorder import Recorder
 from feed_migration.journal.spool import Spool
@@ -50,6 +52,7 @@ class RollbackResult:
 class RollbackVerified:
     """The proof: `instances` is instance → variant, all ccxt, all ready, all with data flowing.
 
+    `gone` were exposed and do not exist any more: a person has removed them meanwhile.
     Where it was not a breach that led to it (`breached`), time is counted from its beginning.
     """
 
@@ -57,6 +60,7 @@ class RollbackVerified:
     breach_at: float
     breach_to_rollback_seconds: float
     breached: bool = False
+    gone: tuple[str, ...] = ()
 
 
 def revert(
@@ -77,9 +81,11 @@ def revert(
     on ccxt: what starts from then on is ccxt. Calling it again goes on where it ended, and who
     comes second joins: a rollback under way is begun in the journal once. `again` says that the
     caller has told of it before, and what the journal knows is not written once more.
+    Raises `FleetMovedOn` where others have taken the migration back and a newer one has begun,
+    also while this one was stopped in the middle.
     """
     recorder = _recorder(journal, migration_id, actor, spool, clock)
-    state = recorder.state()
+    state = _ours(recorder)
     epoch = _epoch(
         fleet, recorder, state.rollback_epoch, resume=state.status is Status.ROLLING_BACK
     )
@@ -123,6 +129,8 @@ def verify(
     *,
     breach_at: float | None = None,
     breached: bool = False,
+    exposed: Sequence[str] = (),
+    again: bool = False,
     deadline_seconds: float | None = None,
     spool: Spool | None = None,
     clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
@@ -132,32 +140,66 @@ def verify(
     """Return once every instance is on ccxt, ready, and receives messages since its restart.
 
     Raises `RollbackUnverified` naming the instances that miss `deadline_seconds` (default: the
-    fleet's ready deadline). `breach_at` and `breached` are only needed where no journal knows them.
+    fleet's ready deadline), or `ExposedUnlisted` those that were exposed and are not of this fleet,
+    unless they are gone; such are noted, but not `again`.
+    `breach_at`, `breached` and `exposed` are only needed where no journal knows them.
     """
     recorder = _recorder(journal, migration_id, actor, spool, clock)
     limit = fleet.ready_deadline_seconds if deadline_seconds is None else deadline_seconds
     deadline = monotonic() + limit
     names = [status.id for status in fleet.instances()]
+    teller = recorder.muted() if again else recorder
+    gone = _gone(fleet, teller, names, (*recorder.state().exposed, *exposed), limit)
     try:
         fleet.wait_ready(names, "ccxt", limit)
     except NotReady as error:
         raise RollbackUnverified(error.instances, error.reasons, limit) from error
     _await_flow(fleet, names, deadline=deadline, limit=limit, monotonic=monotonic, sleep=sleep)
-    return _verified(fleet, recorder, breach_at, clock(), breached=breached)
+    proof = _verified(fleet, recorder, breach_at, clock(), breached=breached, gone=gone)
+    return replace(proof, gone=gone)
+
+
+def _gone(
+    fleet: Fleet,
+    recorder: Recorder,
+    names: Sequence[str],
+    exposed: Sequence[str],
+    limit: float,
+) -> tuple[str, ...]:
+    """Return which exposed instances do not exist any more; raises for such as only left the fleet.
+
+    deployment.yaml may have lost or renamed them, and they run native all the same.
+    """
+    strange = tuple(dict.fromkeys(name for name in exposed if name not in names))
+    left = fleet.remaining(strange) if strange else ()
+    if left:
+        error = ExposedUnlisted(left, limit)
+        body = {"note": UNPROVEN, "instances": list(left), "why": error.why, "remedy": error.remedy}
+        recorder.note({**body, "id": f"{recorder.state().rollback_epoch} {' '.join(left)}"})
+        raise error
+    return strange
 
 
 def _verified(
-    fleet: Fleet, recorder: Recorder, breach_at: float | None, now: float, *, breached: bool
+    fleet: Fleet,
+    recorder: Recorder,
+    breach_at: float | None,
+    now: float,
+    *,
+    breached: bool,
+    gone: Sequence[str],
 ) -> RollbackVerified:
     proof = _proof(fleet, recorder.state(), breach_at, now, breached=breached)
     first = recorder.write_unless(
-        lambda state: state.status is Status.ROLLED_BACK,
+        # what an act that came late says it has exposed since, only a new proof takes away
+        lambda state: state.status is Status.ROLLED_BACK and not state.exposed,
         EventKind.ROLLBACK_VERIFIED,
         {
             "instances": dict(proof.instances),
             "breach_at": proof.breach_at,
             "breach_to_rollback_seconds": proof.breach_to_rollback_seconds,
             "breached": proof.breached,
+            **({"gone": list(gone)} if gone else {}),
         },
     )
     return proof if first else _proof(fleet, recorder.state(), breach_at, now, breached=breached)
@@ -189,6 +231,16 @@ def _recorder(
     return Recorder(journal, spool, migration_id=migration_id, actor=actor, clock=clock)
 
 
+def _ours(recorder: Recorder) -> MigrationState:
+    """Return where the migration is; raises `FleetMovedOn`, which only a journal can know."""
+    state = recorder.state()
+    if state.status is Status.ROLLED_BACK:
+        newest = recorder.newest_migration()
+        if newest not in {None, state.migration_id}:
+            raise FleetMovedOn(state.migration_id, str(newest))
+    return state
+
+
 def _epoch(fleet: Fleet, recorder: Recorder, unfinished: int, *, resume: bool) -> int:
     """Return the epoch to act with: that of the unfinished rollback, else one above all."""
     try:
@@ -212,10 +264,13 @@ def _act(
         try:
             _converge(fleet, recorder, epoch, names, said)
         except StaleEpoch as error:
-            # somebody came in between; ccxt is right in any case, so this goes on above them
+            # somebody came in between; while the migration is not taken back, ccxt is right in any
+            # case, so this goes on above them
+            _ours(recorder)
             epoch = error.current + 1
         except FleetBusy:
             # a rollback that was stopped with the fleet in its hands
+            _ours(recorder)
             epoch += 1
         else:
             return epoch

@@ -2,16 +2,22 @@
 
 Airflow's tasks, the guard and an operator's shell may all want the same rollback at the same
 moment. Who finds another's under way waits for its end and verifies it, and goes on itself where
-that one does not get there in time.
+that one does not get there in time. A proof is worth nothing while the fence is below the rollback:
+a forward act that was stopped would still be admitted. So only one that has raised it is joined.
 """
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from feed_migration import rollback
-from feed_migration.errors import FleetUnavailable, JournalUnavailable, RollbackUnverified
+from feed_migration.errors import (
+    FleetMovedOn,
+    FleetUnavailable,
+    JournalUnavailable,
+    RollbackUnverified,
+)
 from feed_migration.events import EventKind
 from feed_migration.fleet.base import Fleet
 from feed_migration.journal.spool import Spool
@@ -41,14 +47,16 @@ def take_back(
     *,
     again: bool = False,
     breached: bool = False,
+    exposed: Sequence[str] = (),
     spool: Spool,
     clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
 ) -> TakenBack | None:
     """Put the fleet back on ccxt and verify it; one already taken back is only verified.
 
     Returns None, and touches nothing, where the migration is taken back and a newer one has begun
-    since. Raises what `rollback.revert` and `rollback.verify` raise; may be called again, `again`
-    then as `rollback.revert` takes it, and `breached` as `rollback.verify` does.
+    since, before this call or while it was stopped. Raises what `rollback.revert` and
+    `rollback.verify` raise; may be called again, `again` then as both of them take it, `breached`
+    and `exposed` as `rollback.verify` does.
     """
     state = state_if_any(journal, migration_id)
     over = state is not None and state.status is Status.ROLLED_BACK
@@ -65,19 +73,27 @@ def take_back(
             actor,
             breach_at=breach_at,
             breached=breached,
+            exposed=exposed,
+            again=again,
             deadline_seconds=within,
             spool=spool,
         )
 
     patience = _patience_seconds(journal, state, actor, clock())
-    if patience > 0:
+    if patience > 0 and state is not None and _fence(fleet, 0) >= state.rollback_epoch:
         try:
             return TakenBack(result=None, proof=verify(within=patience))
         except (RollbackUnverified, FleetUnavailable) as error:
             LOG.warning("the rollback that is under way does not get there: %s", error)
-    if over and not any(status.variant == "native" for status in fleet.instances()):
+    if over and state is not None and _stays_back(fleet, state):
         return TakenBack(result=None, proof=verify())
-    result = rollback.revert(fleet, journal, migration_id, actor, reason, again=again, spool=spool)
+    try:
+        result = rollback.revert(
+            fleet, journal, migration_id, actor, reason, again=again, spool=spool
+        )
+    except FleetMovedOn as moved_on:
+        LOG.warning("a rollback that was stopped ends here: %s", moved_on.problem)
+        return None
     return TakenBack(result=result, proof=verify(result.breach_at))
 
 
@@ -88,6 +104,23 @@ def state_if_any(journal: Journal | None, migration_id: str) -> MigrationState |
     except Exception:
         LOG.exception("the journal does not say where %s is", migration_id)
         return None
+
+
+def _fence(fleet: Fleet, unreadable: int) -> int:
+    try:
+        return fleet.epoch()
+    except FleetUnavailable:
+        return unreadable
+
+
+def _stays_back(fleet: Fleet, state: MigrationState) -> bool:
+    """Whether nothing is on native of what was taken back, and nothing older can put it there.
+
+    A fence that cannot be read now says nothing against a rollback that was verified.
+    """
+    if _fence(fleet, state.rollback_epoch) < state.rollback_epoch:
+        return False
+    return not any(status.variant == "native" for status in fleet.instances())
 
 
 def _newest(journal: Journal | None) -> str | None:

@@ -3,7 +3,9 @@
 import os
 import shutil
 import signal
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from feed_migration.phases import Status
 from feed_migration.plan.reader import load_plan
 from tests.support.conditions import eventually_sync
 from tests.support.guard_process import QUICK_PLAN, GuardProcess, guarding
+from tests.support.lost_journal import away
 from tests.support.prometheus_server import scraped
 
 STEP = "cutover-50"
@@ -192,8 +195,7 @@ def test_with_the_database_gone_too_it_acts_alone_and_tells_later(
     say(metrics, 0.5)
     begin_gate(journal, exposed)
     eventually_sync(lambda: guard.health()["watching"], 20)
-    database, aside = running.home / "journal.db", running.home / "aside"
-    with away(database, aside):
+    with away(running.home / "journal.db"):
         eventually_sync(lambda: guard.health()["journal_silent_seconds"] > 0, 20)
         say(metrics, 60.0)
         eventually_sync(lambda: natives(running) == (), 40, lambda: guard.log)
@@ -203,6 +205,25 @@ def test_with_the_database_gone_too_it_acts_alone_and_tells_later(
     back(running, journal, exposed, guard)
     assert "stale 60 on" in reason(journal, exposed)
     assert guard.health()["reverts"] == 1
+    assert journal.verify().ok
+
+
+def test_with_the_write_lock_held_by_a_stopped_process_it_acts_all_the_same(
+    running, journal, exposed, guard, metrics
+):
+    """As of an Airflow that was frozen in the middle of a transaction: reading goes on, writing waits."""
+    say(metrics, 0.5)
+    begin_gate(journal, exposed)
+    eventually_sync(lambda: guard.health()["watching"], 20)
+    database = running.home / "journal.db"
+    with closing(sqlite3.connect(database, timeout=10, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        say(metrics, 60.0)
+        eventually_sync(lambda: natives(running) == (), 60, lambda: guard.log)
+        eventually_sync(lambda: guard.health()["reverts"] >= 1, 60, lambda: guard.log)
+        holder.execute("ROLLBACK")
+    eventually_sync(lambda: journal.state(exposed).status is Status.ROLLED_BACK, 30)
+    assert "stale 60 on" in reason(journal, exposed)
     assert journal.verify().ok
 
 
@@ -217,7 +238,7 @@ def test_a_silent_journal_takes_the_fleet_back_after_the_blind_limit(
         eventually_sync((running.deployment.guard_folder / "known.json").exists)
         first.kill()
     with (
-        away(running.home / "journal.db", running.home / "aside"),
+        away(running.home / "journal.db"),
         guarding(running.home, plan_path, metrics[0].url) as second,
     ):
         eventually_sync(lambda: natives(running) == (), 40, lambda: second.log)
@@ -307,22 +328,3 @@ def test_it_says_how_it_is(running, journal, exposed, guard):
     assert "feed_migration_guard_exposed_instances 2.0\n" in text
     assert "# TYPE feed_migration_guard_reverts_total counter\n" in text
     assert requests.get(f"{guard.url}/else", timeout=5).status_code == 404
-
-
-class away:  # noqa: N801 - reads as a word in `with`
-    """The journal's file cannot be opened meanwhile: a directory has its name."""
-
-    def __init__(self, database: Path, aside: Path) -> None:
-        self._database, self._aside = database, aside
-
-    def __enter__(self) -> None:
-        self._aside.mkdir()
-        for path in self._database.parent.glob("journal.db*"):
-            path.rename(self._aside / path.name)
-        self._database.mkdir()
-
-    def __exit__(self, *_: object) -> None:
-        self._database.rmdir()
-        for path in self._aside.iterdir():
-            path.rename(self._database.parent / path.name)
-        self._aside.rmdir()

@@ -12,6 +12,7 @@ from feed_migration.guard.process import Guard
 from feed_migration.journal.store import Journal
 from feed_migration.plan.reader import load_plan
 from tests.support.guard_process import QUICK_PLAN
+from tests.support.lost_journal import lose, put_back
 from tests.support.memory_fleet import MemoryFleet
 from tests.support.migration_plans import gate
 
@@ -66,8 +67,8 @@ class Stage:
         self.journal.append(kind, migration_id=self.migration_id, actor="ana", body=body)
 
     def journal_goes_away(self) -> None:
-        """Its file cannot be opened from now on: a directory has its name."""
-        self._journal_is_lost().mkdir()
+        """Its file cannot be opened from now on."""
+        lose(self._database)
 
     def back_up(self) -> bytes:
         """Return the journal as it is now."""
@@ -80,17 +81,11 @@ class Stage:
 
     def restore(self, backup: bytes) -> None:
         """Put the journal back to what it was then: a backup, or a standby that lagged."""
-        self._journal_is_lost().write_bytes(backup)
+        put_back(self._database, backup)
 
     @property
     def _database(self) -> Path:
         return self.deployment.home / "journal.db"
-
-    def _journal_is_lost(self) -> Path:
-        for path in self._database.parent.glob("journal.db*"):
-            # SQLite removes its own files when the last connection closes
-            path.unlink(missing_ok=True)
-        return self._database
 
     def moves_to(self, journal: Journal) -> None:
         """Begin the migration in another journal."""

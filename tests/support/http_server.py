@@ -2,8 +2,8 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import Any
 
 type Reply = tuple[int, Mapping[str, str], bytes]
@@ -21,7 +21,13 @@ def http_server(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[st
         def log_message(self, *arguments: Any) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as url:
+        yield url
+
+
+@contextmanager
+def serving(server: HTTPServer) -> Iterator[str]:
+    """Yield the URL of a server of one's own while it answers."""
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
@@ -30,6 +36,24 @@ def http_server(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[st
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def dripping(first: bytes) -> Iterator[str]:
+    """A server that writes `first`, then a byte every twentieth of a second for ever."""
+    stop = threading.Event()
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        with suppress(OSError):
+            request.wfile.write(first)
+            while not stop.wait(0.05):
+                request.wfile.write(b" ")
+
+    with http_server(answer) as url:
+        try:
+            yield url
+        finally:
+            stop.set()
 
 
 def send(request: BaseHTTPRequestHandler, reply: Reply) -> None:

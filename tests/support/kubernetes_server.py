@@ -89,7 +89,7 @@ class ApiServer(kmock.KubernetesScaffold):
             ("get", "statefulsets"): lambda r: self.cluster.read_set(r.name),
             ("patch", "statefulsets"): self._patch,
             ("get", "controllerrevisions"): lambda r: self.cluster.read_revision(r.name),
-            ("list", "pods"): lambda r: self._pods(r.params["labelSelector"]),
+            ("list", "pods"): lambda r: self._pods(r.params.get("labelSelector", "")),
             ("delete", "pods"): self._delete,
             ("get", "pods/log"): lambda r: self.cluster.log(r.name),
         }
@@ -111,7 +111,7 @@ class ApiServer(kmock.KubernetesScaffold):
         return _public(self.cluster.delete_pod(request.name, uid))
 
     def _pods(self, selector: str) -> Document:
-        wanted = dict(pair.split("=") for pair in selector.split(","))
+        wanted = dict(pair.split("=") for pair in selector.split(",") if pair)
         with self.cluster.lock:
             found = [
                 _public(pod)

@@ -11,7 +11,10 @@ class Killed(BaseException):
 
 
 class MemoryFleet:
-    """Ten instances; `before_act` is called before every single change, and may raise."""
+    """Ten instances; `before_act` is called before every single change, and may raise.
+
+    `forgotten` are such as still run, and no deployment names any more.
+    """
 
     ready_deadline_seconds = 1.0
     max_unavailable = 5
@@ -23,6 +26,7 @@ class MemoryFleet:
         self.shadow_runs = False
         self.never_ready: set[str] = set()
         self.dry: set[str] = set()
+        self.forgotten: set[str] = set()
         self.down = False
         self.seen_epoch = 0
         self.before_act: Callable[[str], None] = lambda act: None
@@ -62,6 +66,9 @@ class MemoryFleet:
         late = tuple(name for name in ids if name in self.never_ready)
         if late:
             raise NotReady(late, dict.fromkeys(late, ("no book",)), deadline_seconds)
+
+    def remaining(self, ids):
+        return tuple(name for name in ids if name in self.variant or name in self.forgotten)
 
     def start_shadow(self, epoch):
         self._admit(epoch)

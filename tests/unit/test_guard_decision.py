@@ -35,9 +35,17 @@ def test_an_exposure_with_a_lease_is_watched():
 @pytest.mark.parametrize("status", [Status.ABSENT, Status.ROLLED_BACK, Status.PROMOTED])
 def test_a_migration_that_is_over_is_left_alone(status):
     """Whatever else is true of it."""
-    over = replace(EXPOSED, status=status, breach="gate: bad")
+    exposed = () if status is Status.ROLLED_BACK else EXPOSED.exposed
+    over = replace(EXPOSED, status=status, exposed=exposed, breach="gate: bad")
     assert act(over, Clocks(lease_left=-1.0, journal_silent=1e6)) is Act.REST
     assert act(None) is Act.REST
+
+
+def test_what_is_exposed_after_a_verified_rollback_goes_back():
+    """An act that was stopped before it, and came through: nothing else would look at it again."""
+    what = decide(replace(EXPOSED, status=Status.ROLLED_BACK), FRESH, GATE, "guard:a")
+    assert what.act is Act.REVERT
+    assert what.reason == "exposed after the rollback was verified: feed-00, feed-01"
 
 
 def test_an_expired_lease_takes_the_fleet_back_and_says_whose_it_was():

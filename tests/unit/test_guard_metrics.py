@@ -74,6 +74,7 @@ def test_before_the_first_round_there_is_only_the_guard(stage, guard):
     assert found["gate_open",] == 0
     assert found["guard_reverts_total",] == 0
     assert ("guard_last_poll_timestamp_seconds",) not in found
+    assert ("guard_exposed_instances",) not in found
     assert math.isnan(found["guard_lease_left_seconds",])
     assert not [name for name, *_ in found if name in {"status", "step_current", "info"}]
 

@@ -1,5 +1,8 @@
 """The guard and deployment.yaml: followed when it is edited, done without when it is broken."""
 
+import os
+from shutil import rmtree
+
 import pytest
 import yaml
 
@@ -25,10 +28,49 @@ def test_a_journal_that_was_moved_is_followed(stage):
     guard = GuardAsDeployed(stage.deployment, stage.guard_over)
     guard.poll()
     edit(stage, journal_url="other.db")
-    stage.moves_to(Journal(stage.deployment.home / "other.db", clock=lambda: stage.clock.unix))
+    moved = Journal(stage.deployment.home / "other.db", clock=lambda: stage.clock.unix)
+    moved.acknowledge_restore("ana", "moved to a new disk")
+    stage.moves_to(moved)
     stage.goes_to(STEP)
     guard.poll()
     assert guard.health.exposed == 2
+
+
+def test_an_edit_behind_a_link_is_followed(stage, tmp_path):
+    """Kubernetes mounts a folder and renews it whole: a new one, and `..data` turned to it."""
+    path, mount = stage.deployment.home / FILE_NAME, tmp_path / "mounted"
+    mount.mkdir()
+    original = path.read_text()
+
+    def renew(text, name):
+        (mount / name).mkdir()
+        (mount / name / FILE_NAME).write_text(text)
+        (mount / "..data_tmp").symlink_to(name)
+        (mount / "..data_tmp").rename(mount / "..data")
+
+    renew(original, "..2026_10_02_1")
+    (mount / FILE_NAME).symlink_to(f"..data/{FILE_NAME}")
+    path.unlink()
+    path.symlink_to(mount / FILE_NAME)
+    begun = []
+
+    def begin(deployment):
+        begun.append(deployment)
+        return stage.guard_over(deployment)
+
+    guard = GuardAsDeployed(deployment_or_copy(stage.deployment.home), begin)
+    guard.poll()
+    # as long as it was, and as old: only the file is another
+    renew(original.replace("127.0.0.1:9", "127.0.0.1:8"), "..2026_10_02_2")
+    before, after = (mount / name / FILE_NAME for name in ("..2026_10_02_1", "..2026_10_02_2"))
+    os.utime(after, ns=(before.stat().st_atime_ns, before.stat().st_mtime_ns))
+    rmtree(before.parent)
+    guard.poll()
+    guard.poll()
+    assert [one.prometheus_url for one in begun] == ["http://127.0.0.1:9", "http://127.0.0.1:8"]
+    copy = stage.deployment.guard_folder / FILE_NAME
+    assert copy.read_text() == path.read_text()
+    assert not copy.is_symlink()
 
 
 def test_a_broken_file_changes_nothing(stage, caplog):

@@ -79,6 +79,7 @@ def test_the_act_done_again_makes_it_believed(stage):
     guard.poll()
     stage.fleet.set_variant(stage.fleet.native, "ccxt", epoch=1)
     step = stage.plan.step(BEFORE)
+    stage.journal.acknowledge_restore("ana", "the disk was lost")
     cutover.promote(step, stage.plan, stage.journal, stage.migration_id, "ana")
     act(stage)
     guard.poll()

@@ -184,6 +184,29 @@ def test_nor_does_it_fill_the_disk_while_the_journal_is_away(stage):
     assert len(stage.deployment.spool_file.read_text().splitlines()) < 100
 
 
+def taken_back(stage):
+    """Let the whole fleet be verified on ccxt, by somebody else."""
+    body = {"reason": "breach", "epoch": 7, "breach_at": 1.0, "instances": {}, "logs": {}}
+    stage.says("rollback_started", **body)
+    stage.says("rollback_verified", instances=dict.fromkeys(stage.fleet.variant, "ccxt"))
+
+
+def test_an_act_that_comes_after_a_verified_rollback_is_seen_and_taken_back(stage):
+    """Its instances count as nobody's, so that more than those run native; and the guard goes."""
+    stage.goes_to(STEP)
+    taken_back(stage)
+    guard = stage.guard()
+    guard.poll()
+    assert (guard.health.failed_reverts, guard.health.exposed) == (0, 0)
+
+    late = {"act": "set_variant", "step": STEP, "variant": "native", "instances": ["feed-01"]}
+    stage.says("act_confirmed", **late)
+    guard.poll()
+    assert (guard.health.failed_reverts, guard.health.exposed) == (1, 0)
+    (_, again) = stage.journal.events(stage.migration_id, "rollback_started")
+    assert again.body["reason"] == "exposed after the rollback was verified: feed-01"
+
+
 def test_a_hold_that_is_resumed_after_hours_is_not_an_expired_lease(stage):
     """Nobody renews one during a hold; who starts the gate again has one from that moment on."""
     stage.goes_to(STEP)

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from feed_migration.errors import ClockAhead, ClockSilent
+from feed_migration.gates.record import first_tick_unix
 from feed_migration.guard.knowledge import Known
 from feed_migration.guard.watch import PATIENCE_SECONDS, SETTLE_SECONDS, Watch
 from feed_migration.model import Answer, Band, Criterion, Decision, Gate, Severity
@@ -106,17 +108,75 @@ def open_gate(scene, ahead_seconds=0.0):
     return replace(EXPOSED, gate_started_unix=scene.now + ahead_seconds)
 
 
+UNUSABLE = {
+    "clock is 3600 s ahead of this machine's": lambda now: ClockAhead(3600.0, now),
+    "Prometheus does not say what time it is": ClockSilent,
+}
+
+
+def unusable(scene, problem):
+    """A watch whose clock raises that."""
+
+    def clock():
+        raise UNUSABLE[problem](scene.now)
+
+    return Watch(scene, clock, lambda: scene.now)
+
+
+@pytest.mark.parametrize("problem", UNUSABLE)
+def test_a_clock_that_cannot_be_gone_by_is_blindness_to_a_gate_that_nobody_asks(scene, problem):
+    """By the guard's own monotonic clock, and with what is wrong: it jumped ahead, or is silent."""
+    known, ticks = open_gate(scene), Ticks()
+    scene.gate = replace(GATE, blind_limit_seconds=10.0, on_blind=Decision.ROLLBACK)
+    scene.watch = unusable(scene, problem)
+    breach = scene.passes(120.0, known, ticks)
+    assert scene.asked == []
+    assert breach.verdict.decision is Decision.ROLLBACK
+    assert problem in breach.verdict.reasons[0].text
+
+
+@pytest.mark.parametrize("problem", UNUSABLE)
+def test_an_exposure_without_a_gate_is_not_asked_about_by_such_a_clock(scene, problem, caplog):
+    """Being blind proves nothing to it; that it is not watched is said once, not twice a second."""
+    scene.watch = unusable(scene, problem)
+    assert scene.passes(SETTLE_SECONDS + 60.0, EXPOSED) is None
+    assert scene.asked == []
+    [said] = [line for line in caplog.messages if "is not watched" in line]
+    assert problem in said
+
+
+def test_a_watch_whose_first_look_fails_asks_by_the_time_of_prometheus_all_the_same(scene):
+    """Its host is an hour ahead, which must be no tick of the gate."""
+    known, ticks = open_gate(scene), Ticks()
+    ticks.newest = 0.0
+    silent = [True] * 4
+
+    def clock():
+        if silent and silent.pop():
+            raise ClockSilent(scene.now + 3600.0)
+        return scene.now
+
+    scene.watch = Watch(scene, clock, lambda: scene.now)
+    assert scene.passes(30.0, known, ticks) is None
+    assert scene.asked
+    assert max(scene.asked) <= scene.now
+
+
 class Ticks:
     """A journal that somebody else writes into: `newest` is the tick that was measured last."""
 
     def __init__(self) -> None:
         self.newest: float | None = None
+        self.forgery = ""
 
     def last_tick_seconds(self, migration_id, step, run):
         return self.newest
 
     def measurements(self, migration_id, step, run):
         return ()
+
+    def altered(self, migration_id, step, run):
+        return self.forgery
 
     def record(self, migration_id, step, measurements, *, run):
         self.newest = max(one.tick_seconds for one in measurements)
@@ -144,6 +204,49 @@ def test_a_gate_that_nobody_asks_any_more_is_asked(scene):
     scene.value = 60.0
     breach = scene.passes(15.0, known, ticks)
     assert (breach.verdict.decision, breach.gated) == (Decision.ROLLBACK, True)
+
+
+SLOW = replace(
+    GATE,
+    criteria=(
+        HARD,
+        replace(HARD, name="soft", severity=Severity.SOFT, confirm_interval_seconds=3600.0),
+        replace(HARD, name="noted", severity=Severity.INFO, confirm_interval_seconds=7200.0),
+    ),
+)
+
+
+def test_a_first_tick_that_stays_away_is_asked_whatever_the_slowest_second_sample(scene):
+    """After a scrape, and another for the trigger: the fleet is exposed meanwhile."""
+    scene.gate, ticks = SLOW, Ticks()
+    due = first_tick_unix(SLOW, 0.0)
+    known = open_gate(scene, due)
+    scene.passes(due + HARD.confirm_interval_seconds + PATIENCE_SECONDS, known, ticks)
+    assert scene.asked == []
+    scene.passes(2.0, known, ticks)
+    assert scene.asked
+
+
+def test_a_gate_that_an_older_version_began_is_let_begin(scene):
+    """Its first tick waits for its slowest second sample, which the journal has; no sooner."""
+    scene.gate, ticks = replace(SLOW, blind_limit_seconds=60.0), Ticks()
+    due = SLOW.evaluation_delay_seconds + 7200.0
+    known = open_gate(scene, due)
+    assert scene.passes(due - 1.0, known, ticks) is None
+    assert scene.asked == []
+    assert scene.passes(20.0, known, ticks) is None
+    assert scene.asked
+
+
+def test_forged_measurements_neither_take_back_nor_end_the_watch(scene):
+    """Nothing is judged over them: the fleet is watched by what is asked from then on."""
+    known, ticks = open_gate(scene), Ticks()
+    ticks.newest, ticks.forgery = 0.0, "stale at 0.0 s was removed"
+    assert scene.passes(GATE.interval_seconds + 20.0, known, ticks) is None
+    assert scene.asked
+    scene.value = 60.0
+    breach = scene.passes(15.0, known, ticks)
+    assert (breach.verdict.decision, breach.gated) == (Decision.ROLLBACK, False)
 
 
 def test_a_journal_that_is_away_for_a_moment_is_no_reason_to_ask_a_whole_gate_anew(scene):

@@ -122,6 +122,17 @@ def test_the_summary_of_a_rollback_has_the_figures_of_the_report(journal, rolled
     assert "# Incident" in migration_report(events, {}, journal.verify())
 
 
+def test_a_step_that_began_and_was_taken_back_says_so(journal, rolled_back):
+    """It moved instances: it must not look like the steps to which nothing came."""
+    lines = migration_report(journal.events(rolled_back), {}, journal.verify()).splitlines()
+    began, never = (
+        next(line for line in lines if line.startswith(f"| {step} |"))
+        for step in ("cutover-50", "cutover-100")
+    )
+    assert began.startswith("| cutover-50 | begun, not promoted | 20")
+    assert never == "| cutover-100 | – | – |"
+
+
 def test_foreign_text_cannot_break_out_of_the_page():
     """A venue that sends markup, pipes or fences gets text."""
     assert cell("a|b\n<script>") == "a\\|b \\<script\\>"
@@ -183,7 +194,11 @@ def test_a_url_of_the_environment_is_checked_like_one_of_the_file(deployment, na
     ("written", "read"),
     [
         ("state/j.db", "sqlite:///{home}/state/j.db"),
+        ("sqlite.db", "sqlite:///{home}/sqlite.db"),
+        ("sqlite:////srv/a@b:1/j.db", "sqlite:////srv/a@b:1/j.db"),
+        ("50%20 j.db", "sqlite:///{home}/50%2520%20j.db"),
         ("sqlite:///j.db", "sqlite:///{home}/j.db"),
+        ("sqlite:///50%20j.db", "sqlite:///{home}/50%20j.db"),
         ("sqlite:////srv/j.db", "sqlite:////srv/j.db"),
         ("postgresql://h/j", "postgresql://h/j"),
     ],
@@ -197,6 +212,33 @@ def test_a_relative_journal_means_the_state_directory(tmp_path, written, read):
     }
     (tmp_path / "deployment.yaml").write_text(yaml.safe_dump(document))
     assert load_deployment(tmp_path, {}).journal_url == read.format(home=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "postgres//u:hunter2@h/x",
+        "postgresql:/u:hunter2@h/x",
+        "postgresql+psycopg//h/x?password=hunter2",
+        "Postgres/hunter2",
+        "u:hunter2@h/x",
+        "h:5432/x?password=hunter2",
+        "u:hunter2@h/x?redirect=https://h",
+        "sqlite//hunter2.db",
+    ],
+)
+def test_a_mistyped_journal_url_is_no_file(tmp_path, written):
+    """Else each process has an empty journal of its own, with a password in its name."""
+    document = {
+        "prometheus_url": "http://127.0.0.1:9090",
+        "journal_url": written,
+        "instances": [{"id": "feed-00", "url": "http://127.0.0.1:1", "config": "feed-00.yaml"}],
+    }
+    (tmp_path / "deployment.yaml").write_text(yaml.safe_dump(document))
+    with pytest.raises(DeploymentError, match="journal_url") as caught:
+        load_deployment(tmp_path, {})
+    assert "hunter2" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["deployment.yaml"]
 
 
 def event(kind, **body):
@@ -229,6 +271,9 @@ def event(kind, **body):
         ("audit_note", {"step": "dry_run", "check": "auth_check", "exit_code": 1}, "dry run: auth check failed with exit code 1"),
         ("audit_note", {"note": "joined", "dag_id": "d", "run_id": "r", "reason": "go"}, "DAG run d r drives the migration: go"),
         ("audit_note", {"note": "resumed", "step": "cutover-10"}, "cutover-10: resumed, its gate watches anew"),
+        ("audit_note", {"note": "way_back", "dag_id": "backpack_rollback", "run_id": "r"}, "DAG run backpack_rollback r takes the fleet back"),
+        ("audit_note", {"note": "human_act", "act": "post_clear_task_instances", "run_id": "r", "details": {"reason": "fine"}}, "asked of Airflow by hand: post_clear_task_instances r: fine"),
+        ("audit_note", {"note": "human_act", "act": "patch_dag_run", "run_id": "r", "details": "cut"}, "asked of Airflow by hand: patch_dag_run r"),
         ("audit_note", {"note": "feedback", "consumer": "desk", "healthy": False, "remark": "late"}, "desk: NOT well: late"),
         ("audit_note", {"note": "refused", "text": "a run drives it"}, "refused: a run drives it"),
         ("audit_note", {"note": "shell", "command": "hold", "reason": "look"}, "at a shell: backpack-migrate hold: look"),

@@ -4,7 +4,10 @@ The models of the official client are generated from the OpenAPI documents of Ku
 forbid what these do not know; no cluster and no network is needed.
 """
 
+import re
+import subprocess
 from functools import cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import kubernetes.client as models
@@ -18,6 +21,7 @@ from feed_migration.cli.app import run
 from feed_migration.deployment import load_deployment
 from feed_migration.errors import DeploymentError
 from feed_migration.fleet.kubernetes_spec import read_partition, read_variant
+from feed_migration.journal.keys import AuditPlace
 from tests.support.kubernetes_fleet import MANIFESTS, cluster_fleet
 
 SCHEMAS = {
@@ -102,6 +106,9 @@ def test_no_secret_is_in_any_manifest():
                 "PYTHONUNBUFFERED",
                 "POD_NAME",
                 "BACKPACK_HOME",
+                "BACKPACK_AUDIT_KEY_FILE",
+                "BACKPACK_AUDIT_TRUSTED_FILE",
+                "BACKPACK_AUDIT_ANCHOR_FILE",
             }
     volumes = one("StatefulSet", "backpack-feed")["spec"]["template"]["spec"]["volumes"]
     assert {"secretName": "backpack-api-key", "defaultMode": 0o440} in [
@@ -157,6 +164,79 @@ def test_the_guard_is_started_as_its_command_wants_it(tmp_path, monkeypatch, cap
     assert "deployment.yaml: cannot be read" in capsys.readouterr().err
     port = one("Service", "backpack-guard")["spec"]["ports"][0]["port"]
     assert container["ports"][0]["containerPort"] == port == int(container["args"][-1])
+
+
+def guard_pod():
+    """Return the guard's pod and its container."""
+    pod = one("Deployment", "backpack-guard")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    return pod, container
+
+
+def test_the_guard_signs_as_airflow_does():
+    """Key and public keys are of a Secret, anchors on its own disk, each where a variable says."""
+    pod, container = guard_pod()
+    environment = {variable["name"]: variable["value"] for variable in container["env"]}
+    place = AuditPlace.of(Path("/nowhere"), environment)
+    mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+    key = mounts[str(place.signing_key.parent)]
+    assert place.signing_key.name == "signing.key"
+    assert place.trusted_keys == place.signing_key.with_name("trusted.keys")
+    assert key["readOnly"]
+    (secret,) = [volume["secret"] for volume in pod["volumes"] if volume["name"] == key["name"]]
+    assert secret == {"secretName": "backpack-audit", "defaultMode": 0o440}
+    home = Path(environment["BACKPACK_HOME"])
+    assert place.anchors.is_relative_to(home)
+    assert not mounts[str(home)].get("readOnly")
+
+
+def test_the_page_says_how_the_guards_key_is_made(tmp_path, monkeypatch, capsys):
+    """Before there is a cluster: in a state directory that is for nothing else."""
+    page = (MANIFESTS.parents[1] / "docs" / "kubernetes.md").read_text()
+    (document,) = re.findall(
+        r"^echo '(.+)' > \"\$BACKPACK_HOME/deployment.yaml\"$", page, re.MULTILINE
+    )
+    (tmp_path / "deployment.yaml").write_text(document)
+    monkeypatch.setenv("BACKPACK_HOME", str(tmp_path))
+    assert run(["audit", "key"]) == 0
+    assert "public key" in capsys.readouterr().out
+    made = re.findall(r"backpack-audit|--from-file=\"\$BACKPACK_HOME/(audit/\S+)\"", page)
+    assert sorted(filter(None, made)) == ["audit/signing.key", "audit/trusted.keys"]
+    assert all((tmp_path / name).is_file() for name in filter(None, made))
+
+
+@pytest.mark.parametrize("workload", workloads(), ids=lambda d: d["metadata"]["name"])
+def test_no_file_is_mounted_that_an_edit_would_not_reach(workload):
+    """Kubernetes never renews a subPath."""
+    pod = workload["spec"]["template"]["spec"]
+    for container in (*pod.get("initContainers", ()), *pod["containers"]):
+        assert [m for m in container["volumeMounts"] if "subPath" in m] == []
+
+
+@pytest.mark.parametrize("before", ["nothing", "a file of an earlier version", "the link"])
+def test_the_guards_deployment_is_a_link_into_the_mounted_folder(tmp_path, before):
+    """So an edit of the ConfigMap reaches it; the pod's own command makes the link."""
+    pod, container = guard_pod()
+    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    (link,) = [c for c in pod["initContainers"] if c["name"] == "deployment"]
+    *command, target, place = link["command"]
+    home = {v["name"]: v["value"] for v in container["env"]}["BACKPACK_HOME"]
+    assert place == f"{home}/deployment.yaml"
+    assert [(m["name"], m["mountPath"]) for m in link["volumeMounts"]] == [(mounts[home], home)]
+    (volume,) = [v for v in pod["volumes"] if v["name"] == mounts[str(Path(target).parent)]]
+    assert volume["configMap"] == {"name": "backpack-deployment"}
+    assert Path(target).name in one("ConfigMap", "backpack-deployment")["data"]
+
+    here = tmp_path / "deployment.yaml"
+    if before == "a file of an earlier version":
+        here.touch()
+    elif before == "the link":
+        here.symlink_to(target)
+        # a disk that turned read-only: what is there already is let be
+        tmp_path.chmod(0o500)
+    subprocess.run([*command, target, here], check=True)
+    tmp_path.chmod(0o700)
+    assert here.readlink() == Path(target)
 
 
 def test_deployment_and_feed_configurations_load(tmp_path):

@@ -86,6 +86,13 @@ class Fleet(Protocol):
         """
         ...
 
+    def remaining(self, ids: Sequence[str]) -> tuple[str, ...]:
+        """Return which of `ids` run, or would be started, also such as no deployment names.
+
+        Raises `FleetUnavailable` where nobody can say.
+        """
+        ...
+
     def start_shadow(self, epoch: int) -> None:
         """Start the read-only shadow instances."""
         ...

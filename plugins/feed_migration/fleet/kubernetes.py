@@ -17,9 +17,9 @@ from kubernetes.client import V1StatefulSet
 from feed_migration.deployment import Deployment, Instance
 from feed_migration.errors import FleetUnavailable, UsageError
 from feed_migration.fleet.base import InstanceStatus, Variant
-from feed_migration.fleet.kubernetes_api import KubernetesApi
+from feed_migration.fleet.kubernetes_api import KubernetesApi, NoSuchObject
 from feed_migration.fleet.kubernetes_fence import KubernetesFence
-from feed_migration.fleet.kubernetes_pods import made_as
+from feed_migration.fleet.kubernetes_pods import made_as, pod_name
 from feed_migration.fleet.kubernetes_roll import POLL_SECONDS, Roller
 from feed_migration.fleet.kubernetes_spec import (
     Spec,
@@ -123,6 +123,16 @@ class KubernetesFleet:
         waiting = self._named(ids, (*self._instances, *self._shadows))
         self._view.wait_ready(waiting, variant, deadline_seconds, epoch=epoch)
 
+    def remaining(self, ids: Sequence[str]) -> tuple[str, ...]:
+        """Return which of `ids` are pods, or would be made by their StatefulSet."""
+        if not ids:
+            return ()
+        there = {pod_name(pod) for pod in self._api.pods()}
+        sets = {name.rpartition("-")[0] for name in ids if name not in there}
+        sizes = {name: self._size(name) for name in sets}
+        made = {f"{name}-{place}" for name, size in sizes.items() for place in range(size)}
+        return tuple(name for name in ids if name in there | made)
+
     def start_shadow(self, epoch: int) -> None:
         """Start the shadow instances; their configuration says that they run both feeds."""
         self._scale_shadows(len(self._shadows), epoch)
@@ -136,6 +146,14 @@ class KubernetesFleet:
     def log_tails(self, ids: Sequence[str], lines: int) -> dict[str, tuple[str, ...]]:
         """Return the last `lines` log lines of each of `ids`, redacted."""
         return self._view.log_tails(ids, lines)
+
+    def _size(self, name: str) -> int:
+        """Return how many pods the StatefulSet `name` makes, 0 where there is none."""
+        try:
+            spec = self._api.stateful_set(name).spec
+        except NoSuchObject:
+            return 0
+        return 1 if spec is None or spec.replicas is None else spec.replicas
 
     def _roller(self, name: str) -> Roller:
         return Roller(

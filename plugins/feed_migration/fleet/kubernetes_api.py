@@ -43,6 +43,10 @@ class WriteConflict(Exception):  # noqa: N818 - reads as the fact it states
     """Somebody has written the object since it was read."""
 
 
+class NoSuchObject(FleetUnavailable):
+    """The API server answers, and does not have the object."""
+
+
 class _Labelled(Protocol):
     match_labels: dict[str, str] | None
 
@@ -98,10 +102,13 @@ class KubernetesApi:
             ),
         )
 
-    def pods(self, selector: _Labelled, *, patience: float | None = None) -> list[V1Pod]:
-        """Return the pods that a StatefulSet's selector chooses."""
+    def pods(
+        self, selector: _Labelled | None = None, *, patience: float | None = None
+    ) -> list[V1Pod]:
+        """Return the pods that a StatefulSet's selector chooses; without one, all."""
         core = CoreV1Api(self._connected())
-        labels = ",".join(f"{key}={value}" for key, value in (selector.match_labels or {}).items())
+        chosen = (selector.match_labels if selector else None) or {}
+        labels = ",".join(f"{key}={value}" for key, value in chosen.items())
         found = self._ask(
             f"pods {labels}",
             lambda: core.list_namespaced_pod(
@@ -208,7 +215,8 @@ def _refused(what: str, error: ApiException) -> FleetUnavailable:
         404: "apply deploy/kubernetes, or correct fleet.kubernetes in deployment.yaml",
         422: "apply deploy/kubernetes again: the object does not take the change",
     }.get(cast("int", error.status), "repeat it when the API server is well")
-    return FleetUnavailable(problem, remedy)
+    missing = error.status == 404  # noqa: PLR2004 - HTTP's number for what is not there
+    return (NoSuchObject if missing else FleetUnavailable)(problem, remedy)
 
 
 def _message(error: ApiException) -> str:

@@ -130,6 +130,13 @@ class SupervisorFleet:
                 raise NotReady(_ids(waiting), reasons, deadline_seconds)
             self._sleep(_POLL_SECONDS)
 
+    def remaining(self, ids: Sequence[str]) -> tuple[str, ...]:
+        """Return which of `ids` have a file, or a program that supervisord still knows."""
+        filed = {name for name in ids if conf_path(self._deployment, name).exists()}
+        others = set(ids) - filed
+        known = set(self._rpc.states()) if others else set()
+        return tuple(name for name in ids if name in filed | known)
+
     def start_shadow(self, epoch: int) -> None:
         """Start the shadow instances; their configuration says that they run both feeds."""
         with self._fence.admitted(epoch):

@@ -12,6 +12,8 @@
     redeployed  the loop over deployment.yaml as it is now
     metrics     that value for Prometheus, with migration_metrics and gate_metrics
     endpoints   /healthz and /metrics
+    answer      what /healthz says, in a line for who asks
+    asking      asks it, from a shell or the console
 
 It promotes nothing and renews nothing. See docs/guard.md.
 """

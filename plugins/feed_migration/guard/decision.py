@@ -8,6 +8,10 @@ from feed_migration.lease import UNKNOWN_SECONDS
 from feed_migration.model import Decision, Gate
 from feed_migration.phases import Status
 from feed_migration.take_back import JOIN_SECONDS
+from feed_migration.words import listed
+
+# As many instances are named in a reason; a fleet may have a thousand
+NAMED = 5
 
 
 class Act(StrEnum):
@@ -48,12 +52,16 @@ def decide(
 ) -> Next:
     """Return what to do. `gate` is that of the current step, where the plan is at hand.
 
-    `breach` is what the guard's own watch has found. A migration that is over is left alone.
+    `breach` is what the guard's own watch has found. A migration that is over is left alone, but
+    for one that was taken back and of which the journal has heard an exposure since.
     """
     if known is None:
         return REST
     if known.status is Status.ROLLING_BACK:
         return _unfinished(known, clocks, actor)
+    if known.status is Status.ROLLED_BACK and known.exposed:
+        named = listed(known.exposed, NAMED)
+        return Next(act=Act.REVERT, reason=f"exposed after the rollback was verified: {named}")
     if known.status not in {Status.RUNNING, Status.HELD}:
         return REST
     if reason := known.breach or breach or _unwatched(known, clocks, gate):

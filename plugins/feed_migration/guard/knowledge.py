@@ -1,9 +1,11 @@
 """What the guard must know to act alone, and its copy on disk for the day the journal is away."""
 
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -19,10 +21,11 @@ class Known:
     """One migration as the journal last told it. Times are unix seconds.
 
     `exposed` may be on native; `proven` says that all steps are promoted but for the report;
-    `acting` is an act that was intended and not confirmed.
+    `acting` is an act that was intended and not confirmed; `moved` are the steps whose act was
+    confirmed, None where a copy of an earlier version does not say.
     `gate_started_unix` is set while the current step's gate has begun and has no verdict.
     `breach` is why a Rollback verdict wants the fleet back, "" without one. `rollback_actor` last
-    said something of a rollback, at `rollback_said_at`.
+    said something of a rollback, at `rollback_said_at`. `fleet` is the one it began with.
     """
 
     migration_id: str
@@ -31,7 +34,9 @@ class Known:
     step: str = ""
     run: str = "1"
     exposed: tuple[str, ...] = ()
+    fleet: Mapping[str, Any] = field(default_factory=dict)
     acting: bool = False
+    moved: tuple[str, ...] | None = None
     proven: bool = False
     gate_started_unix: float | None = None
     lease: Lease | None = None

@@ -58,7 +58,12 @@ def guard_families(health: Health) -> Iterator[Metric]:
             "How long the journal has not answered, 0 while it does",
             health.journal_silent_seconds,
         ),
-        ("exposed_instances", "Instances that may be on native", health.exposed),
+        (
+            "exposed_instances",
+            "Instances that may be on native, 0 once they are taken back",
+            # before the first round a 0 would say that none is
+            health.exposed if health.polled_unix else None,
+        ),
         (
             "lease_left_seconds",
             "What is left of the exposure's lease; NaN where it needs none",
@@ -69,6 +74,14 @@ def guard_families(health: Health) -> Iterator[Metric]:
     )
     for name, text, value in gauges:
         yield GaugeMetricFamily(PREFIX + name, text, value=None if value is None else float(value))
+    unproven = GaugeMetricFamily(
+        PREFIX + "unproven_instance",
+        "1 for an instance that the rollback cannot prove on ccxt",
+        labels=["instance_id"],
+    )
+    for instance in health.unproven:
+        unproven.add_metric([instance], 1.0)
+    yield unproven
     counters = (
         ("reverts", "Rollbacks that the guard has verified", health.reverts),
         ("failed_reverts", "Tries of a rollback that did not get there", health.failed_reverts),

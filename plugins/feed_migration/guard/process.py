@@ -9,6 +9,7 @@ from pathlib import Path
 from feed_migration.cutover import expected_instances
 from feed_migration.deployment import Deployment
 from feed_migration.errors import MigrationError
+from feed_migration.fleet.known import sizes
 from feed_migration.gates.record import explain
 from feed_migration.guard.decision import Act, Clocks, Next, decide
 from feed_migration.guard.gate_reader import GateReader
@@ -19,13 +20,14 @@ from feed_migration.guard.reverting import Reverting
 from feed_migration.guard.sight import Health, Sight
 from feed_migration.guard.watch import Breach, Watch
 from feed_migration.guard.watcher import Watcher
-from feed_migration.model import Plan, Step
+from feed_migration.model import PHASES, Plan, Step
 from feed_migration.phases import Status
 from feed_migration.plan.copy import PlanCopy
 from feed_migration.prometheus.client import PrometheusSource
 from feed_migration.prometheus.clock import PrometheusClock
 
 QUERY_TIMEOUT_SECONDS = 5.0
+_BEHIND_CUTOVER = PHASES[PHASES.index("cutover") + 1 :]
 LOG = logging.getLogger(__name__)
 
 
@@ -37,6 +39,26 @@ def watched_step(plan: Plan, name: str) -> Step:
     step = plan.step(name)
     until = plan.steps[: plan.steps.index(step) + 1]
     return next((one for one in reversed(until) if one.gate is not None), step)
+
+
+def exposing_step(plan: Plan, known: Known) -> Step | None:
+    """Return the step as which the exposure is watched, None before the first act is confirmed.
+
+    That of an open gate, if there is one. Else, from the start of a step until its act is
+    confirmed, the fleet is what the act before made of it: one that was cut short may have moved
+    more, never less. Raises UnknownStep.
+    """
+    step = watched_step(plan, known.step)
+    moved = known.moved
+    if known.gate_started_unix is not None or moved is None:
+        return step
+    reached = plan.steps[: plan.steps.index(step) + 1]
+    exposing = (
+        one
+        for one in reversed(plan.steps)
+        if one.name in moved or (one.phase in _BEHIND_CUTOVER and one in reached)
+    )
+    return next((one for one in exposing if one.gate is not None and one.phase != "shadow"), None)
 
 
 class Guard:
@@ -85,13 +107,15 @@ class Guard:
         if known is not None:
             self._gates.look(known, step, self._reading.journal)
         if known is not None and todo.act is Act.WATCH and step is not None:
-            self._look(known, step)
+            self._look(known)
         if known is not None and todo.act is Act.REVERT:
             breach = self._own_breach(known)
             self._reading.begun(known, self._actor)
             if self._reverting.revert(known, todo.reason, breach, self._reading.journal):
                 self._breach = None
                 self._reading.taken_back(known)
+        else:
+            self._reverting.document(self._reading.journal)
         self._say(known, todo, left, reverting=False)
 
     def close(self) -> None:
@@ -159,15 +183,14 @@ class Guard:
             return None
         return breach
 
-    def _look(self, known: Known, step: Step) -> None:
+    def _look(self, known: Known) -> None:
         """Have the exposure judged beside the loop."""
-        if step.gate is None:
+        plan = self._plans.of(known.plan_sha256)
+        step = exposing_step(plan, known) if plan is not None else None
+        if step is None or step.gate is None:
             return
-        size = expected_instances(
-            step,
-            fleet=len(self._deployment.instances),
-            shadows=len(self._deployment.shadow_instances),
-        )
+        fleet, shadows = sizes(self._deployment, known.fleet)
+        size = expected_instances(step, fleet=fleet, shadows=shadows)
         found = self._watcher.look(known, step.gate, size, self._reading.journal)
         self._breach = found or self._breach
 
@@ -176,10 +199,11 @@ class Guard:
             polled_unix=self._clock(),
             polled_monotonic=self._monotonic(),
             journal_silent_seconds=self._reading.silent_seconds,
-            exposed=len(known.exposed) if known else 0,
+            exposed=len(known.exposed) if known and known.status is not Status.ROLLED_BACK else 0,
             lease_left_seconds=left,
             watching=todo.act is Act.WATCH and self._watcher.at_work,
             reverting=reverting,
             reverts=self._reverting.done,
             failed_reverts=self._reverting.failed,
+            unproven=self._reverting.unproven,
         )

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from feed_migration.deployment import Deployment
@@ -13,6 +13,7 @@ from feed_migration.guard.sight import Story
 from feed_migration.journal.spool import Spool
 from feed_migration.journal.store import Journal
 from feed_migration.phases import Status
+from feed_migration.words import listed
 
 LOCK_WAIT_SECONDS = 1.0
 COPY_SECONDS = 5.0
@@ -125,7 +126,7 @@ class Reading:
         if lost := follower.lacks(known):
             raise JournalUnavailable(
                 f"the journal does not know that {known.migration_id} may have exposed "
-                f"{_names(lost)}",
+                f"{listed(lost, NAMED)}",
                 "roll back, or bring the newer one; else the fleet goes back after the blind limit",
             )
         if said is not None and follower.forgot_rollback(known):
@@ -157,7 +158,15 @@ class Reading:
                 clock=self._clock,
             )
             self._follower = JournalFollower(self._journal)
+            self._look_for_key(self._journal)
         return self._journal, self._follower
+
+    def _look_for_key(self, journal: Journal) -> None:
+        """Complain on the first day, not in the night that a rollback is to be recorded."""
+        try:
+            journal.require_key()
+        except JournalUnavailable as error:
+            LOG.error("the guard reads the journal and can write none of it: %s", error)  # noqa: TRY400
 
     def _save(self) -> None:
         now, known = self._monotonic(), self._known
@@ -167,8 +176,3 @@ class Reading:
             copy = Copy(known=known, read_at=self._clock(), lease_seen_at=self._lease_seen_at)
             self._file.save(copy)
             self._saved_at, self._saved = now, gist
-
-
-def _names(names: Sequence[str]) -> str:
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")

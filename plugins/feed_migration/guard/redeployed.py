@@ -1,11 +1,11 @@
 """A guard lives for weeks: it follows deployment.yaml, which a person edits between migrations."""
 
 import logging
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from feed_migration.deployment import FILE_NAME, Deployment, load_deployment
+from feed_migration.deployment_copy import keep, read_or_copy
 from feed_migration.errors import DeploymentError
 from feed_migration.guard.process import Guard
 from feed_migration.guard.sight import Health, Sight
@@ -17,13 +17,9 @@ def deployment_or_copy(home: Path) -> Deployment:
     """Return the deployment of `home`, or as it was when a guard last read it; DeploymentError."""
     try:
         deployment = load_deployment(home)
-    except DeploymentError as error:
-        copy = _copy_of(home)
-        if not copy.is_file():
-            raise
-        LOG.error("the guard goes by its copy of the deployment: %s", error)  # noqa: TRY400
-        return load_deployment(home, path=copy)
-    _keep(home)
+    except DeploymentError:
+        return read_or_copy(home)
+    keep(home)
     return deployment
 
 
@@ -59,27 +55,11 @@ class GuardAsDeployed:
         except DeploymentError as error:
             LOG.warning("the guard keeps the deployment as it was: %s", error)
             return
-        _keep(deployment.home)
+        keep(deployment.home)
         if deployment != self._deployment:
             LOG.warning("%s has changed, the guard begins anew", self._path)
             self._guard.close()
             self._deployment, self._guard = deployment, self._begin(deployment)
-
-
-def _copy_of(home: Path) -> Path:
-    return home / "guard" / FILE_NAME
-
-
-def _keep(home: Path) -> None:
-    copy = _copy_of(home)
-    temporary = copy.with_name(f".{copy.name}.tmp")
-    try:
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        # with its mode: a journal_url may hold a password
-        shutil.copy(home / FILE_NAME, temporary)
-        temporary.replace(copy)
-    except OSError as error:
-        LOG.warning("%s cannot be written: %s", copy, error.strerror)
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

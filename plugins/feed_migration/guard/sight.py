@@ -14,6 +14,9 @@ from feed_migration.phases import MigrationState, Status
 class Health:
     """How the guard is: what `endpoints` shows.
 
+    `exposed` counts what may be on native by a migration that was not taken back: an act that comes
+    after a verified rollback exposes nothing that anybody watches.
+    `unproven` are the instances that a rollback could not prove on ccxt.
     `polled_unix` is the end of its last round, or the beginning of a rollback; `polled_monotonic`
     the same by the monotonic clock.
     """
@@ -27,6 +30,7 @@ class Health:
     reverting: bool = False
     reverts: int = 0
     failed_reverts: int = 0
+    unproven: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

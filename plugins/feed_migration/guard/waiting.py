@@ -1,11 +1,8 @@
 """For whom a migration waits besides approvals: consumers, and who starts the next phase. Pure."""
 
 from feed_migration.guard.sight import Sight, Story
-from feed_migration.lease import ended_dag
+from feed_migration.next_phase import start_awaited_since
 from feed_migration.phases import Status
-
-# its runs go through every phase: none of them leaves the next one to a person
-WHOLE_MIGRATION = "backpack_migration"
 
 
 def feedback_since(sight: Sight, now_unix: float) -> float | None:
@@ -22,19 +19,11 @@ def feedback_since(sight: Sight, now_unix: float) -> float | None:
 
 
 def next_phase_since(sight: Sight) -> float | None:
-    """Return since when a person is to start the DAG of the next phase, in unix seconds.
-
-    None from when that has joined the migration; and where the DAG that ended has itself left a
-    step to be done, which is a failure and no wait.
-    """
-    story, lease = _running(sight), sight.known.lease if sight.known else None
-    over = ended_dag(lease) if lease else ""
-    if story is None or lease is None or over in {"", WHOLE_MIGRATION} or over != story.driver:
+    """Return since when a person is to start the DAG of the next phase, in unix seconds."""
+    story, known = sight.story, sight.known
+    if story is None or known is None:
         return None
-    state = story.state
-    left = (facts for facts in state.steps if str(facts.get("name")) not in state.promoted)
-    phase = next((facts.get("phase") for facts in left), None)
-    return lease.renewed_at if phase is not None and over != f"backpack_{phase}" else None
+    return start_awaited_since(story.state, known.lease, story.driver)
 
 
 def _running(sight: Sight) -> Story | None:

@@ -3,7 +3,8 @@
 Where a gate is open, the guard lets Airflow's trigger go first at every tick. What is overdue it
 asks and keeps itself, in the same run of the same gate, so either of the two can go on at any
 time. Where no gate is open (a person is waited for, a hold, the hand-over between two steps), the
-hard criteria of the step stay watched, in memory only. Of either nothing but a Rollback comes.
+hard criteria of the step that made the exposure stay watched, in memory only. Of either nothing but
+a Rollback comes.
 """
 
 import logging
@@ -11,10 +12,10 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from feed_migration.errors import JournalUnavailable
-from feed_migration.gates.record import first_tick_unix
+from feed_migration.errors import ClockUnusable, JournalUnavailable, UsageError
+from feed_migration.gates.record import first_tick_unix, scrape_seconds
 from feed_migration.gates.run import GateRun, Source
-from feed_migration.gates.standstill import Standstill
+from feed_migration.gates.standstill import STOOD_STILL, Standstill
 from feed_migration.guard.knowledge import Known
 from feed_migration.journal.store import Journal
 from feed_migration.model import Decision, Gate, Measurement, Severity, Verdict
@@ -42,6 +43,7 @@ class Watched:
     gate_started_unix: float | None
     # an act that ends is another exposure than before it, and is let settle from then on
     acting: bool = False
+    moved: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,14 @@ class TolerantLog:
             LOG.warning("a watch begins without the journal's measurements: %s", error)
             return ()
 
+    def altered(self, migration_id: str, step: str, run: str = "1") -> str:
+        """Return why they are not those that were recorded, "" where they are or nobody can say."""
+        try:
+            return self._journal.altered(migration_id, step, run) if self._journal else ""
+        except (JournalUnavailable, UsageError) as error:
+            LOG.warning("a watch begins without a look at the measurements' seals: %s", error)
+            return ""
+
 
 class Watch:
     """Asks what is overdue; called from one thread, which may wait for Prometheus."""
@@ -103,6 +113,9 @@ class Watch:
         self._newest: float | None = None
         self._newest_at = 0.0
         self._standstill = Standstill()
+        self._why = STOOD_STILL
+        self._first_in = 0.0
+        self._unwatched = ""
 
     @property
     def at_work(self) -> bool:
@@ -141,6 +154,7 @@ class Watch:
             run=known.run,
             gate_started_unix=known.gate_started_unix,
             acting=known.acting,
+            moved=known.moved,
         )
         if watched != self._watched:
             self._watched, self._run, self._concluded = watched, None, False
@@ -169,20 +183,31 @@ class Watch:
         if verdict is not None and verdict.final:
             return verdict
         newest = self._run.newest_seconds if self._run is not None else None
-        return self._standstill.verdict(gate, newest, began)
+        return self._standstill.verdict(gate, newest, began, first_in=self._first_in, why=self._why)
 
     def _standing(self, gate: Gate, fleet_size: int, *, acting: bool) -> Verdict | None:
         standing = standing_gate(gate)
         if standing is None or acting or self._monotonic() < self._stands_from:
             return None
         # in this order: the first may wait for Prometheus
-        unix, now = self._clock(), self._monotonic()
+        try:
+            unix, now = self._clock(), self._monotonic()
+        except ClockUnusable as error:
+            self._stands_unwatched(str(error))
+            return None
+        self._unwatched = ""
         age_seconds = now - self._stands_from
         stepped = abs(unix - self._run_started_unix - age_seconds) > STEP_SECONDS
         if self._run is None or stepped or age_seconds > STANDING_SECONDS:
             self._stands_from = now
             self._begin(standing, fleet_size, unix, TolerantLog(None))
         return self._tick()
+
+    def _stands_unwatched(self, why: str) -> None:
+        """Say it once: it is found out twice a second."""
+        if why != self._unwatched:
+            LOG.warning("the exposure is not watched: %s", why)
+        self._unwatched = why
 
     def _begin(self, gate: Gate, fleet_size: int, started_unix: float, log: TolerantLog) -> None:
         assert self._watched is not None  # noqa: S101 - `poll` has set it
@@ -199,7 +224,12 @@ class Watch:
         )
 
     def _tick(self) -> Verdict | None:
-        now = self._clock()
+        try:
+            now = self._clock()
+        except ClockUnusable as error:
+            self._why = str(error)
+            return None
+        self._why, self._first_in = STOOD_STILL, self._run_started_unix - now
         if self._run is None or self._run.next_due_unix() > now:
             return None
         return self._run.tick(now)
@@ -212,8 +242,7 @@ class Watch:
         due = gate.interval_seconds
         if self._newest is None:
             # a trigger has yet to be started, and scheduled, before its first tick
-            second = max(criterion.confirm_interval_seconds for criterion in gate.criteria)
-            due = first_tick_unix(gate, 0.0) + second
+            due = first_tick_unix(gate, 0.0) + scrape_seconds(gate)
         return self._monotonic() - self._newest_at > due + PATIENCE_SECONDS
 
     def _last_tick(self, journal: Journal | None) -> float | None:
