@@ -39,9 +39,11 @@ def _run(name: str, part: Part, options: argparse.Namespace) -> bool:
     began = time.monotonic()
     try:
         found = part.attack(asked)
-    except Exception:  # noqa: BLE001 - an attack that breaks must not spare the parts behind it
+    except Exception as error:  # noqa: BLE001 - a part that breaks must not spare those behind it
         tell(traceback.format_exc())
-        found = Found({}, kept=False)
+        found = Found({}, [f"it broke off: {type(error).__name__}: {error}"])
+    for reason in found.wrong:
+        tell(f"  WRONG: {reason}")
     merge(asked.folder, found.fields)
     took = f"{time.monotonic() - began:.0f} s"
     tell(f"{name}: {'kept' if found.kept else 'BROKEN'}, {took}: {dict(found.fields)}")

@@ -1,7 +1,7 @@
 """One attack of `make chaos`: what it is asked, and what it answers."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,19 @@ class Asked:
 
 @dataclass(frozen=True)
 class Found:
-    """The part's fields of the summary, and whether every promise was kept."""
+    """The part's fields of the summary, and why a promise was not kept, each in a plain sentence.
+
+    An attack that met nobody, or a product that did nothing, is such a reason too: zeros alone
+    prove nothing.
+    """
 
     fields: Mapping[str, Any]
-    kept: bool
+    wrong: Sequence[str] = ()
+
+    @property
+    def kept(self) -> bool:
+        """Whether every promise was kept, and was put to the proof."""
+        return not self.wrong
 
 
 @dataclass(frozen=True)

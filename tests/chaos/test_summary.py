@@ -28,27 +28,29 @@ def test_parts_that_end_at_the_same_time_lose_nothing(tmp_path):
     assert len(json.loads((tmp_path / "summary.json").read_text())) == 16
 
 
-@pytest.mark.parametrize(("kept", "code"), [(True, 0), (False, 1)])
+@pytest.mark.parametrize(("wrong", "code"), [([], 0), (["nobody was struck"], 1)])
 def test_the_command_ends_with_one_where_a_promise_is_broken(
-    tmp_path, monkeypatch, capsys, kept, code
+    tmp_path, monkeypatch, capsys, wrong, code
 ):
-    """What was found is written in either case, and the seed is said."""
-    parts = {"one": Part(lambda asked: Found({"seen": asked.seed}, kept=kept), 3, "nothing")}
+    """What was found is written in either case; the seed is said, and what is wrong."""
+    parts = {"one": Part(lambda asked: Found({"seen": asked.seed}, wrong), 3, "nothing")}
     monkeypatch.setattr(command, "PARTS", parts)
     assert command.main(["one", "--seed", "5", "--folder", str(tmp_path)]) == code
     assert json.loads((tmp_path / "summary.json").read_text()) == {"seen": 5}
     said = capsys.readouterr().out
     assert "PART=one SEED=5" in said
-    assert f"one: {'kept' if kept else 'BROKEN'}" in said
+    assert f"one: {'BROKEN' if wrong else 'kept'}" in said
+    assert all(f"WRONG: {what}\n" in said for what in wrong)
 
 
-def test_a_part_that_breaks_does_not_keep_the_others_from_running(tmp_path, monkeypatch):
-    """All parts in order, exit code 1."""
+def test_a_part_that_breaks_does_not_keep_the_others_from_running(tmp_path, monkeypatch, capsys):
+    """All parts in order, exit code 1, and the reason in a sentence."""
 
     def broken(_asked):
         raise RuntimeError("no venue")
 
-    parts = {"one": Part(broken, 1, ""), "two": Part(lambda _: Found({"two": 2}, kept=True), 1, "")}
+    parts = {"one": Part(broken, 1, ""), "two": Part(lambda _: Found({"two": 2}), 1, "")}
     monkeypatch.setattr(command, "PARTS", parts)
     assert command.main(["all", "--folder", str(tmp_path)]) == 1
     assert json.loads((tmp_path / "summary.json").read_text()) == {"two": 2}
+    assert "WRONG: it broke off: RuntimeError: no venue\n" in capsys.readouterr().out

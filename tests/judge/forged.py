@@ -3,7 +3,8 @@
 import json
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -16,6 +17,8 @@ from tests.support.gate_traces import MemoryLog
 from tests.support.http_server import Reply, http_server, send
 
 TICKS = 5
+# among so many answers every kind of forgery comes up
+MANY_ANSWERS = 300
 GOOD: list[tuple[dict[str, str], Any]] = [
     ({"instance_id": f"feed-{index:02}", "variant": "native"}, "0.4") for index in range(3)
 ]
@@ -128,18 +131,31 @@ FORGERIES: tuple[Callable[[random.Random], Reply], ...] = (
 
 
 class Forger:
-    """Answers `value` with a forgery; the other queries well, or not at all."""
+    """Answers `value` with a forgery; the other queries well, or not at all.
+
+    `delivered` counts the forgeries of `value` that went out whole, by kind.
+    """
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
-        self.forged = 0
+        self.delivered = Counter[str]()
         self._lock = threading.Lock()
+        self._kind = ""
+
+    @property
+    def forged(self) -> int:
+        """How many forgeries somebody got."""
+        return self.delivered.total()
+
+    def sent(self, query: str) -> None:
+        """The last reply to `query` has gone out."""
+        if query == "value":
+            self.delivered["_old" if self.stale else self._kind] += 1
 
     def reply(self, query: str) -> Reply:
         """The next reply; where value is good, its age is not."""
         with self._lock:
             if query == "value":
-                self.forged += 1
                 self.stale = self.chance.random() < 0.1
                 return reply(vector(GOOD)) if self.stale else self._forgery()
             if query == "age":
@@ -149,35 +165,74 @@ class Forger:
             return good if self.chance.random() < 0.5 else self._forgery()
 
     def _forgery(self) -> Reply:
-        return self.chance.choice(FORGERIES)(self.chance)
+        forgery = self.chance.choice(FORGERIES)
+        self._kind = forgery.__name__
+        return forgery(self.chance)
+
+
+class Honest:
+    """Answers every query well."""
+
+    def reply(self, query: str) -> Reply:
+        """The next reply."""
+        return reply(vector([({}, "2")] if query == "age" else GOOD))
+
+    def sent(self, query: str) -> None:
+        """Nobody counts these."""
 
 
 @contextmanager
-def serving(forger: Forger) -> Iterator[str]:
+def serving(forger: Forger | Honest) -> Iterator[str]:
     """The forger behind HTTP on a free port."""
 
     def answer(request: BaseHTTPRequestHandler) -> None:
         query = parse_qs(urlsplit(request.path).query).get("query", [""])[0]
         send(request, forger.reply(query))
+        forger.sent(query)
 
     with http_server(answer) as url:
         yield url
 
 
+def complaints(found: Mapping[str, Any]) -> list[str]:
+    """Why the promise is broken, or was not put to the proof."""
+    wrong = []
+    if found["forged_promotes"]:
+        wrong.append(f"{found['forged_promotes']} gates over forgeries promoted")
+    if not found["forged_answers"]:
+        wrong.append("no forged answer was delivered")
+    if found["forged_answers"] >= MANY_ANSWERS:
+        kinds = {forgery.__name__ for forgery in FORGERIES}
+        never = sorted(kinds - set(found["forged_by_kind"]))
+        wrong += [f"no forgery of the kind {kind} was delivered" for kind in never]
+    if not found["honest_promotes"]:
+        wrong.append("the gate does not promote over honest answers either")
+    return wrong
+
+
 def forged(answers: int, seed: int) -> dict[str, Any]:
-    """Gates over nothing but forgeries, until there were `answers` of them; none may promote."""
+    """Gates over nothing but forgeries, until there were `answers` of them; none may promote.
+
+    The same gate over honest answers has to. Ends early where a gate asks nothing.
+    """
     forger, promotes, runs = Forger(seed), [], 0
+    with serving(Honest()) as url:
+        honest = _verdict(url)
     with serving(forger) as url:
         while forger.forged < answers:
             began = forger.forged
             if _verdict(url) is Decision.PROMOTE:
                 promotes.append(began)
             runs += 1
+            if forger.forged == began:
+                break
     return {
         "forged_answers": forger.forged,
+        "forged_by_kind": dict(sorted(forger.delivered.items())),
         "forged_runs": runs,
         "forged_promotes": len(promotes),
         "promoted_at": promotes[:10],
+        "honest_promotes": honest is Decision.PROMOTE,
         "seed": seed,
     }
 

@@ -9,7 +9,8 @@ import random
 import signal
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,14 @@ from feed_migration.journal.store import Journal
 from feed_migration.model import Decision, FailureWindow, Severity, Verdict
 from tests.support.gate_traces import KINDS, Recording, criterion, gate
 
+MIGRATION, STEP = "mig", "cutover-10"
 START = 1_000_000.0
 TICKS = 40
 AFTER = START + TICKS * 15.0
 # the longest that a tick is let live, in seconds: some die at work, most when done
 LIFE_SECONDS = 0.05
+# so many random traces have every verdict among them
+MANY_TRACES = 20
 
 
 def restarts(traces: int, seed: int) -> dict[str, Any]:
@@ -31,14 +35,13 @@ def restarts(traces: int, seed: int) -> dict[str, Any]:
     The last judge of each comes after `max_duration` and has all that is left to catch up with.
     """
     chance = random.Random(seed)
-    killed_ticks, differ, decisions = 0, [], dict.fromkeys(Decision, 0)
+    done, differ, decisions = Counter[str](), [], dict.fromkeys(Decision, 0)
     for number in range(traces):
         recording = _trace(chance)
         with tempfile.TemporaryDirectory() as directory:
             plain = _uninterrupted(recording, Path(directory))
-            kills, killed = _killed(recording, Path(directory), chance)
+            killed = _killed(recording, Path(directory), chance, done)
             dead = to_the_end(run_of(recording, Journal(Path(directory) / "dead.db")), AFTER)
-        killed_ticks += kills
         decisions[plain.decision] += 1
         if killed.to_json() != plain.to_json():
             differ.append({"trace": number, "plain": plain.to_json(), "killed": killed.to_json()})
@@ -46,12 +49,38 @@ def restarts(traces: int, seed: int) -> dict[str, Any]:
             differ.append({"trace": number, "plain": plain.to_json(), "dead": dead.to_json()})
     return {
         "kill_traces": traces,
-        "kills": killed_ticks,
+        "kills": done["kills"],
+        "died_alone": done["died_alone"],
+        "measured_by_killed": done["measured"],
         "kill_other_verdicts": len(differ),
         "differ": differ[:5],
         "decisions": {decision.value: count for decision, count in decisions.items()},
         "seed": seed,
     }
+
+
+def complaints(found: Mapping[str, Any]) -> list[str]:
+    """Why the promise is broken, or was not put to the proof.
+
+    A judge that never comes to a verdict would be deaf to kills, and so would one that has nothing
+    to lose: of many traces some promote and some go back, and the killed have measured.
+    """
+    wrong = []
+    if found["kill_other_verdicts"]:
+        wrong.append(f"kills changed {found['kill_other_verdicts']} verdicts")
+    if not found["kills"]:
+        wrong.append("no judge was killed")
+    if found["died_alone"]:
+        wrong.append(f"{found['died_alone']} judges died before they were killed")
+    if not found["measured_by_killed"]:
+        wrong.append("no judge that was killed had measured anything")
+    decisions = found["decisions"]
+    both = [Decision.PROMOTE, Decision.ROLLBACK] * (found["kill_traces"] >= MANY_TRACES)
+    return wrong + [
+        f"of {found['kill_traces']} traces none ended with {one.value}"
+        for one in both
+        if not decisions[one.value]
+    ]
 
 
 def _trace(chance: random.Random) -> Recording:
@@ -82,8 +111,8 @@ def run_of(source: Source, journal: MeasurementLog) -> GateRun:
     watched = gate(one, min_duration_seconds=300.0, max_duration_seconds=585.0, min_coverage=0.7)
     return GateRun(
         gate=watched,
-        step_name="cutover-10",
-        migration_id="mig",
+        step_name=STEP,
+        migration_id=MIGRATION,
         started_unix=START,
         fleet_size=1,
         source=source,
@@ -103,11 +132,12 @@ def to_the_end(run: GateRun, now_unix: float) -> Verdict:
     return verdict
 
 
-def _killed(recording: Recording, directory: Path, chance: random.Random) -> tuple[int, Verdict]:
+def _killed(
+    recording: Recording, directory: Path, chance: random.Random, done: Counter[str]
+) -> Verdict:
     """Kill a judge at every tick and every second sample; the verdict of one that lives on."""
     path = directory / "killed.db"
     Journal(path)
-    kills = 0
     for half in range(2 * TICKS + 2):
         # 5 s after a tick its second sample is due; the child asks what is due by then
         now = START + (half // 2) * 15.0 + (half % 2) * 5.0
@@ -116,9 +146,10 @@ def _killed(recording: Recording, directory: Path, chance: random.Random) -> tup
             _judge_until_killed(recording, path, now)
         time.sleep(chance.random() * LIFE_SECONDS)
         os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        kills += 1
-    return kills, to_the_end(run_of(recording, Journal(path)), AFTER)
+        _, status = os.waitpid(child, 0)
+        done["kills" if os.WIFSIGNALED(status) else "died_alone"] += 1
+    done["measured"] += len(Journal(path).measurements(MIGRATION, STEP))
+    return to_the_end(run_of(recording, Journal(path)), AFTER)
 
 
 def _judge_until_killed(recording: Recording, path: Path, now: float) -> None:

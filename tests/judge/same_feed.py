@@ -7,7 +7,7 @@ do these.
 
 import random
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,8 @@ from feed_migration.model import (
 
 TICKS, INTERVAL_SECONDS, WINDOW_TICKS = 121, 15.0, 4
 WINDOW_SECONDS = INTERVAL_SECONDS * WINDOW_TICKS
+# Of so many runs one more has a native side that is worse by this factor
+WORSE_EVERY, WORSE = 50, 10.0
 LABELS = (("instance_id", "feed-00"),)
 type Process = Callable[[random.Random], Iterator[float]]
 
@@ -112,21 +114,46 @@ def same_feed(runs: int, seed: int) -> dict[str, Any]:
         decisions[decision.value] += 1
         if decision is Decision.ROLLBACK:
             blamed.append({"run": number, "why": why})
+    worse = [
+        _run(watched, random.Random(f"{seed}/worse/{number}"), worse=WORSE)[0]
+        for number in range(max(1, runs // WORSE_EVERY))
+    ]
     return {
         "aa_runs": runs,
         "aa_false_rollbacks": len(blamed),
         "aa_decisions": dict(sorted(decisions.items())),
+        "aa_worse_runs": len(worse),
+        "aa_worse_rollbacks": worse.count(Decision.ROLLBACK),
         "blamed": blamed[:10],
         "seed": seed,
     }
 
 
-def _run(watched: Gate, chance: random.Random) -> tuple[Decision, str]:
+def complaints(found: Mapping[str, Any]) -> list[str]:
+    """Why the promise is broken, or was not put to the proof.
+
+    At most one in a thousand goes back. A judge that never says anything, or only ever Promote,
+    would do so, too: most have to promote, and a feed that is worse has to go back.
+    """
+    runs, promoted = found["aa_runs"], found["aa_decisions"].get(Decision.PROMOTE.value, 0)
+    wrong = []
+    if found["aa_false_rollbacks"] * 1000 > max(runs, 1000):
+        wrong.append(f"{found['aa_false_rollbacks']} of {runs} gates went back over the same feed")
+    if promoted * 2 <= runs:
+        wrong.append(f"only {promoted} of {runs} gates promoted the same feed")
+    worse, back = found["aa_worse_runs"], found["aa_worse_rollbacks"]
+    if not back or back < worse:
+        wrong.append(f"only {back} of {worse} gates went back over a feed that is much worse")
+    return wrong
+
+
+def _run(watched: Gate, chance: random.Random, *, worse: float = 1.0) -> tuple[Decision, str]:
     latency, error = chance.choice(LATENCIES), chance.choice(ERRORS)
     sides = [_Side(chance, latency, error) for _ in range(2)]
     judge = Judge(watched)
     for tick in range(TICKS):
         mine, theirs = (side.windows() for side in sides)
+        mine = {name: value * worse for name, value in mine.items()}
         verdict = judge.add(
             tick * INTERVAL_SECONDS,
             [_measured(one, tick, mine, theirs, chance) for one in watched.criteria],

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 _UNIT = "tests/unit/test_{}.py"
 # those of the module first: the first failing test ends it
 TESTS = {
-    "gates": ("gates", "gate_replay"),
+    "judge": ("gates", "gate_replay"),
     "measuring": ("measuring", "gates", "comparing", "gate_replay"),
     "tracking": ("gates", "gate_replay", "comparing"),
     "comparing": ("comparing", "gates"),
@@ -82,7 +82,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _path(module: str) -> Path:
-    return ROOT / "plugins" / "feed_migration" / f"{module}.py"
+    return ROOT / "plugins" / "feed_migration" / "gates" / f"{module}.py"
 
 
 def _all_killed(work: Sequence[tuple[str, Mutant]], jobs: int) -> list[bool]:
@@ -118,7 +118,7 @@ def _judge(module: str, mutant: Mutant) -> None:
         os.dup2(sink, 1)
         os.dup2(sink, 2)
         os.chdir(ROOT)
-        _install(f"feed_migration.{module}", mutant.source)
+        _install(f"feed_migration.gates.{module}", mutant.source)
         options = ["-x", "-q", "-p", "no:cacheprovider", "--no-header", "-W", "ignore", "-k", SLOW]
         code = int(pytest.main([*options, *map(_UNIT.format, TESTS[module])]))
     finally:

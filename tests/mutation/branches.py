@@ -1,4 +1,4 @@
-"""`python -m tests.mutation.branches`: which branches of gates.py its tests go both ways; JSON."""
+"""`python -m tests.mutation.branches`: which branches of gates/judge.py its tests go both ways; JSON."""
 
 import dis
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-MODULE = Path(__file__).parents[2] / "plugins" / "feed_migration" / "gates.py"
+MODULE = Path(__file__).parents[2] / "plugins" / "feed_migration" / "gates" / "judge.py"
 TESTS = [f"tests/unit/test_{name}.py" for name in ("gates", "gate_replay", "gate_run")]
 type Branch = tuple[str, int, int]
 

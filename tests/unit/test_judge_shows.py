@@ -61,10 +61,11 @@ def test_oracles_can_be_right():
 
 def test_command_prints_json_and_fails_on_a_broken_promise(capsys, monkeypatch):
     """Exit code 1 if one forged answer promotes."""
-    broken = {"forged_answers": 1, "forged_promotes": 1}
-    monkeypatch.setattr("tests.judge.__main__.forged", lambda count, seed: broken)
+    broken = {"forged_answers": 1, "forged_promotes": 1, "honest_promotes": True}
+    monkeypatch.setattr("tests.judge.forged.forged", lambda count, seed: broken)
     assert main(["forged", "--count", "1"]) == 1
-    assert json.loads(capsys.readouterr().out) == {**broken, "kept": False}
+    wrong = ["1 gates over forgeries promoted"]
+    assert json.loads(capsys.readouterr().out) == {**broken, "kept": False, "wrong": wrong}
 
 
 def test_mutants_differ_from_the_module_and_from_each_other():

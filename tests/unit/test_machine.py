@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,20 @@ def test_the_other_worker_is_busy():
 def test_alone():
     with LOG.open("a") as log:
         log.write("alone\\n")
+"""
+
+# as a call into C that goes on whatever the signals, or a callback that swallows every exception
+STUCK = """
+import signal
+import threading
+
+import pytest
+
+
+@pytest.mark.timeout(1)
+def test_stuck():
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+    threading.Event().wait()
 """
 
 
@@ -148,3 +163,23 @@ def test_files_of_long_tests_come_first_and_of_those_alone_last(tmp_path):
     assert done.returncode == 0, done.stdout
     listed = [line.split("::")[0] for line in done.stdout.splitlines() if "::" in line]
     assert listed[::2] == listed[1::2] == ["test_c.py", "test_b.py", "test_d.py", "test_a.py"]
+
+
+@pytest.mark.timeout(DEADLINE_SECONDS + 10)
+def test_a_test_that_no_limit_ends_ends_the_run_and_is_named(tmp_path):
+    """Else who waits to be alone would wait for it as long as the machine runs."""
+    lines = (REPOSITORY / "pyproject.toml").read_text().splitlines()
+    exits = next(line for line in lines if line.startswith("faulthandler_exit_on_timeout"))
+    makefile = (REPOSITORY / "Makefile").read_text()
+    # a worker in its place would begin with the same test
+    restarts = re.search(r"--max-worker-restart \d+", makefile)
+    alone = "import pytest\n\n\n@pytest.mark.alone\ndef test_alone(): pass\n"
+    done = run_pytest(
+        tmp_path,
+        {"test_first.py": STUCK, "test_second.py": alone},
+        *("-p", "xdist", "-n", "2", "--dist=loadfile", *restarts[0].split()),
+        *("-o", "faulthandler_timeout=4", "-o", exits.replace(" ", "")),
+    )
+    assert "crashed while running 'test_first.py::test_stuck'" in done.stdout
+    assert "1 failed" in done.stdout.splitlines()[-1], done.stdout
+    assert "test_first.py" in done.stderr, "where it was stuck"

@@ -12,7 +12,7 @@ from tests.chaos.actor import Actor, End
 from tests.chaos.boundaries.disk_fleet import NAMES, DiskFleet
 from tests.chaos.boundaries.moments import Moments, watch
 from tests.chaos.boundaries.script import PLAN, Act, Scene, forward_acts, take_back, watch_gate
-from tests.chaos.boundaries.view import View, look
+from tests.chaos.boundaries.view import View, look, off_course
 from tests.support.supervised_fleet import write_deployment
 
 ACT_SECONDS = 60.0
@@ -51,6 +51,11 @@ def record(folder: Path) -> list[Station]:
         home = _copied(home, folder / f"after {act.name}")
         _done(perform(home, act))
     stations.append(_way_back(folder, home, ""))
+    for station in stations:
+        for wrong in off_course(station.act.name, station.after):
+            raise RuntimeError(wrong)
+        if not station.moments:
+            raise RuntimeError(f"{station.act.name} writes nothing and acts on nothing")
     return stations
 
 

@@ -86,6 +86,10 @@ class DiskFleet:
             raise NotReady(late, dict.fromkeys(late, ("other variant",)), deadline_seconds)
         self._moment("ready")
 
+    def remaining(self, ids: Sequence[str]) -> tuple[str, ...]:
+        """All that there ever were."""
+        return tuple(name for name in ids if name in NAMES)
+
     def start_shadow(self, epoch: int) -> None:
         """Write the shadow's file."""
         self._moment("before the shadow starts")

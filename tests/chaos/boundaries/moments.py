@@ -18,7 +18,7 @@ from feed_migration.fleet.supervisor_rpc import SupervisorRpc
 from feed_migration.journal import anchors as audit_anchors
 from feed_migration.journal import heads as journal_heads
 from feed_migration.journal.database import JournalDatabase
-from feed_migration.journal.tables import HEADS
+from feed_migration.journal.tables import HEADS, SEALS
 
 ORDERS = frozenset(
     {
@@ -33,6 +33,8 @@ ORDERS = frozenset(
 """What supervisord is told; what it is asked changes nothing."""
 NOTHING = "nothing"
 _UNKNOWN = "?"
+# Written with what they stand for
+_BESIDES = frozenset({HEADS.name, SEALS.name})
 
 
 class Moments:
@@ -95,7 +97,7 @@ def _watch_writes(moments: Moments) -> None:
         start, written = len(moments.labels), [NOTHING]
 
         def note(_connection: Any, clause: Any, _many: Any, values: Any, _options: Any) -> None:
-            if isinstance(clause, sa.Insert) and clause.table.name != HEADS.name:
+            if isinstance(clause, sa.Insert) and clause.table.name not in _BESIDES:
                 written[:] = [values.get("kind") or clause.table.name]
 
         moments.passed(f"before {_UNKNOWN}")
@@ -118,9 +120,11 @@ def _watch_anchors(moments: Moments) -> None:
         moments.passed("anchor torn")
         append(descriptor, raw)
 
-    def anchor_watched(self: journal_heads.HeadKeeper, database: JournalDatabase) -> None:
+    def anchor_watched(
+        self: journal_heads.HeadKeeper, database: JournalDatabase, *fresh: Any
+    ) -> None:
         behind = self._behind
-        anchor(self, database)
+        anchor(self, database, *fresh)
         if behind:
             moments.passed("anchored")
 

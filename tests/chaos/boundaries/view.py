@@ -10,6 +10,7 @@ from typing import Any
 from feed_migration.events import EventKind
 from feed_migration.journal.anchors import read_anchors
 from feed_migration.journal.keys import AuditPlace
+from feed_migration.journal.seals import MEASURED
 from feed_migration.phases import MigrationState, Status
 from tests.chaos.boundaries.disk_fleet import NAMES
 from tests.chaos.boundaries.script import PLAN, Scene
@@ -40,7 +41,9 @@ def look(scene: Scene, runs: Mapping[str, str]) -> View:
     state, migration_id = scene.state, scene.migration_id
     events = scene.journal.events(migration_id)
     counts = Counter(event.kind for event in events)
-    verdicts = [json.dumps(e.body, sort_keys=True) for e in events if e.kind == EventKind.VERDICT]
+    # the seal that a verdict names is hashed over the migration's id
+    bodies = [{**e.body, MEASURED: ""} for e in events if e.kind == EventKind.VERDICT]
+    verdicts = [json.dumps(body, sort_keys=True) for body in bodies]
     return View(
         state=_said(state),
         facts={str(kind): counts[kind] for kind in ONCE},
@@ -81,6 +84,26 @@ def not_rolled_back(view: View) -> Iterator[str]:
         yield f"not rolled back: {view.state}"
     if dict(view.runs) != dict.fromkeys(NAMES, "ccxt"):
         yield f"still runs: {dict(view.runs)}"
+
+
+def off_course(name: str, view: View) -> Iterator[str]:
+    """Where the state after the act `name`, done in peace, is not what the act is for.
+
+    What every kill is compared with comes from the product itself: one that does nothing would do
+    nothing after a kill, too.
+    """
+    step = next((one for one in PLAN.steps if name == f"{one.name} advance"), None)
+    if step is not None and step.percent is not None:
+        want = list(NAMES[: -(-len(NAMES) * step.percent // 100)])
+        native = [each for each in NAMES if view.runs.get(each) == "native"]
+        if native != want or list(view.state["exposed"]) != want:
+            yield f"{name} puts {native} on native instead of {want}: {view.state}"
+    if step is not None and step.phase == "shadow" and "shadow" not in view.runs.values():
+        yield f"{name} starts no shadow"
+    if name == "finish" and view.state["status"] != Status.PROMOTED:
+        yield f"the migration ends {view.state['status']}"
+    if name.startswith("rollback"):
+        yield from not_rolled_back(view)
 
 
 def differences(want: View, seen: View) -> Iterator[str]:

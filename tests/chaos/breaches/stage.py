@@ -26,6 +26,8 @@ from tools.demo.stack import Stack, running_stack
 DAG = "backpack_cutover"
 AIRFLOW_SECONDS = 120.0
 QUIET_SECONDS = 60.0
+# for a signal to reach all of it
+DEAD_SECONDS = 10.0
 
 
 class Stage:
@@ -94,18 +96,30 @@ class Stage:
             return
         names = list(airflow_commands(Path("airflow")))
         processes = self.airflow_processes()
+        assert len(processes) >= len(names), f"of Airflow only {processes} were there to die"
         if how == "killed":
             # not to be started again before the block ends
             for name in names:
                 self.stack.rpc.stop(name)
         _send(processes, signal.SIGKILL if how == "killed" else signal.SIGSTOP)
         try:
+            eventually_sync(self.airflow_is_dead, DEAD_SECONDS, self.airflow_processes)
             yield
+            assert self.airflow_is_dead(), f"Airflow came back: {self.airflow_processes()}"
         finally:
             if how == "killed":
                 self._start_airflow(names)
             else:
                 _send(processes, signal.SIGCONT)
+
+    def is_spooled(self, kind: str) -> bool:
+        """Whether an event of that kind waits for the journal."""
+        spool = self.deployment.spool_file
+        return spool.exists() and f'"{kind}"' in spool.read_text()
+
+    def airflow_is_dead(self) -> bool:
+        """Whether none of it can do anything: gone, or stopped as a whole."""
+        return all(_is_still(process) for process in self.airflow_processes())
 
     def _start_airflow(self, names: list[str]) -> None:
         eventually_sync(lambda: not self.airflow_processes(), AIRFLOW_SECONDS)
@@ -156,6 +170,12 @@ def _is_airflow(process: psutil.Process) -> bool:
     with suppress(psutil.Error):
         return any("airflow" in word for word in process.cmdline())
     return False
+
+
+def _is_still(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.status() in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}
+    return True
 
 
 def _send(processes: list[psutil.Process], number: signal.Signals) -> None:

@@ -1,9 +1,11 @@
 """One breach, from the first instance that counts it to the last one verified back on ccxt."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from feed_migration.events import Event
+from feed_migration.model import Decision
 from feed_migration.phases import Status
 from tests.chaos.breaches.plan import Trial
 from tests.chaos.breaches.stage import Stage
@@ -46,30 +48,67 @@ def run_trial(stage: Stage, trial: Trial) -> Outcome:
     )
     time.sleep(trial.after_seconds)
     exposed = stage.variants().count("native")
+    early = stage.breached()
     with stage.airflow_dead(trial.airflow):
+        broken_at = time.time()
         stage.begin_fault(trial.fault)
         eventually_sync(stage.breached, BREACH_SECONDS)
         began = time.time()
         # by what is new only: a fold of the whole journal fifty times a second is load of our own
         seen = stage.journal.events(migration_id)[-1].seq
         eventually_sync(
-            lambda: _first(stage.journal.events(migration_id, after_seq=seen), "rollback_verified"),
+            lambda: (
+                _first(stage.journal.events(migration_id, after_seq=seen), "rollback_verified")
+                # who was stopped in a transaction keeps the journal's lock for as long
+                or stage.is_spooled("rollback_verified")
+            ),
             BACK_SECONDS,
             lambda: stage.journal.events(migration_id)[-5:],
         )
-        assert stage.journal.state(migration_id).status is Status.ROLLED_BACK
         variants = stage.variants()
         stage.end_faults()
     eventually_sync(lambda: stage.run_ended(run_id), RUN_SECONDS)
+    eventually_sync(
+        lambda: stage.journal.state(migration_id).status is Status.ROLLED_BACK, BACK_SECONDS
+    )
     events = stage.journal.events(migration_id)
     verdict, back = _first(events, "verdict"), _first(events, "rollback_verified")
+    wrong = [*_wrong(stage, trial, exposed, variants, events), *unprovoked(events, broken_at)]
+    if early:
+        wrong.append("a native instance counted a breach before the fault")
     return Outcome(
         trial=trial,
         verdict_seconds=(verdict.at if verdict else time.time()) - began,
         back_seconds=back.at - began if back else float("inf"),
         by=_first(events, "rollback_started").actor.partition(":")[0],
-        wrong=tuple(_wrong(stage, trial, exposed, variants, events)),
+        wrong=(*wrong, *resurrected(events, trial)),
     )
+
+
+def unprovoked(events: Sequence[Event], broken_at: float) -> list[str]:
+    """A way back that the fault did not bring about: its seconds would say nothing.
+
+    `broken_at` is when the venue was broken, in unix seconds.
+    """
+    verdict, back = _first(events, "verdict"), _first(events, "rollback_started")
+    wrong = []
+    if verdict is None:
+        wrong.append("no verdict is in the journal")
+    elif verdict.body.get("decision") != Decision.ROLLBACK:
+        wrong.append(f"the gate said {verdict.body.get('decision')}")
+    elif verdict.at < broken_at:
+        wrong.append(f"the verdict came {broken_at - verdict.at:.1f} s before the fault")
+    if back is None or back.at < broken_at:
+        wrong.append("the way back did not begin after the fault")
+    return wrong
+
+
+def resurrected(events: Sequence[Event], trial: Trial) -> list[str]:
+    """A dead Airflow that took the fleet back all the same: only the guard can have done it."""
+    back = _first(events, "rollback_started")
+    if trial.airflow == "alive" or back is None or back.actor.startswith("guard"):
+        return []
+    return [f"{back.actor} took the fleet back, and Airflow was {trial.airflow}"]
 
 
 def _wrong(
@@ -85,10 +124,8 @@ def _wrong(
         wrong.append("an instance left ccxt when Airflow went on")
     if not stage.journal.verify().ok:
         wrong.append("the audit log does not verify")
-    if _first(events, "verdict") is None:
-        wrong.append("no verdict is in the journal")
     return wrong
 
 
-def _first(events: list[Event], kind: str) -> Event | None:
+def _first(events: Sequence[Event], kind: str) -> Event | None:
     return next((event for event in events if event.kind == kind), None)

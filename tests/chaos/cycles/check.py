@@ -1,5 +1,7 @@
 """Whether the tapes tell the venue's truth, and the journal what really happened."""
 
+from collections.abc import Sequence
+
 from backpack_sandbox.market.catalog import build_catalog
 from backpack_sandbox.truth.findings import Finding, Findings, Kind
 from backpack_sandbox.truth.market_truth import MarketTruth
@@ -23,6 +25,21 @@ def check_fleet(stage: Stage, state: MigrationState) -> None:
     )
     assert state.pending_act is None
     assert state.status is not Status.ROLLING_BACK
+
+
+def check_exposed(state: MigrationState, names: Sequence[str], percent: int) -> None:
+    """The step exposes its share, reckoned here: one that moves nobody would be as peaceful."""
+    want = tuple(names[: -(-len(names) * percent // 100)])
+    assert state.exposed == want, (percent, state.exposed, want)
+
+
+def listening(stage: Stage) -> None:
+    """Wait until every tape has its first trade: from there on all are compared."""
+    eventually_sync(
+        lambda: all(taped_last_ids(stage.tape_folder(name)) for name in stage.names),
+        CATCH_UP_SECONDS,
+        lambda: "a feed tapes nothing",
+    )
 
 
 def check_rolled_back(stage: Stage, migration_id: str) -> None:
@@ -83,3 +100,11 @@ def check_tapes(stage: Stage) -> Findings:
                     checker.take(name, row)
                 checker.end(complete=True)
     return findings
+
+
+def native_trades(stage: Stage) -> int:
+    """How many of all taped trades came from a native feed: it alone knows the venue's own time."""
+    taped = (
+        rows for name in stage.names for rows in taped_trades(stage.tape_folder(name)).values()
+    )
+    return sum(row.time_us is not None for rows in taped for row in rows)

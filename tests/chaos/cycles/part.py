@@ -15,4 +15,4 @@ def attack_cycles(asked: Asked) -> Found:
         tell(outcome.error)
     for finding in outcome.findings.first[:10]:
         tell(finding)
-    return Found(outcome.fields(), kept=outcome.right)
+    return Found(outcome.fields(), outcome.wrong)

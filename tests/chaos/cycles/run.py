@@ -20,9 +20,12 @@ from tests.chaos.cycles.check import (
     caught_up,
     check_audit,
     check_epochs,
+    check_exposed,
     check_fleet,
     check_rolled_back,
     check_tapes,
+    listening,
+    native_trades,
 )
 from tests.chaos.cycles.driver import Act, drive
 from tests.chaos.cycles.nemesis import ACT_SECONDS, Nemesis
@@ -43,6 +46,11 @@ RETRIED = {
 """Ends after which a task is tried again; any other is a fault of the product."""
 
 
+MANY_CYCLES = 100
+"""Among so many there is each of `STRUCK`, whatever the seeds."""
+STRUCK = ("drivers_killed", "feeds_killed", "supervisord_killed", "venue_faults")
+
+
 @dataclass
 class Outcome:
     """What was done to the fleet and what became of its trades."""
@@ -51,13 +59,33 @@ class Outcome:
     cycles: int = 0
     findings: Findings = field(default_factory=Findings)
     done: Counter[str] = field(default_factory=Counter)
+    native_trades: int = 0
     seconds: float = 0.0
     error: str = ""
 
     @property
     def right(self) -> bool:
         """Nothing lost or repeated, and the journal told the truth at every turn."""
-        return self.findings.right and not self.error
+        return not self.wrong
+
+    @property
+    def wrong(self) -> list[str]:
+        """Why not, in plain sentences; zeros prove nothing where nothing was done or compared."""
+        done, counts = self.done, self.findings.counts
+        wrong = [f"{count} trades {kind}" for kind, count in counts.items() if count]
+        if self.error:
+            wrong.append(f"the run broke off: {self.error.strip().rpartition('\n')[2]}")
+        if not 0 < self.cycles <= done["migrations"]:
+            wrong.append(f"{done['migrations']} migrations began in {self.cycles} cycles")
+        if done["rollbacks"] != done["migrations"]:
+            wrong.append(f"{done['rollbacks']} of {done['migrations']} migrations were taken back")
+        if not self.findings.trades:
+            wrong.append("no trade was compared")
+        if self.cycles >= MANY_CYCLES:
+            if not self.native_trades:
+                wrong.append("no trade came from a native feed")
+            wrong += [f"{what}: none" for what in STRUCK if not done[what]]
+        return wrong
 
     def fields(self) -> dict[str, Any]:
         """As the summary has it."""
@@ -67,6 +95,7 @@ class Outcome:
             # a run that breaks off compares nothing, so its zeros prove nothing
             "cycles_gone_wrong": int(bool(self.error)),
             "trades_compared": self.findings.trades,
+            "trades_native": self.native_trades,
             "trades_lost": counts[Kind.MISSING],
             "trades_repeated": counts[Kind.REPEATED],
             "trades_wrong": sum(
@@ -102,6 +131,7 @@ class _Run:
         self._promoted = ""
 
     def run(self, seeds: Iterable[int]) -> None:
+        listening(self._stage)
         for seed in seeds:
             began = time.monotonic()
             cycle = make_cycle(seed, SIZE)
@@ -118,6 +148,7 @@ class _Run:
         caught_up(self._stage)
         self._stage.end()
         self._outcome.findings = check_tapes(self._stage)
+        self._outcome.native_trades = native_trades(self._stage)
 
     def _cycle(self, cycle: Cycle) -> None:
         journal = self._stage.hands.journal
@@ -135,6 +166,7 @@ class _Run:
                 return
             self._carry_out(acts.forward(plan, step, migration_id), strikes)
             check_fleet(self._stage, journal.state(migration_id))
+            check_exposed(journal.state(migration_id), self._stage.names, step.percent or 0)
             if not last or cycle.promoted:
                 self._carry_out(acts.prove(plan, step, migration_id), ())
         if cycle.promoted:

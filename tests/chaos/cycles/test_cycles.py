@@ -18,6 +18,7 @@ def test_no_trade_is_lost_or_repeated_across_migrations_under_attack(tmp_path):
     assert outcome.right, (outcome.error, [str(finding) for finding in outcome.findings.first])
     assert fields["cycles"] == CYCLES
     assert fields["trades_compared"] > 50 * CYCLES
+    assert fields["trades_native"] > 0
     done = fields["cycles_done"]
     assert done["rollbacks"] == CYCLES
     assert done["drivers_killed"] + done["feeds_killed"] + done["supervisord_killed"] >= 3

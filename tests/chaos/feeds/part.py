@@ -1,7 +1,10 @@
 """The trials of feeds as a part of `make chaos`."""
 
+from collections.abc import Sequence
+
 from backpack_sandbox.truth.findings import Findings, Kind
 from tests.chaos.feeds.run import figures, run_seeds
+from tests.chaos.feeds.trial import Outcome
 from tests.chaos.part import Asked, Found, tell
 
 
@@ -24,4 +27,16 @@ def attack_feeds(asked: Asked) -> Found:
         "feed_levels_wrong": found.counts[Kind.WRONG_LEVELS],
         "feed_trials_failed": [outcome.seed for outcome in outcomes if not outcome.right],
     }
-    return Found(fields, kept=not fields["feed_trials_failed"])
+    return Found(fields, complaints(outcomes))
+
+
+def complaints(outcomes: Sequence[Outcome]) -> list[str]:
+    """Why the promise is broken, or was not put to the proof."""
+    wrong = [f"seed {one.seed} went wrong" for one in outcomes if not one.right]
+    sums = {
+        "trade was compared": sum(one.findings.trades for one in outcomes),
+        "level of a book was compared": sum(one.findings.levels for one in outcomes),
+        "feed was killed": sum(one.kills for one in outcomes),
+        "fault was begun": sum(one.faults for one in outcomes),
+    }
+    return wrong + [f"no {what}" for what, count in sums.items() if not count]

@@ -14,7 +14,7 @@ from cryptofeed.types import Trade
 
 from backpack_feed.process.tape import BOOK_LEVELS
 from backpack_sandbox import Sandbox, SandboxConfig
-from backpack_sandbox.truth.findings import Findings
+from backpack_sandbox.truth.findings import Finding, Findings, Kind
 from backpack_sandbox.truth.market_truth import TradeRow
 from tests.chaos.feeds.plan import Kill, Plan, Strike, make_plan
 from tests.chaos.tape import taped_books, taped_last_ids, taped_trades
@@ -104,6 +104,7 @@ class _Trial:
             self._process = await FeedProcess(path, native=True).__aenter__()
             stack.push_async_callback(self._end_process)
             await self._process.ready()
+            await self._listening()
             await self._strike(venue, path)
             venue.faults.clear()
             calm_since = time.monotonic()
@@ -137,12 +138,22 @@ class _Trial:
         await asyncio.sleep(max(0.0, started + last - time.monotonic()))
 
     async def _kill(self, action: Kill, path: Path) -> None:
-        await self._process.end(signal.SIGKILL)
+        code = await self._process.end(signal.SIGKILL)
+        assert code == -signal.SIGKILL, f"the feed had ended by itself: {code} {self._process.log}"
         self._log += self._process.log
         self._outcome.kills += 1
         self._outcome.switches += action.native_next != self._native
         self._native = action.native_next
         self._process = await FeedProcess(path, native=self._native).__aenter__()
+
+    async def _listening(self) -> None:
+        """Both have a first trade of each market: from there on every one is compared."""
+
+        def heard() -> bool:
+            first = (self._delivered.last_ids(), taped_last_ids(self._folder))
+            return all(symbol in last for last in first for symbol in SYMBOLS)
+
+        await eventually(heard, CATCH_UP_SECONDS, self._describe({}))
 
     async def _caught_up(self, truth: Truth) -> None:
         """Both have everything from before this moment; the market goes on meanwhile."""
@@ -190,7 +201,12 @@ class _Trial:
             mine = [_row(t) for t in self._delivered.trades if t.symbol == symbol]
             truth.check_trades("in process", symbol, mine, findings)
             truth.check_trades("tape", symbol, taped.get(symbol, []), findings)
-        for book in taped_books(self._folder):
+            if symbol not in self._delivered.booked:
+                findings.add(Finding(Kind.MISSING, "in process", symbol, None, "no book at all"))
+        books = taped_books(self._folder)
+        if not any(book["variant"] == "native" for book in books):
+            findings.add(Finding(Kind.MISSING, "tape", "", None, "no native book at all"))
+        for book in books:
             # ccxt loses its place in a gap without knowing; its books are its own affair
             if book["variant"] == "native":
                 about = book["symbol"], book["sequence"]
@@ -213,6 +229,7 @@ class _Checked(Delivered):
         self._depth = plan.max_depth
         self._findings = findings
         self._last_ids: dict[str, int] = {}
+        self.booked: set[str] = set()
 
     def last_ids(self) -> dict[str, int]:
         return dict(self._last_ids)
@@ -222,6 +239,7 @@ class _Checked(Delivered):
         await super().trade(trade, receipt)
 
     async def book(self, book: Any, _receipt: float) -> None:
+        self.booked.add(book.symbol)
         about = book.symbol, book.sequence_number
         sides = book.book.bids.to_dict(), book.book.asks.to_dict()
         self.truth.check_book("in process", about, sides, self._findings, depth=self._depth)

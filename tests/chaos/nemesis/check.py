@@ -1,7 +1,9 @@
 """Whether a migration came to a legal end, by its journal, its fleet and its tapes."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from feed_migration.events import Event
 from feed_migration.model import Decision
@@ -17,17 +19,21 @@ DRAINS = 5
 SEEN_SECONDS = 20.0
 # What an actor that was overtaken may still say, and is rightly not heard
 OVERTAKEN = frozenset({"act_intended", "act_confirmed", "step_started", "held", "rollback_act"})
-ENDS = (Status.PROMOTED, Status.ROLLED_BACK, Status.HELD, Status.ABSENT)
+ENDS = (Status.PROMOTED, Status.ROLLED_BACK, Status.HELD)
 
 
 @dataclass(frozen=True)
 class Trades:
-    """The trades that the tapes of the fleet have lost, or have twice or otherwise wrong, so far."""
+    """The trades that the tapes of the fleet have lost, or have twice or otherwise wrong, so far.
+
+    `compared` were published since the tapes began, `native` of those on the tapes came natively.
+    """
 
     lost: frozenset[TradeKey] = frozenset()
     repeated: frozenset[TradeKey] = frozenset()
     wrong: frozenset[TradeKey] = frozenset()
     compared: int = 0
+    native: int = 0
 
 
 def wanted_variants(state: MigrationState, names: Sequence[str]) -> dict[str, str] | None:
@@ -111,4 +117,14 @@ def compare_trades(stage: Stage) -> Trades:
         repeated=frozenset(account.duplicated),
         wrong=frozenset(account.altered) | frozenset(account.invented),
         compared=account.published,
+        native=native_trades(stage.home / "tapes"),
+    )
+
+
+def native_trades(tapes: Path) -> int:
+    """How many trades below `tapes` were taken down by a native feed."""
+    return sum(
+        json.loads(line)["variant"] == "native"
+        for path in tapes.glob("*/trades.jsonl")
+        for line in path.read_text().splitlines()
     )

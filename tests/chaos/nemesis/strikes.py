@@ -15,8 +15,13 @@ from tests.chaos.nemesis.stage import Stage
 from tools.demo.faults import NATIVE_CLIENTS
 
 type Mend = Callable[[], object]
+"""Makes good again what was struck; False: not yet, ask again."""
+# What was killed is gone by then, and what was stopped stands still
+MET_SECONDS = 5.0
+POLL_SECONDS = 0.02
 # A venue that is itself stopped takes no fault; later than this no gate may be left to see one
 LATEST_SECONDS = 20.0
+_ON_VENUE = ("native:", "both:")
 SECOND_RUN_DAG = "backpack_migration"
 
 
@@ -29,7 +34,7 @@ class Driven:
 
 
 class Nemesis:
-    """Strikes, and counts by kind in `struck` what met somebody.
+    """Strikes, and counts by kind in `struck` what met somebody, the first time in `struck_at`.
 
     `at` has the monotonic time of each anchor that has come. `breached_at` is the unix time of a
     venue broken for native clients for good. `second_runs` are DAG runs that must be refused.
@@ -37,6 +42,7 @@ class Nemesis:
 
     def __init__(self, stage: Stage, trial: Trial) -> None:
         self.struck: Counter[str] = Counter()
+        self.struck_at: dict[str, float] = {}
         self.at: dict[Anchor, float] = {}
         self.breached_at: float | None = None
         self.second_runs: list[str] = []
@@ -44,6 +50,7 @@ class Nemesis:
         self._stage = stage
         self._waiting = list(trial.strikes)
         self._mending: list[tuple[float | None, Mend]] = []
+        self._over = False
 
     def turn(self, driven: Driven) -> None:
         """Strike what is due, mend what has lasted."""
@@ -52,18 +59,17 @@ class Nemesis:
             began = self.at.get(strike.anchor)
             if began is not None and now >= began + strike.after_seconds:
                 struck = self._strike(strike, driven, now)
-                lands_late = strike.kind.startswith("native:") and now < began + LATEST_SECONDS
+                lands_late = strike.kind.startswith(_ON_VENUE) and now < began + LATEST_SECONDS
                 if struck or not lands_late:
                     self._waiting.remove(strike)
         for entry in [*self._mending]:
             due, mend = entry
-            if due is not None and due <= now:
+            if due is not None and due <= now and mend() is not False:
                 self._mending.remove(entry)
-                mend()
 
     def end(self) -> None:
         """Mend everything, and strike no more."""
-        self._waiting = []
+        self._waiting, self._over = [], True
         while self._mending:
             self._mending.pop()[1]()
 
@@ -85,6 +91,7 @@ class Nemesis:
             f"{time.time():.1f} {strike.kind} for {strike.seconds}{'' if mend else ' met nobody'}"
         )
         if mend is not None:
+            self.struck_at.setdefault(strike.kind, time.time())
             due = None if strike.seconds is None else now + strike.seconds
             self._mending.append((due, mend))
         return mend is not None
@@ -95,13 +102,17 @@ class Nemesis:
         if not found:
             return None
         _send(found[:1], signal.SIGKILL)
-        return _nothing
+        gone, _ = psutil.wait_procs(found[:1], MET_SECONDS)
+        return _nothing if gone else None
 
     def _stop(self, strike: Strike, what: str, driven: Driven) -> Mend | None:
         found = self._stage.processes(_program(what, strike))
         if not found:
             return None
         _send(found, signal.SIGSTOP)
+        if not _stand_still(found):
+            _send(found, signal.SIGCONT)
+            return None
         return lambda: _send(found, signal.SIGCONT)
 
     def _break_venue(self, strike: Strike, what: str, driven: Driven) -> Mend | None:
@@ -110,8 +121,11 @@ class Nemesis:
             order["user_agent"] = NATIVE_CLIENTS
         try:
             number = self._stage.stack.venue("POST", "/sandbox/faults", order).json()["id"]
+            known = self._stage.stack.venue("GET", "/sandbox/faults").json()
         except OSError:
             # the venue itself was struck
+            return None
+        if not any(one["id"] == number and one["active"] for one in known):
             return None
         if strike.seconds is None:
             self.breached_at = time.time()
@@ -127,11 +141,14 @@ class Nemesis:
         proxy = self._stage.proxy
         proxy.mode, before = what, proxy.lied
 
-        def honest() -> None:
+        def honest() -> bool:
+            unheard = proxy.lied == before
+            if unheard and not self._over:
+                # nobody has asked meanwhile, so it goes on
+                return False
             proxy.mode = "honest"
-            if proxy.lied == before:
-                # nobody has asked meanwhile
-                self.struck[strike.kind] -= 1
+            self.struck[strike.kind] -= unheard
+            return True
 
         return honest
 
@@ -174,6 +191,24 @@ def _send(processes: list[psutil.Process], number: signal.Signals) -> None:
     for process in processes:
         with suppress(psutil.Error):
             process.send_signal(number)
+
+
+def _stand_still(processes: list[psutil.Process]) -> bool:
+    """Whether all that are left do; a signal reaches a busy one a moment later."""
+    deadline = time.monotonic() + MET_SECONDS
+    while time.monotonic() < deadline:
+        states = [state for each in processes if (state := _state(each))]
+        if states and set(states) == {psutil.STATUS_STOPPED}:
+            return True
+        time.sleep(POLL_SECONDS)
+    return False
+
+
+def _state(process: psutil.Process) -> str:
+    """As the kernel says, "" of one that is gone."""
+    with suppress(psutil.NoSuchProcess):
+        return "" if process.status() == psutil.STATUS_ZOMBIE else process.status()
+    return ""
 
 
 def _nothing() -> None:

@@ -12,6 +12,7 @@ from feed_migration.plan.reader import load_plan
 from tests.chaos.nemesis.check import journal_faults, promoted_in_breach, wanted_variants
 from tests.chaos.nemesis.part import attack_nemesis
 from tests.chaos.nemesis.plan import DECK, KINDS, make_trial, plan_text
+from tests.chaos.nemesis.plan import STEPS as PASSED
 from tests.chaos.nemesis.proxy import PrometheusProxy
 from tests.chaos.part import Asked
 from tests.support.prometheus_server import free_port
@@ -66,6 +67,7 @@ def test_the_plan_is_valid_and_has_two_steps_and_a_watch(tmp_path):
     plan = load_plan(path)
     assert [step.percent for step in plan.steps if step.phase == "cutover"] == [50, 100]
     assert plan.step("stabilisation").gate is not None
+    assert tuple(one.name for one in plan.steps if one.gate and one.phase != "shadow") == PASSED
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,6 @@ def test_the_plan_is_valid_and_has_two_steps_and_a_watch(tmp_path):
         (Status.PROMOTED, {"a", "b"}),
         (Status.HELD, {"b"}),
         (Status.ROLLED_BACK, set()),
-        (Status.ABSENT, set()),
     ],
 )
 def test_each_legal_end_says_where_the_fleet_is(status, native):
@@ -84,8 +85,8 @@ def test_each_legal_end_says_where_the_fleet_is(status, native):
     assert {name for name, variant in wanted.items() if variant == "native"} == native
 
 
-@pytest.mark.parametrize("status", [Status.RUNNING, Status.ROLLING_BACK])
-def test_a_migration_under_way_is_at_no_end(status):
+@pytest.mark.parametrize("status", [Status.RUNNING, Status.ROLLING_BACK, Status.ABSENT])
+def test_a_migration_under_way_or_not_begun_is_at_no_end(status):
     """Whatever the fleet looks like."""
     assert wanted_variants(MigrationState(status=status), ["a"]) is None
 

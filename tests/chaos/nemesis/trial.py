@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from feed_migration.driving import JOINED
-from feed_migration.errors import JournalUnavailable
+from feed_migration.errors import JournalUnavailable, MigrationError
 from feed_migration.events import Event, EventKind
 from feed_migration.phases import MigrationState, Status
 from tests.chaos.nemesis.check import (
@@ -18,6 +18,7 @@ from tests.chaos.nemesis.check import (
     journal_faults,
     promoted_in_breach,
 )
+from tests.chaos.nemesis.ends import hollow_promotion, unexcused_end, unseen_exposure
 from tests.chaos.nemesis.plan import Trial
 from tests.chaos.nemesis.stage import ALIVE, Stage
 from tests.chaos.nemesis.strikes import SECOND_RUN_DAG, Driven, Nemesis
@@ -77,6 +78,7 @@ class _Run:
         self._outcome = Outcome(trial)
         self._earlier = stage.journal.latest_migration()
         self._state = MigrationState()
+        self._seen_native: set[str] = set()
 
     def run(self, before: Trades) -> Outcome:
         began = time.monotonic()
@@ -146,31 +148,76 @@ class _Run:
             at.setdefault("begun", now)
         if self._state.exposed:
             at.setdefault("exposed", now)
+            self._look_for_native()
+
+    def _look_for_native(self) -> None:
+        """Until the first instance says so itself; the journal's word alone proves nothing."""
+        if not self._seen_native:
+            with suppress(MigrationError):
+                said = self._stage.variants().items()
+                self._seen_native = {name for name, variant in said if variant == "native"}
 
     def _judge(self, before: Trades) -> None:
-        stage, outcome = self._stage, self._outcome
+        outcome = self._outcome
         self._refused()
         self._look()
-        state = self._state
-        outcome.status = str(state.status) if outcome.migration_id else "never begun"
-        outcome.reason, outcome.breached = state.reason, self._nemesis.breached_at is not None
-        illegal = illegal_end(stage, state)
+        outcome.status = str(self._state.status) if outcome.migration_id else "never begun"
+        outcome.reason, outcome.breached = self._state.reason, self._nemesis.breached_at is not None
+        illegal = self._illegal()
         outcome.illegal_end = bool(illegal)
         outcome.wrong += illegal
-        if outcome.migration_id:
-            outcome.wrong += journal_faults(stage.journal.events(outcome.migration_id))
-        if not stage.journal.verify().ok:
+        if not self._stage.journal.verify().ok:
             outcome.wrong.append("the audit log does not verify")
-        if outcome.breached and state.status is not Status.ROLLED_BACK:
+        if not +outcome.struck:
+            outcome.wrong.append("nothing was struck, so nothing is shown")
+        self._judge_breach()
+        self._judge_trades(before)
+        self._judge_exposure(before)
+
+    def _illegal(self) -> list[str]:
+        """What is wrong with the end, and with what the journal tells of the way to it."""
+        stage, outcome = self._stage, self._outcome
+        if not outcome.migration_id:
+            return [f"no migration began in {len(DAGS) + STARTED_AGAIN} runs"]
+        events = stage.journal.events(outcome.migration_id)
+        outcome.wrong += journal_faults(events)
+        illegal = illegal_end(stage, self._state)
+        return illegal or unexcused_end(events, self._state.status, self._met())
+
+    def _judge_breach(self) -> None:
+        outcome = self._outcome
+        if not outcome.breached:
+            return
+        if self._state.status is not Status.ROLLED_BACK:
             outcome.wrong.append("the venue stayed broken for native clients")
-        if outcome.breached and not outcome.struck["answers:replayed"]:
-            events = stage.journal.events(outcome.migration_id)
+        if not outcome.struck["answers:replayed"]:
+            events = self._stage.journal.events(outcome.migration_id)
             outcome.wrong += promoted_in_breach(events, self._nemesis.breached_at or 0.0)
-        outcome.trades = compare_trades(stage)
+
+    def _judge_trades(self, before: Trades) -> None:
+        outcome = self._outcome
+        outcome.trades = compare_trades(self._stage)
+        if outcome.trades.compared <= before.compared:
+            outcome.wrong.append("no trade was compared")
         for what in ("lost", "repeated", "wrong"):
             fresh = getattr(outcome.trades, what) - getattr(before, what)
             if fresh:
                 outcome.wrong.append(f"{len(fresh)} trades {what}: {sorted(fresh)[:5]}")
+
+    def _judge_exposure(self, before: Trades) -> None:
+        outcome = self._outcome
+        if not outcome.migration_id:
+            return
+        events = self._stage.journal.events(outcome.migration_id)
+        outcome.wrong += unseen_exposure(events, self._seen_native)
+        if self._state.status is Status.PROMOTED:
+            native = outcome.trades.native - before.native
+            outcome.wrong += hollow_promotion(events, native)
+
+    def _met(self) -> dict[str, float]:
+        """Kind → when it first met somebody; a lie that nobody heard has met nobody."""
+        nemesis = self._nemesis
+        return {kind: at for kind, at in nemesis.struck_at.items() if nemesis.struck[kind] > 0}
 
     def _refused(self) -> None:
         """A second migration of the same fleet was refused, and joined nothing."""
@@ -179,8 +226,9 @@ class _Run:
             if state == "success":
                 self._outcome.wrong.append("a second run at the same time is green")
             if state in ALIVE:
-                # it was queued for longer than the first one took
+                # it was queued for longer than the first one took, so it has asked for nothing
                 self._stage.fail_living_runs()
+                self._nemesis.struck["second_run"] -= 1
             events = self._stage.journal.events(self._outcome.migration_id)
             if _joined(events, run_id):
                 self._outcome.wrong.append("a second run drove the same migration")
