@@ -20,11 +20,11 @@ env:  ## .env for docker-compose, every secret random; VENUE=sandbox|backpack PL
 images-pin:  ## pins the images of others by digest in .env; needs the registry
 	@deploy/docker/pin-images.sh
 
-compose-check: setup  ## a whole migration under docker-compose on a real engine; ARGS="--own-engine"
+compose-check: setup  ## a whole migration under docker-compose on a real engine; ARGS="--own-engine --celery --alertmanager"
 	@PYTHONPATH=plugins:. .venv/bin/python -m tools.compose_check $(ARGS)
 
 test: setup  ## every test; ARGS="-k gate" for some, "-n 0" without workers
-	@.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@.venv/bin/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
 bench: setup  ## CPU and latency of the feeds; ARGS="--only native,floor --rounds 3" for quick looks
 	@.venv/bin/python -m benchmarks $(ARGS)

@@ -8,8 +8,8 @@ DOC = """
 At each share of the fleet: flip the flag, restart, wait until ready, then a gate. A breach puts
 every instance back on ccxt. Needs the shadow phase promoted.
 
-**Before you start.** The guard answers (`status` says who watches), on-call knows, no deployment is
-planned. Consumers tolerate one restart of each FeedHandler; no trade is lost by it.
+**Before you start.** The guard answers (the line `guard` of `backpack-migrate status`), on-call knows,
+no deployment is planned. Consumers tolerate one restart of each FeedHandler; no trade is lost by it.
 
 **What you see.** Per share: approval where the plan asks for one, *Move instances*, the gate. While
 instances restart they are shown as restarting on the migration's page.

@@ -1,5 +1,6 @@
 """Airflow DAG: the whole runbook, from preflight to the report."""
 
+from feed_migration.dag_run import MIGRATION_DAG
 from feed_migration.orchestration.dag_factory import migration_dag
 
 DOC = """
@@ -28,4 +29,4 @@ deferred (violet), an approval waits for input. Live values: *Backpack migration
 * A run on top of a held migration continues where the journal says it is.
 """
 
-dag = migration_dag("backpack_migration", DOC)
+dag = migration_dag(MIGRATION_DAG, DOC)

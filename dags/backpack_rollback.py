@@ -7,7 +7,8 @@ DOC = """
 
 Takes back the active migration, or just the fleet if there is none: flag off, restart, verify that
 ccxt data flows on every instance, write the incident down. Green when that is verified. A migration
-that is under way at the time ends failed. **Safe to run at any moment, and more than once.**
+that is under way at the time ends failed, also where it waits for an answer. **Safe to run at any
+moment, and more than once.**
 
 **Before you start.** Nothing. If you wonder whether to, do. Say in the form what you have seen, and
 tick the box: without it the run ends red at once and nothing happens.

@@ -1,4 +1,6 @@
-"""Are these Backpack credentials usable from this host? `python -m tools.backpack_auth_check`.
+"""Says whether the Backpack credentials in a file are usable from this host.
+
+    python -m tools.backpack_auth_check --credentials FILE
 
 Prints one sentence per check and never a secret. Exit status: 0 all checks hold, 1 at least one
 does not, 2 the command line is wrong.

@@ -73,10 +73,11 @@ def _private(snapshot: Mapping[str, Any]) -> Iterator[str]:
     if refused:
         yield (
             f"private streams: not authenticated, the venue refused {refused} signatures: run"
-            " python -m tools.backpack_auth_check, mend the key pair or the clock, then restart"
+            " python -m tools.backpack_auth_check --credentials FILE, mend the key pair or the"
+            " clock, then restart"
         )
     else:
         yield (
             "private streams: not authenticated yet: wait for the socket; if this stays, run"
-            " python -m tools.backpack_auth_check"
+            " python -m tools.backpack_auth_check --credentials FILE"
         )

@@ -11,18 +11,17 @@ from urllib.parse import quote
 import requests
 
 from feed_migration.deployment import AirflowSettings
-from feed_migration.errors import AirflowUnavailable, Refused
+from feed_migration.errors import AirflowUnavailable, MigrationError, Refused, UsageError
 
 TIMEOUT_SECONDS = 15.0
-MIGRATION_DAG = "backpack_migration"
-_CREATED = 201
-_NOT_FOUND = 404
-_CONFLICT = 409
 MAX_NOTE = 1000
+_CREATED = 201
+# Airflow's words lead with the place and end with what is wrong, with what was said between them
+_HEAD_CHARACTERS, _TAIL_CHARACTERS = 120, 80
 
 
 class AirflowApi:
-    """A session with Airflow's API server. Raises `AirflowUnavailable` or `Refused`.
+    """A session with Airflow's API server. Raises `AirflowUnavailable`, `Refused` or `UsageError`.
 
     The password comes from AIRFLOW_PASSWORD or from the file that the deployment names, and is
     neither kept nor shown.
@@ -76,6 +75,13 @@ class AirflowApi:
         dag, run = quote(dag_id, safe=""), quote(run_id, safe="")
         return str(self._request("GET", f"/api/v2/dags/{dag}/dagRuns/{run}")["state"])
 
+    def living_runs(self, dag_id: str) -> list[tuple[str, str]]:
+        """Return (run id, state) of the runs of `dag_id` that are queued or running."""
+        alive = "state=queued&state=running&limit=10"
+        path = f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns?{alive}"
+        runs = self._request("GET", path).get("dag_runs", [])
+        return [(str(run["dag_run_id"]), str(run["state"])) for run in runs]
+
     def clear(self, dag_id: str, run_id: str, task_id: str, note: str) -> tuple[str, ...]:
         """Clear a task and all that comes after it, as a person does; return the tasks cleared."""
         path = f"/api/v2/dags/{quote(dag_id, safe='')}/clearTaskInstances"
@@ -90,18 +96,22 @@ class AirflowApi:
         cleared = self._request("POST", path, body).get("task_instances", [])
         return tuple(dict.fromkeys(str(task["task_id"]) for task in cleared))
 
-    def pending_approvals(self) -> list[dict[str, Any]]:
+    def questions(self) -> list[dict[str, Any]]:
         """Return the task instances of our DAGs that wait for a person.
 
-        `subject` is the question, `may_answer` the names of those who may; empty is everybody.
-        `asks` are the fields that an answer may fill in, `created_at` is when it was asked.
+        `subject` is the question, `options` what may be said to it, `may_answer` the names of those
+        who may; empty is everybody. `asks` are the fields that an answer may fill in, `created_at`
+        is when it was asked.
         """
-        path = "/api/v2/dags/~/dagRuns/~/hitlDetails?response_received=false&limit=100"
+        # a question that ran out, or whose run was ended, is kept without an answer for good
+        waiting = "response_received=false&state=awaiting_input&state=deferred"
+        path = f"/api/v2/dags/~/dagRuns/~/hitlDetails?{waiting}&limit=100"
         details = self._request("GET", path).get("hitl_details", [])
         tasks = [
             {
                 **detail["task_instance"],
                 "subject": detail["subject"],
+                "options": list(detail["options"]),
                 "created_at": detail["created_at"],
                 "asks": list(detail.get("params") or ()),
                 "may_answer": [str(user["name"]) for user in detail.get("assigned_users") or ()],
@@ -111,7 +121,7 @@ class AirflowApi:
         return [task for task in tasks if str(task["dag_id"]).startswith("backpack_")]
 
     def answer(self, task: Mapping[str, Any], option: str, reason: str = "") -> None:
-        """Answer one of `pending_approvals` with `Approve` or `Reject`, and why if it asks that."""
+        """Answer one of `questions` with `Approve` or `Reject`, and why if it asks that."""
         parts = (quote(str(task[key]), safe="") for key in ("dag_id", "dag_run_id", "task_id"))
         dag, run, name = parts
         index = task.get("map_index", -1)
@@ -139,13 +149,8 @@ class AirflowApi:
         return self._accepted(response, path)
 
     def _accepted(self, response: requests.Response, path: str) -> dict[str, Any]:
-        if response.status_code == _CONFLICT:
-            raise Refused(f"Airflow refused {path}: {_detail(response)}", "it was answered already")
-        if response.status_code == _NOT_FOUND and path.startswith("/api/"):
-            raise Refused(
-                f"Airflow has nothing at {path.partition('?')[0]}: {_detail(response)}",
-                "look in its UI for what was deleted or is not parsed yet",
-            )
+        if path.startswith("/api/") and (refusal := _refusal(response, path)) is not None:
+            raise refusal
         if response.status_code not in {200, _CREATED}:
             raise AirflowUnavailable(
                 f"Airflow answered {response.status_code} to {path.partition('?')[0]}: "
@@ -161,12 +166,45 @@ class AirflowApi:
         return answer
 
 
+def _refusal(response: requests.Response, path: str) -> MigrationError | None:
+    """Return the clear No of an Airflow that is there, None where it gave none."""
+    place, detail = path.partition("?")[0], _detail(response)
+    match response.status_code:
+        case 403:
+            return Refused(
+                f"Airflow does not let this user do it: {detail}",
+                "ask one who may, or set AIRFLOW_USERNAME and AIRFLOW_PASSWORD to theirs",
+            )
+        case 404:
+            return Refused(
+                f"Airflow has nothing at {place}: {detail}",
+                "look in its UI for what was deleted or is not parsed yet",
+            )
+        case 409:
+            is_answer = place.endswith("/hitlDetails")
+            return Refused(
+                f"Airflow refused {place}: {detail}",
+                "it was answered already" if is_answer else "look at the DAG run in its UI",
+            )
+        case 400 | 422:
+            return UsageError(
+                f"Airflow cannot take what was said to {place}: {detail}",
+                "correct what it names, then repeat",
+            )
+    return None
+
+
 def _detail(response: requests.Response) -> str:
     try:
         detail = response.json().get("detail", "")
     except (ValueError, AttributeError):
         return response.reason
-    return str(detail.get("message", detail) if isinstance(detail, dict) else detail)[:200]
+    said = str(detail.get("message", detail) if isinstance(detail, dict) else detail)
+    # behind its first paragraph a validator shows its schema
+    text = " ".join(said.strip().partition("\n\n")[0].split()).rstrip(".")
+    if len(text) <= _HEAD_CHARACTERS + _TAIL_CHARACTERS:
+        return text
+    return f"{text[:_HEAD_CHARACTERS]} … {text[-_TAIL_CHARACTERS:]}"
 
 
 def _password(settings: AirflowSettings, environ: Mapping[str, str]) -> str:

@@ -40,6 +40,7 @@ import msgspec
 from feed_migration.base_urls import PublicSpec, PublicUrls, Url, public_urls, url_in
 from feed_migration.document.reader import PlanError, read_document
 from feed_migration.errors import DeploymentError
+from feed_migration.journal_url import REMEDY, in_home, is_mistyped
 from feed_migration.notices.channel import Channel, ChannelSpec, channels_of
 
 FILE_NAME = "deployment.yaml"
@@ -173,7 +174,9 @@ class Deployment:
         return self.logs / f"{program}.log"
 
 
-class _Instance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class InstanceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One instance as a file names it; `config` is relative to the state directory."""
+
     id: _Identifier
     url: Url
     config: str = ""  # default fleet/<id>.yaml; in Kubernetes the pod brings its own
@@ -219,9 +222,9 @@ class _Owner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prometheus_url: Url
-    instances: Annotated[tuple[_Instance, ...], msgspec.Meta(min_length=1)]
+    instances: Annotated[tuple[InstanceSpec, ...], msgspec.Meta(min_length=1)]
     fleet: _Fleet = _Fleet()
-    shadow_instances: tuple[_Instance, ...] = ()
+    shadow_instances: tuple[InstanceSpec, ...] = ()
     venue: _Venue = _Venue()
     credentials_file: str | None = None
     journal_url: str | None = None
@@ -260,10 +263,10 @@ def load_deployment(
     return Deployment(
         home=home,
         prometheus_url=prometheus_url,
-        journal_url=_journal_url(home, file.journal_url or "journal.db"),
+        journal_url=_journal_url(path, home, file.journal_url or "journal.db"),
         fleet=_fleet(home, file.fleet),
-        instances=tuple(_instance(home, entry) for entry in file.instances),
-        shadow_instances=tuple(_instance(home, entry) for entry in file.shadow_instances),
+        instances=tuple(instance_of(home, entry) for entry in file.instances),
+        shadow_instances=tuple(instance_of(home, entry) for entry in file.shadow_instances),
         venue=Venue(
             rest_url=file.venue.rest_url,
             ws_url=file.venue.ws_url,
@@ -327,7 +330,7 @@ def _require_unique(path: Path, file: _File) -> None:
                 raise DeploymentError(f"{path}: {what} {name!r} twice", "rename one of them")
 
 
-def _require_pods(path: Path, entries: Sequence[_Instance], stateful_set: str) -> None:
+def _require_pods(path: Path, entries: Sequence[InstanceSpec], stateful_set: str) -> None:
     """Instances are pods: they must be all of their StatefulSet, which counts from 0."""
     wanted = {f"{stateful_set}-{ordinal}" for ordinal in range(len(entries))}
     for entry in entries:
@@ -361,7 +364,8 @@ def _fleet(home: Path, settings: _Fleet) -> FleetSettings:
     )
 
 
-def _instance(home: Path, entry: _Instance) -> Instance:
+def instance_of(home: Path, entry: InstanceSpec) -> Instance:
+    """Return the instance that `entry` names in the state directory `home`."""
     return Instance(
         id=entry.id,
         url=entry.url.rstrip("/"),
@@ -369,12 +373,11 @@ def _instance(home: Path, entry: _Instance) -> Instance:
     )
 
 
-def _journal_url(home: Path, text: str) -> str:
-    """Return an SQLAlchemy URL; a path, or a relative SQLite URL, means the state directory."""
-    path = text.removeprefix("sqlite:///")
-    if "://" in path:
-        return text
-    return f"sqlite:///{home / path}"
+def _journal_url(path: Path, home: Path, text: str) -> str:
+    if is_mistyped(text):
+        # not with the value: it may hold a password
+        raise DeploymentError(f"{path}: journal_url: no URL, and looks like one", REMEDY)
+    return in_home(home, text)
 
 
 def _optional(home: Path, name: str | None) -> Path | None:

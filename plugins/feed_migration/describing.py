@@ -6,16 +6,20 @@ A body may be of another version, or written by hand: whatever is odd in it is l
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from feed_migration.driving import WAY_BACK
 from feed_migration.events import (
+    SPOOLED,
+    UNPROVEN,
     Event,
     EventKind,
+    body_mapping,
     body_mappings,
     body_names,
     body_number,
 )
 from feed_migration.markdown import utc
 from feed_migration.model import Decision
-from feed_migration.words import act_words, counted, since_words, span, step_words
+from feed_migration.words import act_words, counted, gone_words, since_words, span, step_words
 
 Body = Mapping[str, Any]
 _KEY_SHOWN = 12
@@ -93,7 +97,8 @@ def _verified(body: Body) -> str:
     # a journal of before this was kept says nothing of it
     breached = body.get("breached", True) is True
     after = "" if took is None else f", {since_words(took, breached=breached)}"
-    return f"ccxt data flows on {counted(len(body_names(body)))}{after}"
+    gone = gone_words(body_names(body, "gone"))
+    return f"ccxt data flows on {counted(len(body_names(body)))}{after}" + (gone and f"; {gone}")
 
 
 def _documented(body: Body) -> str:
@@ -125,13 +130,28 @@ def _joined(body: Body) -> str:
     return _because(who, body.get("reason"))
 
 
+def _way_back(body: Body) -> str:
+    return f"DAG run {body.get('dag_id', '')} {body.get('run_id', '')} takes the fleet back"
+
+
 def _human_act(body: Body) -> str:
+    # Airflow logs a request before it carries it out, one that it then refuses as well
     where = body.get("task_id") or body.get("run_id") or body.get("dag_id") or ""
-    return _because(f"by hand in Airflow: {body.get('act', 'an act')} {where}".rstrip(), "")
+    asked = f"asked of Airflow by hand: {body.get('act', 'an act')} {where}".rstrip()
+    return _because(asked, body_mapping(body, "details").get("reason"))
 
 
 def _refused(body: Body) -> str:
     return f"refused: {body.get('text', body.get('error', ''))}"
+
+
+def _unproven(body: Body) -> str:
+    return _because("NOT proven on ccxt", body.get("why"))
+
+
+def _spooled(body: Body) -> str:
+    kind = step_words(body.get("kind"))
+    return _because(f"out of a spool, after the proof of others: {kind}", body.get("reason"))
 
 
 def _resumed(body: Body) -> str:
@@ -145,6 +165,15 @@ def _unsent(body: Body) -> str:
 
 def _shell(body: Body) -> str:
     return _because(f"at a shell: backpack-migrate {body.get('command', '')}", body.get("reason"))
+
+
+def _measured(body: Body) -> str:
+    seals = body_number(body_mapping(body, "measured"), "seals")
+    return f"{_step(body)}{_run(body)}: measurements recorded {seals or 0:g} times so far"
+
+
+def _restored(body: Body) -> str:
+    return _because("the journal's database was restored", body.get("reason"))
 
 
 def _key(body: Body) -> str:
@@ -199,10 +228,15 @@ _NOTES: Mapping[str, Callable[[Body], str]] = {
     "feedback_asked": _feedback_asked,
     "feedback": _feedback,
     "joined": _joined,
+    WAY_BACK: _way_back,
     "human_act": _human_act,
     "refused": _refused,
+    UNPROVEN: _unproven,
+    SPOOLED: _spooled,
     "resumed": _resumed,
     "notice_failed": _unsent,
     "shell": _shell,
+    "measured": _measured,
+    "restored": _restored,
     "signing key": _key,
 }

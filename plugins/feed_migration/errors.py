@@ -4,6 +4,7 @@ MigrationError                 exit code
   UsageError                   2  the caller asked for something that means nothing
     DeploymentError            2  deployment.yaml is missing or wrong
     PlanChanged                2  the plan is not the one the migration began with
+    FleetChanged               2  nor are the instances of deployment.yaml
   Refused                      1  the answer is no
     MigrationActive            1  another migration holds the deployment
     MigrationNotRunning        1  the migration is held, rolled back or over
@@ -12,6 +13,7 @@ MigrationError                 exit code
     GateNotPassed              1  an earlier step has no Promote
     ApprovalMissing            1  the plan asks for a person first
     StaleEpoch                 1  a newer actor has taken the fleet over
+    FleetMovedOn               1  the migration is taken back, the fleet is a newer one's
     NotReady                   1  instances did not become ready in time
     RollbackUnverified         1  ccxt data does not flow on every instance
   EnvironmentUnavailable       3  something that must run does not
@@ -20,6 +22,9 @@ MigrationError                 exit code
       InstanceStuck            3  the supervisor answers, but one instance cannot be acted on
       FleetBusy                3  another process of the same epoch acts on it
     AirflowUnavailable         3
+    ClockUnusable              3  gates cannot go by the clock of Prometheus
+      ClockSilent              3  it has never said what time it is
+      ClockAhead               3  it says that it is later than it is here
 """
 
 from collections.abc import Mapping
@@ -49,6 +54,10 @@ class DeploymentError(UsageError):
 
 class PlanChanged(UsageError):  # noqa: N818 - reads as the fact it states
     """The plan file differs from the one recorded when the migration began."""
+
+
+class FleetChanged(UsageError):  # noqa: N818 - reads as the fact it states
+    """deployment.yaml names other instances than when the migration began."""
 
 
 class Refused(MigrationError):  # noqa: N818 - reads as the fact it states
@@ -101,6 +110,16 @@ class StaleEpoch(Refused):
         )
 
 
+class FleetMovedOn(Refused):
+    """The migration is taken back, and a newer one has the fleet: nothing of it is left to do."""
+
+    def __init__(self, migration_id: str, newest: str) -> None:
+        super().__init__(
+            f"{migration_id} is taken back already, and the fleet is {newest}'s by now",
+            f"to take {newest} back, repeat",
+        )
+
+
 class NotReady(Refused):
     """Instances missed the deadline; `instances` and `reasons` (id → reasons) say which and why."""
 
@@ -109,18 +128,30 @@ class NotReady(Refused):
         instances: tuple[str, ...],
         reasons: Mapping[str, tuple[str, ...]],
         deadline_seconds: float,
+        remedy: str = "read the logs of these instances in var/logs",
     ) -> None:
         self.instances = instances
         self.reasons = dict(reasons)
-        why = "; ".join(f"{name}: {', '.join(reasons.get(name, ()))}" for name in instances)
-        super().__init__(
-            f"not ready after {deadline_seconds:g} s: {why}",
-            "read the logs of these instances in var/logs",
-        )
+        self.why = "; ".join(f"{name}: {', '.join(reasons.get(name, ()))}" for name in instances)
+        super().__init__(f"not ready after {deadline_seconds:g} s: {self.why}", remedy)
 
 
 class RollbackUnverified(NotReady):
     """The flag is back on ccxt, but data does not flow on every instance yet."""
+
+
+class ExposedUnlisted(RollbackUnverified):
+    """These were exposed, still are there, and are not of the fleet that goes back."""
+
+    def __init__(self, instances: tuple[str, ...], deadline_seconds: float) -> None:
+        why = ("was exposed, still is there, and deployment.yaml does not name it",)
+        super().__init__(
+            instances,
+            dict.fromkeys(instances, why),
+            deadline_seconds,
+            "name it in deployment.yaml as when the migration began, or stop it and remove its "
+            "file; then repeat",
+        )
 
 
 class EnvironmentUnavailable(MigrationError):  # noqa: N818 - reads as the fact it states
@@ -129,6 +160,32 @@ class EnvironmentUnavailable(MigrationError):  # noqa: N818 - reads as the fact 
 
 class JournalUnavailable(EnvironmentUnavailable):
     """The journal cannot be read or written now."""
+
+
+class ClockUnusable(EnvironmentUnavailable):
+    """Gates cannot go by the clock of Prometheus; `unix` is good for a note, and for no query."""
+
+    def __init__(self, problem: str, remedy: str, unix: float) -> None:
+        self.unix = unix
+        super().__init__(problem, remedy)
+
+
+class ClockSilent(ClockUnusable):
+    """Prometheus has never said what time it is; `unix` is what this machine says."""
+
+    def __init__(self, unix: float) -> None:
+        super().__init__("Prometheus does not say what time it is", "bring it back", unix)
+
+
+class ClockAhead(ClockUnusable):
+    """Prometheus says that it is later than it is here; `unix` is what it was to say."""
+
+    def __init__(self, ahead_seconds: float, unix: float) -> None:
+        super().__init__(
+            f"Prometheus's clock is {ahead_seconds:.0f} s ahead of this machine's",
+            "set both by NTP",
+            unix,
+        )
 
 
 class FleetUnavailable(EnvironmentUnavailable):

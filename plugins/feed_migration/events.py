@@ -1,12 +1,16 @@
 """Events of the journal: what may happen in a migration, and the shape of each body. Pure.
 
 migration_started    plan, plan_sha256, epoch, run_key,
-                     steps: [{name, phase, percent, approval, gated}]
+                     steps: [{name, phase, percent, approval, gated}],
+                     audit (2: every event has a head, every measurement a seal),
+                     fleet: {kind, kubernetes?, instances: [{id, url, config}],
+                     shadow_instances: the same}
 step_started         step, run, phase?
 act_intended         act (set_variant, start_shadow, stop_shadow), step, variant, instances, epoch
 act_confirmed        the same
 verdict              step, run, decision, at_seconds, breach_at? (unix seconds),
-                     reasons: [{criterion, text, value, threshold, series, query}]
+                     reasons: [{criterion, text, value, threshold, series, query}],
+                     measured? {seals, hash} (the last seal of the run's measurements)
 approval             step, decision (Approve, Reject, Unanswered: nobody did in time, or Promote: a
                      person overrides the gate), reason
 step_promoted        step, run?
@@ -14,10 +18,12 @@ held                 step, reason
 rollback_started     reason, epoch, breach_at, instances: {id: variant}, logs: {id: [line]}
 rollback_act         act, state (intended, confirmed), epoch, instances,
                      reason? (of who joined a rollback that another had begun)
-rollback_verified    instances: {id: variant}, breach_at, breach_to_rollback_seconds
+rollback_verified    instances: {id: variant}, gone: [id] (were exposed, do not exist any more),
+                     breach_at, breach_to_rollback_seconds, breached
 incident_documented  path, marker
 migration_finished   outcome (promoted, held, rolled_back)
-audit_note           anything
+audit_note           anything; `note` says of what kind: `measured` now and then of an open gate,
+                     with step, run, measured
 """
 
 import math
@@ -26,6 +32,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+# the kind of audit note of what a rollback had to spool and others had proven meanwhile
+SPOOLED = "spooled"
+# the kind of audit note that names instances which a rollback cannot prove on ccxt
+UNPROVEN = "unproven"
 
 
 class EventKind(StrEnum):

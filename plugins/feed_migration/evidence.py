@@ -13,8 +13,8 @@ from feed_migration.model import Approver, Decision, Measurement, Outcome, Step
 from feed_migration.phases import MigrationState
 from feed_migration.words import counted, span, step_words
 
-# More rows would push Airflow's buttons out of sight; the others follow in a line
-ROWS_SHOWN = 3
+# More lines would push Airflow's buttons out of sight; the others follow in one
+ROWS_SHOWN = 2
 _WORST_FIRST = (Outcome.FAILURE, Outcome.ERROR, Outcome.NO_DATA, Outcome.INCONCLUSIVE)
 _NEVER_SHOWN = frozenset({"__name__", "instance", "job", "role", "variant"})
 _BOUND = re.compile(r"(success|failure) (<=|>=) (\S+?)(?:,|$| and| or)")
@@ -42,7 +42,7 @@ def evidence_rows(measured: Sequence[Measurement], addresses: Addresses) -> list
             criterion=row.criterion,
             link=addresses.graph(row.query) if row.query else "",
             value=number(row.value),
-            threshold=row.threshold or "recorded only",
+            threshold=_threshold(row),
             outcome=str(row.outcome),
             series=", ".join(
                 value for key, value in row.series if key in telling and key not in _NEVER_SHOWN
@@ -54,6 +54,17 @@ def evidence_rows(measured: Sequence[Measurement], addresses: Addresses) -> list
 
 def verdict_line(verdict: Mapping[str, Any], measured: Sequence[Measurement]) -> str:
     """Return a verdict in one line: how long it took, what of it was well, what was nearest."""
+    line, latest = _tally(verdict, measured), _worst_first(measured)
+    if verdict.get("decision") != Decision.PROMOTE or not latest:
+        return line
+    nearest = max(latest, key=nearness)
+    if nearness(nearest) <= 0:
+        return line
+    at = f"{nearest.criterion} {number(nearest.value)} ({_threshold(nearest)})"
+    return f"{line}; nearest to its threshold: {at}"
+
+
+def _tally(verdict: Mapping[str, Any], measured: Sequence[Measurement]) -> str:
     words = f"{verdict.get('decision')} after {span(body_number(verdict, 'at_seconds') or 0.0)}"
     if verdict.get("decision") != Decision.PROMOTE:
         reasons = (
@@ -66,12 +77,7 @@ def verdict_line(verdict: Mapping[str, Any], measured: Sequence[Measurement]) ->
     counts = Counter(str(row.outcome) for row in latest)
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     well = f"all {next(iter(counts))}" if len(counts) == 1 else told
-    line = f"{words}, {len(latest)} {'criterion' if len(latest) == 1 else 'criteria'}, {well}"
-    nearest = max(latest, key=nearness)
-    if nearness(nearest) <= 0:
-        return line
-    at = f"{nearest.criterion} {number(nearest.value)} ({nearest.threshold})"
-    return f"{line}; nearest to its threshold: {at}"
+    return f"{words}, {len(latest)} {'criterion' if len(latest) == 1 else 'criteria'}, {well}"
 
 
 def nearness(row: Measurement) -> float:
@@ -118,19 +124,20 @@ def approval_body(
     rows = evidence_rows(measured, addresses) if verdict is not None else []
     pages = " · ".join(f"[{name}]({url})" for name, url in addresses.pages())
     now = f"on native now: {counted(len(state.exposed))}"
-    rule = f"No answer by {utc(until_unix)} is a No, and a No takes every instance back to ccxt."
+    until = utc(until_unix)
+    answering = f" May answer: {who(step.approvers)}." if step.approvers else ""
     parts = [
-        f"If you approve: **{what_happens(step)}**; {now}. {pages}",
-        f"**{rule}** May answer: {who(step.approvers)}.",
-        judged(verdict, measured),
-        criteria_table(rows),
+        f"If you approve: **{what_happens(step)}**; {now}.{answering}",
+        f"**Reject, or no answer by {until}, takes every instance back to ccxt.**",
+        f"{judged(verdict, measured)} {pages}",
+        criteria_lines(rows),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def who(approvers: Sequence[Approver]) -> str:
     """Return who may answer, in words."""
-    return ", ".join(cell(one.name) for one in approvers) or "whoever may edit tasks in Airflow"
+    return ", ".join(cell(one.name) for one in approvers)
 
 
 def judged(verdict: Mapping[str, Any] | None, measured: Sequence[Measurement]) -> str:
@@ -138,30 +145,37 @@ def judged(verdict: Mapping[str, Any] | None, measured: Sequence[Measurement]) -
     if verdict is None:
         return "No gate has run yet."
     step = cell(step_words(verdict.get("step")))
-    return f"Last gate, **{step}**: {cell(verdict_line(verdict, measured))}."
+    return f"Last gate, **{step}**: {cell(_tally(verdict, measured))}."
 
 
-def criteria_table(rows: Sequence[EvidenceRow]) -> str:
-    """Return the first rows, and all that are not well, as a table; the others in one line."""
-    if not rows:
-        return ""
+def criteria_lines(rows: Sequence[EvidenceRow]) -> str:
+    """Return the first rows, and all that are not well, as a list; the others in its last line."""
     well = [row for row in rows if row.outcome == Outcome.SUCCESS]
     shown = [row for row in rows if row.outcome != Outcome.SUCCESS]
     room = max(0, ROWS_SHOWN - len(shown))
-    lines = ["| criterion | value | threshold | outcome |", "| --- | --- | --- | --- |"]
-    lines += [
-        f"| {_linked(row)} | {cell(row.value)} | {cell(row.threshold)} | {cell(row.outcome)} |"
-        for row in (*shown, *well[:room])
-    ]
-    rest = ", ".join(f"{_linked(row)} {cell(row.value)}" for row in well[room:])
-    more = f"\n\n{len(well) - room} more, all Success: {rest}" if rest else ""
-    return "\n".join(lines) + more
+    lines = [_line(row) for row in (*shown, *well[:room])]
+    if rest := well[room:]:
+        told = ", ".join(f"{_linked(row)} {cell(row.value)}" for row in rest)
+        lines.append(f"* {len(rest)} more, all Success: {told}")
+    return "\n".join(lines)
+
+
+def _line(row: EvidenceRow) -> str:
+    outcome = cell(row.outcome)
+    marked = outcome if row.outcome == Outcome.SUCCESS else f"**{outcome}**"
+    return f"* {_linked(row)} {cell(row.value)}: {marked} ({cell(row.threshold)})"
 
 
 def _linked(row: EvidenceRow) -> str:
     name = cell(row.criterion)
     where = f" ({cell(row.series)})" if row.series else ""
     return f"[{name}]({row.link}){where}" if row.link else f"{name}{where}"
+
+
+def _threshold(row: Measurement) -> str:
+    if row.baseline_value is None or not _TIMES.search(row.threshold):
+        return row.threshold or "recorded only"
+    return _TIMES.sub(rf"\g<0> {number(row.baseline_value)}", row.threshold)
 
 
 def _worst_first(measured: Sequence[Measurement]) -> list[Measurement]:

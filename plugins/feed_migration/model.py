@@ -15,6 +15,8 @@ type PhaseName = Literal[
 ]
 
 PHASES: tuple[PhaseName, ...] = get_args(PhaseName.__value__)
+# Ratios are cut here, so that one division by nearly nothing cannot outweigh an hour of pairs.
+MAX_RATIO = 10.0
 
 
 class Outcome(StrEnum):

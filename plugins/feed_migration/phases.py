@@ -6,7 +6,7 @@ and is counted as ignored. A body of odd types counts as one without these facts
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -15,6 +15,7 @@ from feed_migration.events import (
     Event,
     EventKind,
     body_epoch,
+    body_mapping,
     body_mappings,
     body_names,
     body_number,
@@ -87,7 +88,7 @@ class MigrationState:
     `proven` holds the steps whose current run has a Promote, by the gate or by a person with a
     reason; `judged` those whose current run has ended with a verdict; `moved` those whose act is
     confirmed, and not taken back; `exposed` the instances that may be on native: intended counts,
-    until ccxt is confirmed.
+    until ccxt is confirmed. `fleet` is the one that the migration began with (`fleet.known`).
     `epoch` fences the forward acts; a rollback took `rollback_epoch`. Times are unix seconds.
     `held_step` is the step of the last hold; only it goes on from there. `denial` is the No that
     the last question got, until work goes on or another answer comes.
@@ -109,6 +110,7 @@ class MigrationState:
     run: str = ""
     runs: tuple[tuple[str, str], ...] = ()
     steps: tuple[Mapping[str, Any], ...] = ()
+    fleet: Mapping[str, Any] = field(default_factory=dict)
     promoted: tuple[str, ...] = ()
     proven: frozenset[str] = frozenset()
     judged: frozenset[str] = frozenset()
@@ -207,6 +209,10 @@ def _unproven(state: MigrationState, event: Event) -> bool:
     if event.kind == EventKind.MIGRATION_FINISHED and state.status is Status.RUNNING:
         missing = {str(facts.get("name")) for facts in state.steps} - set(state.promoted)
         return bool(missing) or event.body.get("outcome", "promoted") != "promoted"
+    if event.kind == EventKind.ROLLBACK_VERIFIED:
+        # who looked at a fleet without an exposed instance has not seen that one come back
+        seen = {*body_names(event.body), *body_names(event.body, "gone")}
+        return bool(seen) and not seen.issuperset(state.exposed)
     return False
 
 
@@ -235,6 +241,7 @@ def _migration_started(state: MigrationState, event: Event) -> MigrationState:
         run_key=str(body.get("run_key", "")),
         epoch=body_epoch(body),
         steps=body_mappings(body, "steps"),
+        fleet=body_mapping(body, "fleet"),
         started_at=event.at,
     )
 
@@ -337,6 +344,10 @@ def _ended(state: MigrationState, event: Event) -> MigrationState:
     return replace(state, ended_at=ended_at, pending_act=None)
 
 
+def _rolled_back(state: MigrationState, event: Event) -> MigrationState:
+    return replace(_ended(state, event), exposed=())
+
+
 _EFFECTS = {
     EventKind.MIGRATION_STARTED: _migration_started,
     EventKind.STEP_STARTED: _step_started,
@@ -347,19 +358,16 @@ _EFFECTS = {
     EventKind.STEP_PROMOTED: _step_promoted,
     EventKind.HELD: _held,
     EventKind.ROLLBACK_STARTED: _rollback_started,
-    EventKind.ROLLBACK_VERIFIED: _ended,
+    EventKind.ROLLBACK_VERIFIED: _rolled_back,
     EventKind.MIGRATION_FINISHED: _ended,
 }
 
 
 def _exposure(state: MigrationState, event: Event) -> MigrationState:
     """Follow which instances may be on native."""
-    named = body_names(event.body)
-    if event.kind in {EventKind.ACT_INTENDED, EventKind.ACT_CONFIRMED}:
-        if event.body.get("variant") == "native":
-            known = frozenset(state.exposed)
-            fresh = tuple(name for name in named if name not in known)
-            return replace(state, exposed=state.exposed + fresh) if fresh else state
-    elif event.kind == EventKind.ROLLBACK_VERIFIED:
-        return replace(state, exposed=())
-    return state
+    acts = {EventKind.ACT_INTENDED, EventKind.ACT_CONFIRMED}
+    if event.kind not in acts or event.body.get("variant") != "native":
+        return state
+    known = frozenset(state.exposed)
+    fresh = tuple(name for name in body_names(event.body) if name not in known)
+    return replace(state, exposed=state.exposed + fresh) if fresh else state

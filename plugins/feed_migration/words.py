@@ -1,6 +1,6 @@
 """Counts, names and lengths of time as people say them. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from feed_migration.events import body_names
@@ -13,6 +13,19 @@ _STARTS, _STOPS, _MOVES = "start_shadow", "stop_shadow", "set_variant"
 def counted(count: int, noun: str = "instance") -> str:
     """Return `1 instance`, `5 instances`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def listed(names: Sequence[str], shown: int) -> str:
+    """Return `a, b and 3 more`: the first `shown` names, and how many the others are."""
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
+
+
+def gone_words(names: Sequence[str]) -> str:
+    """Return `feed-00 is not there any more`, "" without a name."""
+    if not names:
+        return ""
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not there any more"
 
 
 def step_words(name: object) -> str:

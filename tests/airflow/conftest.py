@@ -6,10 +6,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 import yaml
@@ -114,13 +115,15 @@ def way_back_of(run: Any) -> dict[str, str]:
     return {name.removeprefix("rollback."): tasks[name] for name in names}
 
 
-def run_of(dag: "DAG", marked: str | None = None, **conf: Any) -> Any:
-    """Run `dag` as `run_state` does, and return the run."""
+def run_of(
+    dag: "DAG", marked: str | None = None, *, asked_at: datetime | None = None, **conf: Any
+) -> Any:
+    """Run `dag` as `run_state` does, and return the run; it was asked for now, or then."""
     sleep = time.sleep
     with pytest.MonkeyPatch.context() as patch:
         # dag.test() sleeps a second whenever no task is ready, which is after each teardown
         patch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.02)))
-        return dag.test(run_conf=conf, mark_success_pattern=marked)
+        return dag.test(run_conf=conf, mark_success_pattern=marked, run_after=asked_at)
 
 
 def _hasten(task: Any) -> None:
@@ -148,6 +151,24 @@ def api(airflow_database: None) -> Iterator[Any]:
         yield client
 
 
+@pytest.fixture
+def triggerer_channel(airflow_database: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a triggerer may ask Airflow and `dag.test()`, which runs triggers by itself, may not."""
+    from feed_migration.orchestration import kept_answer
+
+    monkeypatch.setattr(kept_answer, "get_hitl_detail_content_detail", _detail_in_database)
+
+
+def _detail_in_database(ti_id: Any) -> Any:
+    from airflow.api_fastapi.execution_api.datamodels.hitl import HITLDetailResponse
+    from airflow.models.hitl import HITLDetail
+    from airflow.utils.session import create_session
+
+    with create_session(scoped=False) as session:
+        detail = session.get(HITLDetail, UUID(str(ti_id)))
+        return HITLDetailResponse.from_hitl_detail_orm(detail)
+
+
 def steady(query: str) -> list[Sample]:
     """One good series per instance of the fleet."""
     return [({"instance_id": f"feed-{number:02}"}, 0.0) for number in range(10)]
@@ -170,6 +191,17 @@ def stage(
             "feed_migration.orchestration.begin_operator.PROJECT_ROOT", _checkout(tmp_path)
         )
         yield Stage(home=tmp_path, fleet=fleet, prometheus=prometheus)
+    forget_questions()
+
+
+def forget_questions() -> None:
+    """Nobody is asked any more: a later test would take the question for its own."""
+    from airflow.models.hitl import HITLDetail
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete
+
+    with create_session(scoped=False) as session:
+        session.execute(delete(HITLDetail))
 
 
 @pytest.fixture

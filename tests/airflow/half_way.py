@@ -58,6 +58,15 @@ def hold(stage: "Stage", migration_id: str) -> None:
     stage.journal.append("held", migration_id=migration_id, actor="ann", body=body)
 
 
+def confirm_half(stage: "Stage", migration_id: str) -> None:
+    """Let the journal have that half of the fleet was moved, which its gate waits for."""
+    names, epoch = list(stage.natives), stage.journal.state(migration_id).epoch
+    act = {"act": "set_variant", "variant": "native", "step": STEP, "epoch": epoch}
+    for kind in ("act_intended", "act_confirmed"):
+        body = {**act, "instances": names}
+        stage.journal.append(kind, body=body, migration_id=migration_id, actor="ann")
+
+
 def pass_half(stage: "Stage", migration_id: str) -> None:
     """Promote the step whose half of the fleet is on native."""
     who = {"migration_id": migration_id, "actor": "ann"}

@@ -106,10 +106,12 @@ def test_a_step_approved_before_is_not_asked_again(context, approval):
 def asking(approval, context, monkeypatch, kept=None, clear_number=0) -> Any:
     """Ask, with Airflow's side of it taken away, which keeps the answer `kept`.
 
-    Returns what the task returned, None where it asks.
+    Only a triggerer can read that. Returns what the task returned, None where it asks.
     """
+    import asyncio
+
     from airflow.providers.standard.operators import hitl
-    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
     from airflow.sdk.execution_time.comms import ErrorResponse
 
     from feed_migration.orchestration import kept_answer
@@ -122,7 +124,7 @@ def asking(approval, context, monkeypatch, kept=None, clear_number=0) -> Any:
         return SimpleNamespace(response_received=bool(kept["chosen_options"]), **facts)
 
     monkeypatch.setattr(hitl.HITLOperator, "execute", lambda self, context: None)
-    monkeypatch.setattr(kept_answer, "get_hitl_detail_content_detail", detail)
+    approval.settle_seconds = 0.0
     run = SimpleNamespace(
         dag_id="backpack_cutover",
         run_id="r1",
@@ -130,7 +132,13 @@ def asking(approval, context, monkeypatch, kept=None, clear_number=0) -> Any:
         triggering_user_name="ann",
     )
     context["ti"].id = "5a69"
-    return approval.execute(context | {"dag_run": run})
+    try:
+        return approval.execute(context | {"dag_run": run})
+    except TaskDeferred as deferred:
+        with monkeypatch.context() as triggerer:
+            triggerer.setattr(kept_answer, "get_hitl_detail_content_detail", detail)
+            event = asyncio.run(anext(deferred.trigger.run()))
+        return getattr(approval, deferred.method_name)(context, event.payload)
 
 
 def test_the_question_shows_the_evidence_and_its_own_rules(stage, context, approval, monkeypatch):
@@ -154,9 +162,9 @@ def test_the_question_shows_the_evidence_and_its_own_rules(stage, context, appro
     text = approval.body
     assert "50 % of the fleet goes to the native feed" in text
     assert f"[errors]({stage.prometheus.url}/graph?g0.expr=sum%28errors" in text
-    assert "| 0.25 | success \\<= 1, failure \\>= 5 | Success |" in text
+    assert " 0.25: Success (success \\<= 1, failure \\>= 5)" in text
     assert "Promote after 9 s, 1 criterion, all Success" in text
-    assert "is a No" in text
+    assert "Reject, or no answer by" in text
     assert "/plugin/backpack-migration" in text
 
 
@@ -211,3 +219,41 @@ def test_an_answer_of_before_is_none_to_a_question_asked_by_hand(
     assert asking(approval, context, monkeypatch, kept=no) is None
     assert asking(approval, context, monkeypatch, kept=answer("Approve"), clear_number=1) is None
     assert len(stage.journal.events(kind="approval")) == 1
+
+
+def take_back(stage: Stage, context) -> None:
+    """As a shell does while somebody is asked."""
+    migration_id = context["ti"].xcom_pull(task_ids="begin")
+    body = {"reason": "asked for by hand", "epoch": 2, "breach_at": 1.0, "instances": {}}
+    stage.journal.append("rollback_started", migration_id=migration_id, actor="bob", body=body)
+
+
+def test_an_answer_after_the_way_back_does_nothing(stage, context, approval):
+    """Nothing can begin any more: the journal does not say that somebody let it."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    take_back(stage, context)
+    with pytest.raises(AirflowFailException, match="rolling back: asked for by hand"):
+        approval.execute_complete(context, answer("Approve"))
+    assert stage.journal.events(kind="approval") == []
+
+
+def test_nobody_is_asked_about_what_is_taken_back(stage, context, approval, monkeypatch):
+    """A retry, or a task cleared by hand, would ask for another day."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    take_back(stage, context)
+    with pytest.raises(AirflowFailException, match="nothing is asked any more"):
+        asking(approval, context, monkeypatch)
+
+
+def test_silence_is_a_no_without_a_triggerer(stage, context, approval):
+    """The scheduler ends a wait that no triggerer has ended; a retry would only ask again."""
+    from airflow.models.trigger import TRIGGER_FAIL_REPR, TriggerFailureReason
+    from airflow.sdk.exceptions import AirflowFailException
+
+    overdue = {"error": TriggerFailureReason.TRIGGER_TIMEOUT.value}
+    with pytest.raises(AirflowFailException, match="not approved"):
+        approval.resume_execution(TRIGGER_FAIL_REPR, overdue, context)
+    (event,) = stage.journal.events(kind="approval")
+    assert (event.actor, event.body["decision"]) == ("nobody", "Unanswered")

@@ -67,6 +67,14 @@ def test_runs_are_on_demand_and_one_at_a_time(bag):
         assert dag.doc_md
 
 
+def test_nothing_but_the_gate_itself_limits_how_long_it_takes(bag):
+    """Airflow would end a task with an `execution_timeout` whatever its gate may still say."""
+    tasks = [task for dag in bag.dags.values() for task in dag.tasks]
+    gates = [task for task in tasks if task.task_id.endswith(".gate")]
+    assert gates
+    assert {task.execution_timeout for task in gates} == {None}
+
+
 @pytest.mark.parametrize("dag_id", WITH_WAY_BACK)
 def test_the_way_back_is_teardown_of_begin(bag, dag_id):
     """Teardowns run whatever failed, and only `verdict` decides the colour of the run."""

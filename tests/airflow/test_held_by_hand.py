@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from feed_migration.cli import app as cli
 from feed_migration.driving import gate_task_id
 from feed_migration.holding import hold
 from feed_migration.phases import Status
-from tests.airflow.conftest import Stage, steady
+from tests.airflow.conftest import Stage, run_of, steady
 from tests.airflow.reruns import clear, newest_run, rerun
 from tests.support.conditions import eventually_sync
 
@@ -50,6 +51,28 @@ def test_a_gate_held_by_hand_keeps_the_exposure_until_it_is_cleared(stage: Stage
     clear(api, DAG_ID, run_id, "cutover_50.gate", downstream=True)
     assert rerun(stage.dag(DAG_ID), run_id) == "success"
     assert journal.state(migration_id).status is Status.PROMOTED
+
+
+def test_a_run_that_waited_behind_the_held_one_does_not_end_the_hold(
+    stage: Stage, airflow_database
+):
+    """Airflow queues it, and begins it when the held one has ended; nobody has asked for that."""
+    asked_at = datetime.now(UTC)
+    stage.prometheus.script = held_at_half(stage)
+    assert stage.run(DAG_ID) == "failed"
+    migration_id = stage.journal.latest_migration() or ""
+    stage.prometheus.script = steady
+    assert run_of(stage.dag(DAG_ID), asked_at=asked_at).state == "failed"
+    state = stage.journal.state(migration_id)
+    assert (state.status, state.held_step) == (Status.HELD, "cutover-50")
+    assert stage.natives == ["feed-00", "feed-01"]
+    notes = [event.body for event in stage.journal.events(migration_id, "audit_note")]
+    (refused,) = [note for note in notes if note.get("note") == "refused"]
+    assert "was asked for at" in refused["text"]
+
+    # triggered anew, it is what a person wants now
+    assert stage.run(DAG_ID) == "success"
+    assert stage.journal.state(migration_id).status is Status.PROMOTED
 
 
 @contextmanager

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from feed_migration.errors import GateNotPassed, MigrationActive, PlanChanged
+from feed_migration.errors import GateNotPassed, MigrationActive, MigrationNotRunning, PlanChanged
 from feed_migration.journal.store import Journal
+from feed_migration.lease import HANDOVER_SECONDS
 from feed_migration.orchestration.joining import Applicant, join_migration
 from feed_migration.plan.reader import load_plan
 
@@ -50,6 +52,55 @@ def test_a_second_run_continues_after_a_dead_one(journal: Journal):
     first = join_migration(journal, PLAN, ANN, run_state=over)
     assert join_migration(journal, PLAN, BOB, run_state=over) == first
     assert journal.events(first)[-1].actor == "bob"
+
+
+def hold(journal, migration_id, at):
+    """Written when the test says, by the journal's own clock."""
+    journal.append("step_started", migration_id=migration_id, actor="ann", body={"step": "shadow"})
+    at.now = 2000.0
+    body = {"step": "shadow", "reason": "odd book"}
+    journal.append("held", migration_id=migration_id, actor="bo", body=body)
+
+
+def take_back(journal, migration_id, at):
+    at.now = 1990.0
+    body = {"reason": "gap", "epoch": 9, "breach_at": 1990.0, "instances": {}, "logs": {}}
+    journal.append("rollback_started", migration_id=migration_id, actor="guard:a", body=body)
+    at.now = 2000.0
+    body = {"instances": {}, "breach_at": 1990.0, "breach_to_rollback_seconds": 10.0}
+    journal.append("rollback_verified", migration_id=migration_id, actor="guard:a", body=body)
+
+
+@pytest.fixture
+def at():
+    return SimpleNamespace(now=1000.0)
+
+
+@pytest.mark.parametrize(("happens", "said"), [(hold, "was held"), (take_back, "went back")])
+def test_a_run_that_was_asked_for_before_goes_no_further(tmp_path: Path, at, happens, said: str):
+    """It was queued behind the one that drove; who asked for it did not know of this."""
+    journal = Journal(tmp_path / "journal.db", clock=lambda: at.now)
+    migration_id = join_migration(journal, PLAN, ANN, run_state=alive)
+    happens(journal, migration_id, at)
+    before = journal.events()
+    queued = replace(BOB, asked_at=1999.0)
+    with pytest.raises(
+        MigrationNotRunning, match=rf"m 2 was asked for .*{migration_id} {said}"
+    ) as refusal:
+        join_migration(journal, PLAN, queued, run_state=over)
+    assert "trigger it again" in str(refusal.value.remedy)
+    assert journal.events() == before
+    join_migration(journal, PLAN, replace(BOB, asked_at=2001.0), run_state=over)
+    assert journal.active_migration() is not None
+
+
+def test_a_run_that_drove_may_be_cleared_after_a_hold(tmp_path: Path, at):
+    """A person has asked for it since; a retry of its own is the same request as before."""
+    journal = Journal(tmp_path / "journal.db", clock=lambda: at.now)
+    driving = replace(ANN, asked_at=900.0)
+    migration_id = join_migration(journal, PLAN, driving, run_state=alive)
+    hold(journal, migration_id, at)
+    assert join_migration(journal, PLAN, driving, run_state=alive) == migration_id
 
 
 def test_of_two_runs_that_continue_at_once_one_is_refused(journal: Journal):
@@ -102,6 +153,9 @@ def test_a_cutover_that_moved_the_fleet_can_be_waived(journal: Journal):
         body = {"act": "set_variant", "variant": "native", "step": step, "instances": ["feed-00"]}
         for kind in ("act_intended", "act_confirmed"):
             journal.append(kind, migration_id=migration_id, actor="ann", body=body)
+    journal.renew_lease(migration_id, holder="gate cutover-100", seconds=1.0)
     late = replace(BOB, steps=("stabilisation",), waive=True, reason="because")
     join_migration(journal, PLAN, late, run_state=over)
     assert "cutover-100" in journal.state(migration_id).promoted
+    # the guard would take back what a person has just answered for
+    assert journal.lease(migration_id).seconds == HANDOVER_SECONDS

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from feed_migration.errors import FleetUnavailable, JournalUnavailable, NotReady, StaleEpoch
-from feed_migration.journal.spool import Spool
+from feed_migration.guard.knowledge import Copy, KnowledgeFile, Known
+from feed_migration.journal.spool import UNRESOLVED, Spool
 from feed_migration.lease import PERSON_SECONDS
 from feed_migration.phases import Status
 from tests.airflow.conftest import Stage
@@ -241,6 +242,19 @@ def test_a_rollback_that_is_not_through_is_tried_again(stage, place, context, mo
                 operator(place).execute(context)
     assert reverting(place).execute(context) == "revert"
     assert stage.journal.active_migration() is None
+
+
+@pytest.mark.parametrize("known", ["mig-0008", None])
+def test_without_a_journal_the_guard_s_copy_says_which_migration_is_taken_back(
+    stage, place, context, known
+):
+    """Its events wait in the spool under that name; without a copy the journal looks by time."""
+    if known:
+        copy = Copy(known=Known(migration_id=known, status=Status.RUNNING), read_at=1.0)
+        KnowledgeFile(stage.home / "guard" / "known.json").save(copy)
+    ruin(stage)
+    assert taking_back(place).execute(context) == (known or UNRESOLVED)
+    assert stage.natives == []
 
 
 def test_a_hold_fails_the_rollback_tasks_so_that_a_clear_of_the_failed_ones_takes_them(

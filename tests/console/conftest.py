@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.airflow.conftest import airflow_database, leftovers_of_airflow  # noqa: F401 - fixtures
-from tests.console.scene import Scene, forget_questions, open_scene
+from tests.airflow.conftest import (
+    airflow_database,  # noqa: F401 - a fixture
+    forget_questions,
+    leftovers_of_airflow,  # noqa: F401 - a fixture
+)
+from tests.console.scene import Scene, open_scene
 from tests.support.conditions import eventually_sync
 
 

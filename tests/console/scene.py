@@ -1,7 +1,7 @@
 """A deployment that the console shows, and people of several roles who look at it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -148,7 +148,34 @@ def open_scene(home: Path, airflow_url: str, size: int = 10) -> Scene:
         "instances": [{"id": name, "url": "http://127.0.0.1:1"} for name in names],
     }
     (home / "deployment.yaml").write_text(yaml.safe_dump(deployment))
+    scheduler_heard()
     return Scene(home, airflow_url, Journal(home / "journal.db"), MemoryFleet(size))
+
+
+def scheduler_heard(seconds_ago: float = -3600.0, state: str = "running") -> None:
+    """Airflow has had one scheduler, whose last sign of life is that old.
+
+    By default it is ahead of now: however long a test takes, that one is alive.
+    """
+    from airflow.jobs.job import Job
+    from airflow.sdk import timezone
+    from airflow.utils.session import create_session
+
+    scheduler_never_heard()
+    with create_session() as session:
+        job = Job(job_type="SchedulerJob", state=state)
+        job.latest_heartbeat = timezone.utcnow() - timedelta(seconds=seconds_ago)
+        session.add(job)
+
+
+def scheduler_never_heard() -> None:
+    """Airflow has had no scheduler."""
+    from airflow.jobs.job import Job
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete
+
+    with create_session() as session:
+        session.execute(delete(Job).where(Job.job_type == "SchedulerJob"))
 
 
 def sync_dags() -> None:
@@ -181,8 +208,15 @@ def wait_for_approval(
     run_id: str,
     task_id: str = "cutover_50.approval",
     body: str = "* **cutover-10**: Promote at 300 s",
+    fields: Mapping[str, Any] | None = None,
+    options: Sequence[str] = ("Approve", "Reject"),
+    *,
+    assignees: Sequence[Mapping[str, str]] = (),
 ) -> None:
-    """Bring a task where Airflow has it while a person is asked."""
+    """Bring a task where Airflow has it while a person is asked, of `assignees` {id, name} if any.
+
+    `fields` are those of the form as Airflow keeps them; without any it has a `reason`.
+    """
     from airflow.models.hitl import HITLDetail
     from airflow.models.taskinstance import TaskInstance
     from airflow.sdk import timezone
@@ -196,22 +230,19 @@ def wait_for_approval(
         task.state = TaskInstanceState.AWAITING_INPUT
         asked = HITLDetail(
             ti_id=task.id,
-            options=["Approve", "Reject"],
+            options=list(options),
             subject="Start cutover-50 of the Backpack feed migration?",
             body=body,
+            params=dict(a_field("reason") if fields is None else fields),
             created_at=timezone.utcnow() - timedelta(seconds=10),
+            assignees=[dict(one) for one in assignees] or None,
         )
         session.add(asked)
 
 
-def forget_questions() -> None:
-    """Nobody is asked any more: another test's page would show the question, too."""
-    from airflow.models.hitl import HITLDetail
-    from airflow.utils.session import create_session
-    from sqlalchemy import delete
-
-    with create_session() as session:
-        session.execute(delete(HITLDetail))
+def a_field(name: str) -> dict[str, Any]:
+    """One field of a question's form that may be left empty."""
+    return {name: {"value": "", "schema": {"type": ["null", "string"]}}}
 
 
 def fail_tasks(run_id: str, *task_ids: str) -> None:
@@ -238,6 +269,30 @@ def task_states(run_id: str) -> dict[str, str | None]:
     with create_session() as session:
         rows = session.scalars(select(TaskInstance).filter_by(run_id=run_id))
         return {row.task_id: row.state and str(row.state) for row in rows}
+
+
+def kept_answer(run_id: str) -> Any:
+    """What Airflow keeps of the answer to a run's question, as (options, fields), or None."""
+    from airflow.models.hitl import HITLDetail
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        wanted = select(HITLDetail).join(TaskInstance, HITLDetail.ti_id == TaskInstance.id)
+        asked = session.scalars(wanted.where(TaskInstance.run_id == run_id)).one()
+        return (asked.chosen_options, asked.params_input) if asked.response_received else None
+
+
+def task_notes(run_id: str) -> dict[str, str]:
+    """The notes that tasks of a run have, by task."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        rows = session.scalars(select(TaskInstance).filter_by(run_id=run_id))
+        return {row.task_id: row.note for row in rows if row.note}
 
 
 def airflow_log(event: str) -> list[Any]:

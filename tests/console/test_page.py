@@ -11,6 +11,8 @@ from tests.console.browsing import DESKTOP, HOSTILE, PHONE, opened, serious_faul
 from tests.console.scene import (
     Scene,
     airflow_log,
+    fail_tasks,
+    kept_answer,
     start_run,
     sync_dags,
     task_states,
@@ -98,7 +100,7 @@ def test_a_rollback_by_keyboard_alone(browser, scene, halfway):
         page.keyboard.press("Tab")
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
-        expect(page.locator("#trouble")).to_contain_text("backpack_rollback started")
+        expect(page.locator("#trouble")).to_contain_text("asked of Airflow: backpack_rollback")
     assert len(airflow_log("trigger_dag_run")) == before + 1
     assert airflow_log("trigger_dag_run")[0][:2] == ("bob", "backpack_rollback")
 
@@ -132,6 +134,50 @@ def test_an_approval_is_given_with_its_evidence_in_view(browser, scene):
         expect(page.locator(".approval")).to_have_count(0)
         expect(page.locator("#trouble")).to_contain_text("cutover-50 is approved")
     assert task_states(run_id)["cutover_50.approval"] == "scheduled"
+
+
+def test_an_answer_carries_its_reason(browser, scene):
+    """A Yes may, a No must: the dialog says which, and keeps a No without one from being sent."""
+    scene.begin()
+    sync_dags()
+    run_id = start_run(scene)
+    wait_for_approval(run_id)
+    with opened(browser, scene) as page:
+        page.get_by_role("button", name="Approve …").click()
+        reason = page.get_by_role("dialog").get_by_role("textbox")
+        expect(reason).to_have_accessible_name("Reason (may be left empty, kept in the audit log)")
+        expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Reject …").click()
+        expect(reason).to_have_accessible_name("Reason (required, kept in the audit log)")
+        expect(reason).to_be_focused()
+        dialog = page.get_by_role("dialog", name="Reject cutover-50?")
+        dialog.get_by_role("button", name="Reject").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("Say why")
+        assert kept_answer(run_id) is None
+        reason.fill("odd book")
+        assert serious_faults(page) == []
+        dialog.get_by_role("button", name="Reject").click()
+        expect(page.locator("#trouble")).to_contain_text("cutover-50 is rejected")
+    assert kept_answer(run_id) == (["Reject"], {"reason": "odd book"})
+
+
+def test_a_resumption_carries_its_reason(browser, scene):
+    """Who reads the audit log sees what had changed since the hold."""
+    sync_dags()
+    run_id = start_run(scene)
+    migration_id = scene.begin(run_id=run_id)
+    scene.start_gate(migration_id, "cutover-50", run_id)
+    scene.append(migration_id, "held", step="cutover-50", reason="a look")
+    fail_tasks(run_id, "cutover_50.gate", "rollback.revert", "rollback.document", "verdict")
+    with opened(browser, scene, name="bob", role="user") as page:
+        page.get_by_role("button", name="Resume …").click()
+        dialog = page.get_by_role("dialog", name="Resume?")
+        dialog.get_by_label("Reason (may be left empty").fill("the book is fine")
+        dialog.get_by_role("button", name="Resume").click()
+        expect(page.locator("#trouble")).to_contain_text("cutover-50 is watched anew")
+        newest = page.locator("#audit-rows tr").first
+        expect(newest).to_contain_text("resumed, its gate watches anew: the book is fine")
 
 
 def test_a_viewer_is_told_why_the_buttons_do_nothing(browser, scene, halfway):
@@ -249,6 +295,22 @@ def test_axe_finds_no_serious_fault(browser, scene, halfway, viewport, scheme):
         page.get_by_role("button", name="Roll back …").click()
         expect(page.get_by_label("Reason")).to_be_focused()
         assert serious_faults(page) == []
+
+
+def test_on_a_phone_the_log_is_read_without_scrolling_sideways(browser, scene, halfway):
+    """When, what and who of an event are all on the screen, whatever their length."""
+    scene.append(halfway, "held", actor="gate cutover-100", step="cutover-50", reason="word " * 20)
+    with opened(browser, scene, viewport=PHONE) as page:
+        row = page.locator("#audit-rows tr").first
+        expect(row).to_contain_text("word word")
+        for cell in row.locator("td").all():
+            box = cell.bounding_box()
+            assert box["x"] + box["width"] <= PHONE["width"]
+        log = page.get_by_role("region", name="Events")
+        assert log.evaluate("log => log.scrollWidth - log.clientWidth") == 0
+        # a date in three lines is none
+        assert row.locator("td").nth(1).bounding_box()["height"] < 2 * 14 * 1.5
+        assert page.get_by_role("columnheader").all_text_contents()[-2:] == ["Who", "Migration"]
 
 
 def test_the_page_works_in_airflows_own_frame(browser, scene, halfway):

@@ -14,6 +14,7 @@ from feed_migration.console.journal_reading import JournalReading
 from feed_migration.console.view import PendingApproval
 from feed_migration.errors import JournalUnavailable, PlanChanged
 from feed_migration.journal.pages import EventFilter, PagedJournal
+from feed_migration.lease import end_holder
 from feed_migration.model import Measurement, Outcome
 from tests.support.conditions import eventually_sync
 from tests.support.memory_fleet import MemoryFleet
@@ -121,6 +122,41 @@ def test_links_of_the_evidence_lead_to_where_browsers_come(journal, tmp_path):
     (approval,) = sources.reading().sections()["migration"]["approvals"]
     (row,) = approval["evidence"]["rows"]
     assert row["link"].startswith("https://prometheus.example.com/graph?g0.expr=up")
+
+
+def test_only_the_run_that_drives_the_migration_asks_about_it(journal):
+    """The question of the one before may stand yet: its answer must not seem to be this one's."""
+    asked = [
+        PendingApproval(
+            dag_id="backpack_migration", run_id=run, task_id="cutover_10.approval", map_index=-1,
+            subject="Start?", body="", asked_at=5.0,
+        )
+        for run in ("r1", "r2")
+    ]  # fmt: skip
+    reading = JournalReading(journal, lambda: PLAN, lambda: asked)
+    migration_id = at_gate(journal)
+
+    def shown() -> list[str]:
+        return [one["run_id"] for one in reading.sections()["migration"]["approvals"]]
+
+    for turn, run in enumerate(("r1", "r2"), 1):
+        note = {"note": "joined", "turn": turn, "dag_id": "backpack_migration", "run_id": run}
+        journal.append("audit_note", migration_id=migration_id, actor="ana", body=note)
+        assert shown() == [run]
+
+
+def test_once_the_next_phase_is_started_nobody_is_waited_for(journal):
+    """While its run asks consumers the lease is still that of the one before."""
+    reading, migration_id = reading_of(journal), at_gate(journal)
+    journal.renew_lease(migration_id, holder=end_holder("backpack_dry_run"), seconds=60.0)
+
+    def joined(turn: int, dag_id: str) -> str:
+        note = {"note": "joined", "turn": turn, "dag_id": dag_id, "run_id": "r1"}
+        journal.append("audit_note", migration_id=migration_id, actor="ana", body=note)
+        return str(reading.sections()["migration"]["why"])
+
+    assert joined(1, "backpack_dry_run").endswith("shadow waits for a person to start its DAG.")
+    assert joined(2, "backpack_shadow") == "The gate of shadow watches until it has proof."
 
 
 def test_the_next_migration_replaces_the_one_before(journal):
@@ -242,3 +278,22 @@ def test_nothing_is_read_while_nobody_looks(monkeypatch):
     assert count > 0
     board.sections()
     eventually_sync(lambda: len(reads) > count)
+
+
+def test_the_run_that_is_asked_after_is_the_one_that_matters(journal):
+    """Running, that which drives it; held, that whose gate a Resume would clear."""
+    asked = []
+    reading = JournalReading(
+        journal,
+        lambda: PLAN,
+        lambda: (),
+        run_state=lambda run: asked.append(run.run_id) or "failed",
+    )
+    migration_id = at_gate(journal)
+    note = {"note": "joined", "turn": 1, "dag_id": "backpack_migration", "run_id": "r2"}
+    journal.append("audit_note", migration_id=migration_id, actor="ana", body=note)
+    why = reading.sections()["migration"]["why"]
+    assert why.startswith("Its DAG run backpack_migration r2 has ended failed: see in Airflow")
+    journal.append("held", migration_id=migration_id, actor="ana", body={"step": "shadow"})
+    assert reading.sections()["migration"]["acts"]["resume"]["possible"]
+    assert asked == ["r2", "r1"]

@@ -7,6 +7,11 @@ from tests.console.browsing import HOSTILE, PHONE, opened, serious_faults
 from tests.console.scene import DAG_ID, RUN_ID, Scene
 
 pytestmark = pytest.mark.timeout(120)
+LINES = """cell => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  return new Set([...range.getClientRects()].map((box) => box.top)).size;
+}"""
 
 
 def test_the_report_is_that_of_the_command(scene: Scene):
@@ -77,3 +82,21 @@ def test_a_person_reads_it_and_markup_in_it_is_text(browser, scene: Scene, schem
         widths = report.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
         assert widths[0] <= widths[1]
         assert serious_faults(report) == []
+
+
+def test_a_name_in_a_table_stays_in_one_piece(browser, scene: Scene):
+    """Who looks for a criterion looks for its name; a wide table scrolls instead."""
+    migration_id = scene.begin()
+    scene.start_gate(migration_id, "cutover-50")
+    scene.measure(migration_id, "cutover-50", [1.0, 12.0])
+    finding = {"criterion": "slow_checks", "value": 12.0, "threshold": "<= 5", "text": "word " * 30}
+    finding["series"] = {"instance_id": "feed-00", "symbol": "SOL-USDC"}
+    verdict = {"step": "cutover-50", "run": "1", "decision": "Rollback", "reasons": [finding]}
+    scene.append(migration_id, "verdict", **verdict, at_seconds=15.0)
+    path = f"/backpack/report?migration={migration_id}"
+    with opened(browser, scene, viewport=PHONE, path=path) as page:
+        names = page.get_by_role("cell", name="slow_checks", exact=True)
+        expect(names.first).to_be_visible()
+        assert [name.evaluate(LINES) for name in names.all()] == [1] * names.count()
+        # all of it scrolls inside its own frame
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

@@ -4,24 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from feed_migration.console.fleet_view import away_since, fleet_view, instance_state, moving
-from feed_migration.console.gate_view import POINTS, gate_view
-from feed_migration.console.parity_view import parity_view
+from feed_migration.console.fleet_view import moving
 from feed_migration.console.view import GateRunFacts, PendingApproval, migration_view
-from feed_migration.fleet.base import InstanceStatus
+from feed_migration.dag_run import Driver
 from feed_migration.journal.store import Journal
 from feed_migration.lease import Lease
-from feed_migration.model import (
-    Band,
-    Criterion,
-    FailureWindow,
-    Gate,
-    Measurement,
-    Objective,
-    Outcome,
-)
+from feed_migration.model import Approver
 from feed_migration.phases import MigrationState, Status
-from feed_migration.report.parity import ShardParity
 from tests.support.memory_fleet import MemoryFleet
 from tests.support.migration_plans import begin, breach, pass_steps
 
@@ -36,8 +25,11 @@ APPROVAL = PendingApproval(
 )
 
 
-def shown(state, *, lease=None, approvals=(), gate=None):
-    return migration_view(state, lease=lease, approvals=approvals, gate=gate)
+def shown(state, *, lease=None, approvals=(), gate=None, driver="", run_state=""):
+    run = Driver(dag_id=driver, run_id="r1") if driver else None
+    return migration_view(
+        state, lease=lease, approvals=approvals, gate=gate, driver=run, run_state=run_state
+    )
 
 
 def track(view):
@@ -104,6 +96,42 @@ def test_an_approval_says_until_when_it_can_be_given(halfway):
     assert "50 % of the fleet" in view["acts"]["approve"]["effect"]
 
 
+def test_each_question_says_what_its_own_answer_brings_about(halfway):
+    """Of two the dialog of the second must not tell of the first."""
+    other = replace(APPROVAL, task_id="cutover_100.approval")
+    first, second = shown(halfway, approvals=[APPROVAL, other])["approvals"]
+    assert "50 % of the fleet" in first["effects"]["approve"]
+    assert "100 % of the fleet" in second["effects"]["approve"]
+    assert "cutover-100 does not begin" in second["effects"]["reject"]
+
+
+def test_each_question_is_waited_for_with_those_who_may_answer(halfway):
+    """Where the plan names them; elsewhere it is whoever may act in Airflow."""
+    people = (Approver(id="7", name="Kim (risk)"), Approver(id="bo", name="bo"))
+    named = replace(APPROVAL, may_answer=people)
+    view = shown(halfway, approvals=[named, replace(APPROVAL, task_id="cutover_100.approval")])
+    assert view["why"] == (
+        "Waits for a person to approve cutover-50 (may answer: Kim (risk) or bo), cutover-100."
+    )
+    assert [dict(one) for one in view["approvals"][0]["may_answer"]] == [
+        {"id": "7", "name": "Kim (risk)"},
+        {"id": "bo", "name": "bo"},
+    ]
+
+
+def test_a_question_to_consumers_is_no_approval(halfway):
+    """Nothing begins with it, and Approve is no answer to it."""
+    asked = [
+        replace(APPROVAL, task_id=f"post_migration.feedback_{name}", is_feedback=True)
+        for name in ("risk", "execution")
+    ]
+    view = shown(halfway, approvals=asked)
+    assert view["approvals"] == []
+    assert "waiting" not in track(view).values()
+    assert view["acts"]["approve"]["why_not"] == "nothing waits for an approval"
+    assert view["why"].startswith("Asks risk, execution for feedback: they give it in Airflow")
+
+
 def test_a_held_step_is_held_on_the_track_with_its_reason(halfway):
     """Why it waits is the first thing that the person on call wants to know."""
     held = replace(halfway, status=Status.HELD, held_step="cutover-10", reason="gate: blind")
@@ -119,6 +147,16 @@ def test_a_hold_can_be_resumed_where_its_dag_run_is_known(halfway):
     gate = GateRunFacts(step="cutover-10", run="1", key="backpack_migration/r1#0", started_unix=0.0)
     assert shown(held, gate=gate)["acts"]["resume"]["possible"]
     assert "no gate" in shown(held)["acts"]["resume"]["why_not"]
+
+
+@pytest.mark.parametrize(("run_state", "possible"), [("running", False), ("failed", True)])
+def test_a_hold_can_be_resumed_once_its_dag_run_has_ended(halfway, run_state, possible):
+    """Its way back is still to come, would find the hold gone, and take the fleet back."""
+    held = replace(halfway, status=Status.HELD, held_step="cutover-10", reason="blind")
+    gate = GateRunFacts(step="cutover-10", run="1", key="backpack_migration/r1#0", started_unix=0.0)
+    offer = shown(held, gate=gate, run_state=run_state)["acts"]["resume"]
+    assert offer["possible"] is possible
+    assert ("still ends" in offer["why_not"]) is not possible
 
 
 def test_a_rollback_shows_which_steps_were_taken_back(journal):
@@ -145,10 +183,60 @@ def test_a_rollback_is_always_on_offer_and_needs_a_reason(halfway):
         assert offer["needs_reason"]
 
 
+def test_what_moves_the_fleet_or_stops_it_needs_a_reason(halfway):
+    """A No takes the whole fleet back; a Yes and a resumption may go without words."""
+    acts = shown(halfway, approvals=[APPROVAL])["acts"]
+    assert {act for act, offer in acts.items() if offer["needs_reason"]} == {
+        "reject",
+        "hold",
+        "rollback",
+    }
+
+
 def test_a_phase_that_is_over_waits_for_a_person(halfway):
     """Phase by phase: nothing is stuck, somebody has to start the next DAG."""
     lease = Lease(migration_id="m", holder="end of backpack_shadow", renewed_at=0.0, seconds=1.0)
-    assert "waits for a person to start" in shown(halfway, lease=lease)["why"]
+    view = shown(halfway, lease=lease, driver="backpack_shadow")
+    assert view["why"] == "shadow is done; cutover-50 waits for a person to start its DAG."
+
+
+@pytest.mark.parametrize(
+    ("run_state", "said"),
+    [
+        ("running", "cutover-50 is under way."),
+        ("failed", "Its DAG run backpack_migration r1 has ended failed: see in Airflow which task"),
+        (
+            "success",
+            "Its DAG run backpack_migration r1 has ended success: start backpack_migration",
+        ),
+    ],
+)
+def test_behind_a_run_that_has_ended_nothing_is_under_way(halfway, run_state, said):
+    """Nobody would come; the page says what a person may do, as the shell does."""
+    view = shown(halfway, driver="backpack_migration", run_state=run_state)
+    assert view["why"].startswith(said)
+
+
+def test_a_phase_that_is_done_waits_for_a_person_though_its_run_has_ended(halfway):
+    """That it has is as it should be."""
+    lease = Lease(migration_id="m", holder="end of backpack_shadow", renewed_at=0.0, seconds=1.0)
+    view = shown(halfway, lease=lease, driver="backpack_shadow", run_state="success")
+    assert view["why"] == "shadow is done; cutover-50 waits for a person to start its DAG."
+
+
+def test_a_phase_that_was_started_waits_for_no_start(halfway):
+    """Its run has joined; until it moves something the lease is that of the run before."""
+    lease = Lease(migration_id="m", holder="end of backpack_shadow", renewed_at=0.0, seconds=1.0)
+    view = shown(halfway, lease=lease, driver="backpack_cutover")
+    assert view["why"] == "cutover-50 is under way."
+
+
+@pytest.mark.parametrize("dag_id", ["backpack_cutover", "backpack_migration"])
+def test_a_run_that_left_its_own_step_undone_is_to_be_looked_at(halfway, dag_id):
+    """It failed where nothing is to be taken back: to wait for another DAG would mend nothing."""
+    lease = Lease(migration_id="m", holder=f"end of {dag_id}", renewed_at=0.0, seconds=1.0)
+    view = shown(halfway, lease=lease, driver=dag_id)
+    assert view["why"] == f"{dag_id} is over, and cutover-50 is not done: its run says why."
 
 
 def test_a_proven_fleet_shows_no_lease(journal):
@@ -188,126 +276,6 @@ def test_after_the_end_the_page_says_that_there_is_a_report(halfway):
     assert "The report is ready" in shown(replace(halfway, status=Status.PROMOTED))["why"]
 
 
-GATE = Gate(
-    interval_seconds=15.0,
-    min_duration_seconds=60.0,
-    max_duration_seconds=600.0,
-    criteria=(Criterion(name="age", query="q", success=Band(maximum=5)),),
-)
-FACTS = GateRunFacts(step="cutover-10", run="2", key="dag_x/run+1#3", started_unix=1000.0)
-
-
-def row(tick, outcome=Outcome.SUCCESS, value=1.0, **more):
-    return Measurement(
-        criterion="age",
-        tick_seconds=15.0 * tick,
-        outcome=outcome,
-        counts_as=outcome,
-        value=value,
-        **more,
-    )
-
-
-def with_limits(**limits):
-    return replace(GATE, criteria=(replace(GATE.criteria[0], **limits),))
-
-
-def test_a_criterion_has_its_newest_value_and_its_history():
-    """At most as many points as a sparkline shows, the newest last."""
-    rows = [row(tick, value=float(tick)) for tick in range(POINTS + 5)]
-    view = gate_view(FACTS, GATE, rows)
-    (criterion,) = view["criteria"]
-    assert (criterion["value"], criterion["outcome"]) == (POINTS + 4.0, "Success")
-    assert len(criterion["points"]) == POINTS
-    assert criterion["at"] == 1000.0 + 15.0 * (POINTS + 4)
-    assert (view["dag_id"], view["run_id"]) == ("dag_x", "run+1")
-
-
-def test_infinite_and_missing_values_are_strict_json():
-    """A page reads JSON, which has no NaN and no infinity."""
-    rows = [row(0, Outcome.FAILURE, float("inf")), row(1, Outcome.NO_DATA, None)]
-    (criterion,) = gate_view(FACTS, GATE, rows)["criteria"]
-    assert [value for _, value, _ in criterion["points"]] == ["+Inf", None]
-
-
-def test_a_criterion_that_was_never_measured_says_so():
-    """A gate that has just begun lists its criteria already."""
-    (criterion,) = gate_view(FACTS, GATE, [])["criteria"]
-    assert (criterion["outcome"], criterion["points"]) == (None, [])
-
-
-def test_measurements_are_shown_without_their_plan():
-    """The plan file may be another one by now: what was measured is still true."""
-    (criterion,) = gate_view(FACTS, None, [row(0, threshold="success <= 5")])["criteria"]
-    assert (criterion["name"], criterion["threshold"]) == ("age", "success <= 5")
-
-
-@pytest.mark.parametrize(
-    ("limits", "rows", "text", "left"),
-    [
-        ({}, [row(0, Outcome.FAILURE)], None, None),
-        ({"failure_limit": 4}, [row(0, Outcome.FAILURE), row(1)], "1 of 4 failures", 0.75),
-        ({"consecutive_failure_limit": 2}, [row(k, Outcome.FAILURE) for k in range(2)], "2 of 2 failures in a row", 0.0),
-        ({"consecutive_failure_limit": 2}, [row(0, Outcome.FAILURE), row(1)], "0 of 2 failures in a row", 1.0),
-        ({"failure_window": FailureWindow(limit=2, window_seconds=60.0)}, [row(0, Outcome.FAILURE), row(9, Outcome.FAILURE)], "1 of 2 failures within 60 s", 0.5),
-        ({"objective": Objective(target=0.99, over_seconds=6000.0)}, [row(0, Outcome.FAILURE)], "1 of 4 bad checks within 6000 s", 0.75),
-        ({"failure_limit": 10, "consecutive_failure_limit": 2}, [row(0, Outcome.FAILURE)], "1 of 2 failures in a row", 0.5),
-    ],
-)  # fmt: skip
-def test_the_budget_is_that_of_the_tightest_limit(limits, rows, text, left):
-    """What is left before a breach, counted as the judge counts."""
-    (criterion,) = gate_view(FACTS, with_limits(**limits), rows)["criteria"]
-    budget = criterion["budget"]
-    assert (budget and budget["text"]) == text
-    assert (budget and pytest.approx(budget["left_share"])) == left
-
-
-def status(**more):
-    base = {
-        "id": "feed-00",
-        "variant": "native",
-        "ready": True,
-        "healthy": True,
-        "reasons": (),
-        "url": "",
-    }
-    return InstanceStatus(**{**base, **more})
-
-
-@pytest.mark.parametrize(
-    ("seen", "away_seconds", "state"),
-    [
-        (status(), None, "native"),
-        (status(variant="ccxt"), None, "ccxt"),
-        (status(healthy=False), None, "unhealthy"),
-        (status(healthy=False), 5.0, "restarting"),
-        (status(variant="unknown", ready=False, healthy=False), 5.0, "restarting"),
-        (status(variant="unknown", ready=False, healthy=False), 61.0, "unhealthy"),
-    ],
-)
-def test_an_instance_is_in_one_of_four_states(seen, away_seconds, state):
-    """Away for as long as a start may take is a restart; for longer it is a fault."""
-    assert instance_state(seen, away_seconds, 60.0) == state
-
-
-def test_an_instance_that_comes_back_counts_anew():
-    """The next restart has the whole deadline again."""
-    down = status(ready=False)
-    since = away_since({}, [down], 100.0)
-    assert away_since(since, [down], 130.0) == {"feed-00": 100.0}
-    assert away_since(since, [status()], 140.0) == {}
-
-
-def test_a_planned_restart_never_flashes_as_a_fault():
-    """Unwell before it goes down, and unwell when it is up again but has not caught up."""
-    unwell = status(healthy=False)
-    assert away_since({}, [unwell], 100.0) == {}
-    planned = away_since({}, [unwell], 100.0, {"feed-00"})
-    assert planned == {"feed-00": 100.0}
-    down = away_since(planned, [status(ready=False)], 101.0, {"feed-00"})
-    assert away_since(down, [unwell], 103.0) == {"feed-00": 100.0}
-
-
 def test_what_an_act_moves_is_known_from_the_journal(halfway):
     """Forward the instances of the act, and on the way back all that may be on native."""
     act = {"act": "set_variant", "variant": "native", "instances": ["feed-03"]}
@@ -315,43 +283,3 @@ def test_what_an_act_moves_is_known_from_the_journal(halfway):
     back = replace(halfway, status=Status.ROLLING_BACK, exposed=("feed-00",), pending_act=None)
     assert set(moving(back)) == {"feed-00"}
     assert not moving(halfway)
-
-
-def test_the_map_counts_every_state():
-    """Counts are of the fleet; shadows are beside it."""
-    view = fleet_view(
-        [status(), status(id="feed-01", variant="ccxt"), status(id="feed-02", healthy=False)],
-        [status(id="shadow-00", variant="shadow", pid=7), status(id="shadow-01", ready=False)],
-        away_since={},
-        now_unix=0.0,
-        ready_deadline_seconds=60.0,
-    )
-    assert view["counts"] == {"ccxt": 1, "native": 1, "restarting": 0, "unhealthy": 1}
-    assert view["total"] == 3
-    assert [name for name, *_ in view["shadows"]] == ["shadow-00"]
-
-
-def test_parity_names_the_party_at_fault_with_examples():
-    """Native's disagreements come first: they are what the verdict is about."""
-    facts = {
-        "compared": {"trade": 10, "book": 4},
-        "agreed": {"trade": 9, "book": 3},
-        "unsettled": 1,
-        "disagreements": {"book/native": 1, "missing/ccxt": 1},
-        "samples": [
-            {"blamed": "ccxt", "kind": "missing", "symbol": "SOL-USDC", "id": 7, "native": {"price": "1"}},
-            {"blamed": "native", "kind": "book", "symbol": "SOL-USDC", "sequence": 3,
-             "first_difference": {"side": "bid", "depth": 0, "native": ["1", "2"], "venue": ["1", "3"]}},
-        ],
-    }  # fmt: skip
-    view = parity_view([ShardParity("shadow-00", facts), ShardParity("shadow-01", problem="torn")])
-    assert view["compared"][0] == {"kind": "trade", "compared": 10, "agreed": 9}
-    assert view["samples"][0][:4] == ["native", "book", "SOL-USDC", "3 bid 0"]
-    assert view["problems"] == ["shadow-01: torn"]
-
-
-def test_odd_parity_files_do_no_harm():
-    """They are written by other processes, perhaps of another version."""
-    odd = {"compared": {"trade": "many"}, "disagreements": [], "samples": "none", "unsettled": None}
-    view = parity_view([ShardParity("shadow-00", odd)])
-    assert (view["compared"], view["samples"], view["unsettled"]) == ([], [], 0)

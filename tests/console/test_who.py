@@ -1,5 +1,8 @@
 """Who looks at the page may change while it is open, and may not be known: what the buttons say."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -33,6 +36,15 @@ def way_back(page: Page):
     return page.get_by_role("button", name="Roll back …")
 
 
+@contextmanager
+def changed_hands(browser, scene, name: str, role: str) -> Iterator[Page]:
+    """The live page of ann, an administrator, in a browser where another one has logged in."""
+    with opened(browser, scene, name="ann", role="admin") as page:
+        expect(page.locator("#live")).to_have_text("live")
+        log_in(page, scene, name, role)
+        yield page
+
+
 @pytest.mark.usefixtures("halfway", "brief_streams")
 def test_another_login_is_noticed_when_the_stream_comes_back(browser, scene):
     """What was open to the one is not to the other, and nobody has to press reload."""
@@ -47,9 +59,7 @@ def test_another_login_is_noticed_when_the_stream_comes_back(browser, scene):
 @pytest.mark.usefixtures("halfway")
 def test_a_dialog_names_who_is_logged_in_now(browser, scene):
     """The stream may go on for minutes under the login that it began with."""
-    with opened(browser, scene, name="ann", role="admin") as page:
-        expect(page.locator("#live")).to_have_text("live")
-        log_in(page, scene, "bob", "user")
+    with changed_hands(browser, scene, "bob", "user") as page:
         way_back(page).click()
         dialog = page.get_by_role("dialog")
         expect(dialog).to_contain_text("Recorded under the name bob.")
@@ -58,9 +68,7 @@ def test_a_dialog_names_who_is_logged_in_now(browser, scene):
 @pytest.mark.usefixtures("halfway")
 def test_an_open_dialog_says_when_the_new_login_may_not_do_it(browser, scene):
     """Before a reason is typed in vain."""
-    with opened(browser, scene, name="ann", role="admin") as page:
-        expect(page.locator("#live")).to_have_text("live")
-        log_in(page, scene, "vic", "viewer")
+    with changed_hands(browser, scene, "vic", "viewer") as page:
         way_back(page).click()
         told = page.get_by_role("dialog").get_by_role("alert")
         expect(told).to_have_text("vic may not do this in Airflow")
@@ -81,7 +89,7 @@ def test_the_way_back_is_open_to_whom_the_page_does_not_know(browser, scene):
         expect(dialog).to_contain_text("Recorded under the name that you are logged in with.")
         dialog.get_by_label("Reason").fill("the venue is odd")
         dialog.get_by_role("button", name="Roll back").click()
-        expect(page.locator("#trouble")).to_contain_text("backpack_rollback started")
+        expect(page.locator("#trouble")).to_contain_text("asked of Airflow: backpack_rollback")
     assert len(airflow_log("trigger_dag_run")) == before + 1
     assert airflow_log("trigger_dag_run")[0][0] == "bob"
 

@@ -76,7 +76,7 @@ async def test_stop_is_prompt_while_the_markets_do_not_answer(venue, delivered):
 
     async def never(*_args, **_kwargs):
         hanging.set()
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
     feed = make_feed(venue, delivered)
     feed._rest.markets_answer = never

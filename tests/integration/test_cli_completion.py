@@ -24,6 +24,10 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{BIN}:/usr/bin:/bin")
     with small_airflow() as airflow:
         airflow.wait_for("cutover_50.approval")
+        # what no approval is: a question that ran out, and one to consumers
+        airflow.wait_for("cutover_10.approval")
+        airflow.approvals[-1]["task_instance"]["state"] = "failed"
+        airflow.wait_for("post_migration.feedback_risk", options=("OK",))
         document = {
             "prometheus_url": "http://127.0.0.1:9",
             "instances": [{"id": "feed-00", "url": "http://127.0.0.1:9", "config": "f.yaml"}],

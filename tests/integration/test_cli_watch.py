@@ -15,14 +15,18 @@ from pathlib import Path
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 
+from feed_migration.guard.endpoints import listening
+from feed_migration.guard.sight import Health
 from feed_migration.holding import hold
 from feed_migration.journal.store import Journal
+from tests.cli.shell import STEP, open_gate
 from tests.support.conditions import eventually_sync
+from tests.support.lost_journal import away
 from tests.support.memory_fleet import MemoryFleet
 from tests.support.migration_plans import begin, pass_steps
 from tests.support.small_airflow import small_airflow
-from tests.unit.test_cli_acts import STEP, open_gate
 
 PROGRAM = Path(sys.executable).with_name("backpack-migrate")
 ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -36,11 +40,12 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-def write(home, airflow_url):
+def write(home, airflow_url, **more):
     document = {
         "prometheus_url": "http://127.0.0.1:9",
         "instances": [{"id": "feed-00", "url": "http://127.0.0.1:9", "config": "f.yaml"}],
         "airflow": {"url": airflow_url, "password_file": "passwords.json"},
+        **more,
     }
     (home / "deployment.yaml").write_text(yaml.safe_dump(document))
     (home / "passwords.json").write_text(json.dumps({"admin": "correct horse"}))
@@ -104,6 +109,8 @@ class Watching:
 
 @pytest.fixture
 def watching():
+    # who runs the tests in the background of a script hands on that Ctrl-C is not heard
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     started = []
 
     def start(*options, columns=0):
@@ -117,6 +124,7 @@ def watching():
             one.process.wait()
         one._reader.join(5)
         os.close(one.fd)
+    signal.signal(signal.SIGINT, before)
 
 
 def held(journal):
@@ -187,18 +195,24 @@ def test_it_goes_on_while_the_journal_is_away(home, journal, watching):
     """Shown as it was last known, told of, and on again when the journal is back."""
     view = watching()
     view.shows("gate of cutover-50")
-    (home / "journal.db").rename(home / "away.db")
-    (home / "journal.db").mkdir()
-    view.shows("the journal does not answer")
-    (home / "journal.db").rmdir()
-    (home / "away.db").rename(home / "journal.db")
+    with away(home / "journal.db"):
+        view.shows("the journal does not answer")
     eventually_sync(lambda: "journal does not" not in view.text.splitlines()[-1], 30.0)
     held(Journal(home / "journal.db"))
     view.shows("held by bo: odd")
 
 
+def test_it_says_who_may_answer_without_airflow(journal, watching):
+    """As `status` does: the journal noted it when they were asked."""
+    migration_id = journal.latest_migration()
+    note = {"note": "approval_asked", "step": "cutover-100", "approvers": ["ann", "bo"]}
+    journal.append("audit_note", migration_id=migration_id, actor="ana", body=note)
+    journal.renew_lease(migration_id, holder="approval cutover-100", seconds=7200.0)
+    watching().shows("cutover-100 waits for an approval by ann or bo")
+
+
 def test_it_goes_on_while_airflow_is_away(home, journal, watching):
-    """Who may approve is known from Airflow; until when, from the journal."""
+    """It knows who may approve where the journal has lost that; until when, the journal does."""
     migration_id = journal.latest_migration()
     with small_airflow() as airflow:
         write(home, airflow.url)
@@ -216,7 +230,41 @@ def test_it_goes_on_while_airflow_is_away(home, journal, watching):
     assert view.ends(signal.SIGINT) == 0
 
 
+def test_it_goes_on_while_the_guard_is_away(home, journal, watching):
+    """And says on the next line that changes whether anybody takes the fleet back by itself."""
+    health = Health(polled_monotonic=0.0, watching=True)
+    with listening("127.0.0.1", 0, lambda: health, CollectorRegistry(), lambda: 0.0) as port:
+        write(home, "http://127.0.0.1:9", guard_url=f"http://127.0.0.1:{port}")
+        view = watching()
+        view.shows("guard watches what is exposed")
+    view.shows("the guard does not answer")
+    held(journal)
+    view.shows("held by bo: odd")
+    with listening("127.0.0.1", port, lambda: health, CollectorRegistry(), lambda: 0.0):
+        eventually_sync(lambda: "guard watches" in view.text.splitlines()[-1], 30.0)
+
+
 RUN = "manual__2"
+
+
+def test_it_says_that_the_driving_dag_run_has_ended(home, journal, watching):
+    """Until that is cleared, and no longer than Airflow answers."""
+    note = {"note": "joined", "turn": 1, "dag_id": "backpack_migration", "run_id": RUN}
+    who = {"migration_id": journal.latest_migration(), "actor": "ana"}
+    journal.append("audit_note", body=note, **who)
+    with small_airflow() as airflow:
+        write(home, airflow.url)
+        airflow.run_states = ["running"]
+        view = watching()
+        view.shows("gate of cutover-50")
+        airflow.run_states = ["failed"]
+        view.shows(f"its DAG run backpack_migration {RUN} has ended failed")
+        airflow.run_states = ["running"]
+        eventually_sync(lambda: "has ended" not in view.text.splitlines()[-1], 30.0)
+        airflow.run_states = ["failed"]
+        eventually_sync(lambda: "has ended failed" in view.text.splitlines()[-1], 30.0)
+    view.shows("Airflow does not answer")
+    assert "has ended" not in view.text.splitlines()[-1]
 
 
 @pytest.fixture

@@ -1,18 +1,18 @@
 """Rollbacks that Airflow does not see are told by guard and shell, in the same words and once."""
 
 import json
-import shutil
-import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
 import pytest
 import yaml
 
 from feed_migration.cli.app import run
 from feed_migration.deployment import load_deployment
-from feed_migration.errors import DeploymentError
+from feed_migration.errors import DeploymentError, ExposedUnlisted
 from feed_migration.guard import reverting as guards
+from feed_migration.guard.metrics import guard_families
 from feed_migration.guard.process import Guard
+from feed_migration.journal.keys import AuditPlace, make_key
 from feed_migration.journal.notice_ledger import Stage
 from feed_migration.journal.store import Journal
 from feed_migration.notices.outlet import SendFailed
@@ -93,19 +93,13 @@ def test_the_guard_tells_of_a_step_that_begins_where_no_task_does(stage, inbox):
     assert LAST_RESORT_SECONDS <= 10.0
 
 
-def test_without_a_journal_the_guard_tells_all_the_same(stage, inbox, tmp_path_factory):
+def test_without_a_journal_the_guard_tells_all_the_same(stage, inbox):
     """The database is down, the fleet goes back, and people hear of it."""
     stage.goes_to(STEP)
     home = stage.deployment.home
     with guarding(stage) as guard:
         guard.poll()
-        copy = tmp_path_factory.mktemp("copy") / "journal.db"
-        # its files come and go with whoever has it open
-        with (
-            closing(sqlite3.connect(home / "journal.db")) as journal_db,
-            closing(sqlite3.connect(copy)) as copied,
-        ):
-            journal_db.backup(copied)
+        backup = stage.back_up()
         stage.journal_goes_away()
 
         def told_after_a_while() -> bool:
@@ -115,8 +109,7 @@ def test_without_a_journal_the_guard_tells_all_the_same(stage, inbox, tmp_path_f
 
         eventually_sync(told_after_a_while, 30, describe=inbox.kinds)
         eventually_sync(lambda: len(json.loads((home / "guard/told.json").read_text())) == 2)
-        (home / "journal.db").rmdir()
-        shutil.copy(copy, home / "journal.db")
+        stage.restore(backup)
         eventually_sync(lambda: (home / "guard/told.json").read_text().strip() == "[]", 20)
     journal = Journal(home / "journal.db", home=home)
     rows = [
@@ -129,6 +122,21 @@ def test_without_a_journal_the_guard_tells_all_the_same(stage, inbox, tmp_path_f
         ("rolled back 1", Stage.TOLD),
     }
     assert inbox.kinds() == ["rollback", "rolled_back"]
+
+
+def test_a_guard_without_the_signing_key_tells_all_the_same(stage, inbox, tmp_path):
+    """Its rollback waits in the spool, where nobody reads of it."""
+    stage.goes_to(STEP)
+    airflow = tmp_path / "airflow"
+    airflow.mkdir()
+    make_key(AuditPlace.of(airflow, {}), since=stage.journal.events()[-1].seq + 1)
+    stage.journal = Journal(stage.deployment.journal_url, home=airflow)
+    stage.says("verdict", step=STEP, run="1", decision="Rollback", at_seconds=3.0, reasons=[])
+    with guarding(stage) as guard:
+        guard.poll()
+        eventually_sync(lambda: inbox.kinds() == ["rollback", "rolled_back"], describe=inbox.kinds)
+    assert stage.fleet.native == []
+    assert stage.journal.verify().ok
 
 
 def test_the_shell_tells_with_nobody_else_there(stage, inbox):
@@ -222,3 +230,37 @@ def test_a_channel_that_could_never_send_is_a_mistake_of_the_file(stage, channel
     path.write_text(yaml.safe_dump(document))
     with pytest.raises(DeploymentError, match=says):
         load_deployment(stage.deployment.home, {})
+
+
+def test_the_guard_names_who_cannot_be_proven_until_it_is(stage, inbox):
+    """In a notice and by a metric; the deployment has lost an instance that runs on native."""
+    stage.goes_to(STEP)
+    stage.says("verdict", step=STEP, run="1", decision="Rollback", at_seconds=3.0, reasons=[])
+    lost = stage.fleet.variant.pop("feed-00")
+    stage.fleet.forgotten.add("feed-00")
+    with guarding(stage) as guard:
+        guard.poll()
+        assert unproven(guard) == {"feed-00"}
+        eventually_sync(lambda: inbox.kinds() == ["rollback", "rollback"], describe=inbox.kinds)
+        assert inbox.texts[1].startswith("NOT PROVEN ON CCXT: feed-00: was exposed, still is there")
+        stage.fleet.variant["feed-00"] = lost
+        stage.clock.passes(60.0)
+        guard.poll()
+        assert unproven(guard) == set()
+    assert stage.fleet.native == []
+
+
+def unproven(guard):
+    name = "feed_migration_guard_unproven_instance"
+    families = {family.name: family for family in guard_families(guard.health)}
+    return {sample.labels["instance_id"] for sample in families[name].samples}
+
+
+def test_a_shell_without_a_journal_tells_who_cannot_be_proven(stage, inbox):
+    """Nobody else may know of it."""
+    with (
+        pytest.raises(ExposedUnlisted),
+        rollback_told(stage.deployment, None, "mig-1", "ann", "stale"),
+    ):
+        raise ExposedUnlisted(("feed-00",), 1.0)
+    assert inbox.texts[-1].startswith("NOT PROVEN ON CCXT: feed-00")

@@ -181,3 +181,27 @@ def test_a_reason_from_outside_mentions_nobody_and_starts_no_markup():
     assert "\r" not in HOSTILE.headline
     for text in (slack_text(HOSTILE), html_text(HOSTILE), plain_text(HOSTILE)):
         assert "hunter2secret" not in text
+
+
+def test_an_instance_that_cannot_be_proven_is_told_with_what_to_do(journal):
+    """Until the proof: told later, it would only confuse."""
+    from feed_migration import rollback
+    from feed_migration.errors import ExposedUnlisted
+
+    fleet = MemoryFleet()
+    migration_id = breach(journal, fleet)
+    fleet.forgotten.add("feed-99")
+    body = {"act": "set_variant", "variant": "native", "instances": ["feed-99"], "step": "x"}
+    journal.append("act_intended", migration_id=migration_id, actor="ann", body=body)
+    rollback.revert(fleet, journal, migration_id, "guard:here", "stale")
+    with pytest.raises(ExposedUnlisted):
+        rollback.verify(fleet, journal, migration_id, "guard:here")
+    notice = told(journal, migration_id)[-1]
+    assert (notice.kind, notice.title) == (Kind.ROLLBACK, "NOT PROVEN ON CCXT")
+    assert "feed-99: was exposed, still is there" in notice.reason
+    assert any("deployment.yaml" in fact for fact in notice.facts)
+    fleet.forgotten.clear()
+    rollback.verify(fleet, journal, migration_id, "guard:here")
+    *_, notice, back = told(journal, migration_id)
+    assert notice.until == back.at
+    assert "feed-99 is not there any more" in back.facts[0]

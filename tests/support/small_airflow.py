@@ -5,14 +5,15 @@ import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 
 class SmallAirflow:
     """`requests` holds (method, decoded path, body); `approvals` what waits for a person.
 
     `run_states` are what a DAG run says of itself, one after the other and then the last one again;
-    `cleared` the tasks that clearing one clears; `lacks` is what it answers 404 to.
+    `living` is run id → state of the DAG's other runs; `cleared` the tasks that clearing one clears; `lacks` is what it answers 404 to; `refuses` is
+    method → (status, detail) of what it says no to.
     """
 
     def __init__(self) -> None:
@@ -24,13 +25,23 @@ class SmallAirflow:
         self.run_states = ["failed"]
         self.cleared = ["begin", "cutover_50.gate", "verdict"]
         self.lacks = "/nothing"
+        self.living: dict[str, str] = {}
+        self.refuses: dict[str, tuple[int, str]] = {}
 
-    def wait_for(self, task_id: str, *may_answer: str, asked_seconds_ago: float = 60.0) -> None:
+    def wait_for(
+        self,
+        task_id: str,
+        *may_answer: str,
+        asked_seconds_ago: float = 60.0,
+        run_id: str = "manual__2026-10-02T10:15:30+00:00",
+        options: tuple[str, ...] = ("Approve", "Reject"),
+    ) -> None:
         task = {
             "dag_id": "backpack_migration",
-            "dag_run_id": "manual__2026-10-02T10:15:30+00:00",
+            "dag_run_id": run_id,
             "task_id": task_id,
             "map_index": -1,
+            "state": "deferred",
         }
         users = [{"id": name, "name": name} for name in may_answer]
         subject = f"Start {task_id}?"
@@ -38,6 +49,7 @@ class SmallAirflow:
             {
                 "task_instance": task,
                 "subject": subject,
+                "options": list(options),
                 "created_at": (
                     datetime.now(UTC) - timedelta(seconds=asked_seconds_ago)
                 ).isoformat(),
@@ -56,18 +68,31 @@ class SmallAirflow:
             return 401, {"detail": "Not authenticated"}
         if self.lacks in path:
             return 404, {"detail": "not found"}
+        if method in self.refuses:
+            status, detail = self.refuses[method]
+            return status, {"detail": detail}
         return 200, self._said(method, path)
 
     def _said(self, method: str, path: str) -> dict:
         if "/hitlDetails" in path:
-            return {} if method == "PATCH" else {"hitl_details": self.approvals}
+            return {} if method == "PATCH" else {"hitl_details": self._asked(path)}
         if path.endswith("/clearTaskInstances"):
             return {"task_instances": [{"task_id": name} for name in self.cleared]}
         if "/dagRuns/" in path:
             more = len(self.run_states) > 1
             return {"state": self.run_states.pop(0) if more else self.run_states[0]}
+        if "/dagRuns?" in path:
+            wanted = parse_qs(urlsplit(path).query)["state"]
+            runs = [{"dag_run_id": run, "state": state} for run, state in self.living.items()]
+            return {"dag_runs": [run for run in runs if run["state"] in wanted]}
         started = path.endswith("/dagRuns")
         return {"dag_run_id": "manual__1"} if started else {"is_paused": self.paused}
+
+    def _asked(self, path: str) -> list[dict]:
+        wanted = parse_qs(urlsplit(path).query).get("state")
+        return [
+            one for one in self.approvals if not wanted or one["task_instance"]["state"] in wanted
+        ]
 
 
 @contextmanager

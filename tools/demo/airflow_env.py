@@ -121,6 +121,10 @@ def _timing() -> dict[str, str]:
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
         # a worker may notice this much too late that its task ended or was marked failed: 5 s
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        # given up earlier (5 s), a request is sent again while a slow API server is still at the
+        # first one; where both insert the same row the task fails that had succeeded. Below the
+        # heartbeat's timeout, so that a beat that hangs is sent again before the task is dead
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "45",
         # a restarted triggerer takes over once the heartbeat of the old one is this old: 30 s
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
         # parse once; the files of a deployment do not change under it

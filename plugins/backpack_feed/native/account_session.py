@@ -88,7 +88,8 @@ class AccountSession:
         elif self._state.stopped:
             LOG.error(
                 "the venue refused the signature twice: private streams stop, public ones go on;"
-                " check the credentials with python -m tools.backpack_auth_check, then restart"
+                " check the key with python -m tools.backpack_auth_check --credentials FILE, then"
+                " restart"
             )
 
     async def _sign_again(self) -> None:

@@ -22,8 +22,10 @@ from feed_migration.cli.parts import (
     open_journal,
     say,
 )
+from feed_migration.cli.questions import the_one
 from feed_migration.cli.shell import WATCH, Reason, note_at_shell, said_at_shell
-from feed_migration.deployment import Deployment, home_directory, load_deployment
+from feed_migration.deployment import Deployment, home_directory
+from feed_migration.deployment_copy import read_or_copy
 from feed_migration.errors import (
     EnvironmentUnavailable,
     JournalUnavailable,
@@ -31,11 +33,12 @@ from feed_migration.errors import (
     Refused,
 )
 from feed_migration.fleet.choice import open_fleet
+from feed_migration.guard.known_way_back import known_migration, open_known, remembered
 from feed_migration.journal.spool import UNRESOLVED, Spool
 from feed_migration.journal.store import Journal
-from feed_migration.notices.outside import rollback_told
+from feed_migration.notices.outside import rollback_told, taking
 from feed_migration.report.pages import document_incident
-from feed_migration.words import counted, since_words
+from feed_migration.words import counted, gone_words, since_words
 
 RESUME = "backpack-migrate resume"
 ROLLBACK = "backpack-migrate rollback"
@@ -57,7 +60,7 @@ def approve(
     """Answer the approval that the migration waits for."""
     deployment = deployment_here()
     with AirflowApi(deployment.airflow) as airflow:
-        asked = _the_one(airflow, task)
+        asked = the_one(airflow, deployment, task)
         option = "Reject" if reject else "Approve"
         _let_it_park(asked)
         airflow.answer(asked, option, said_at_shell(reason))
@@ -149,13 +152,22 @@ def rollback(
 ) -> None:
     """Put every instance back on ccxt and verify it. Needs neither Airflow nor the database."""
     # without the environment: a wrong PROMETHEUS_URL there must not stop the way back
-    deployment, actor = load_deployment(home_directory(), of_links()), actor_here()
-    fleet, spool = open_fleet(deployment), Spool(deployment.spool_file)
+    deployment, actor = read_or_copy(home_directory(), of_links()), actor_here()
+    spool = Spool(deployment.spool_file)
     journal, migration_id = journal_if_any(deployment, migration, as_json=as_json)
-    with rollback_told(deployment, journal, migration_id, actor, reason) as told:
+    known = remembered(deployment, journal, migration_id)
+    fleet = open_known(deployment, known.fleet, open_fleet)
+    heard = taking(journal, lambda text: notice(text, as_json=as_json))
+    with rollback_told(deployment, heard, migration_id, actor, reason) as told:
         result = way_back.revert(fleet, journal, migration_id, actor, reason, spool=spool)
         proof = way_back.verify(
-            fleet, journal, migration_id, actor, breach_at=result.breach_at, spool=spool
+            fleet,
+            journal,
+            migration_id,
+            actor,
+            breach_at=result.breach_at,
+            exposed=known.exposed,
+            spool=spool,
         )
         told(proof)
     page: str | None = None
@@ -173,14 +185,16 @@ def rollback(
             "migration_id": None if migration_id == UNRESOLVED else migration_id,
             "reason": reason,
             "instances": dict(proof.instances),
+            "gone": list(proof.gone),
             "breach_to_rollback_seconds": seconds,
             "incident": page,
         },
         [
             f"rolled back: {back}, {since_words(seconds, breached=proof.breached)}",
+            *([gone_words(proof.gone)] if proof.gone else []),
             *([f"incident: {page}"] if page else []),
         ],
-        what_next=["backpack-migrate report"] if journal is not None else ["restore the journal"],
+        what_next=[_next(journal, heard)],
         as_json=as_json,
     )
 
@@ -194,22 +208,16 @@ def journal_if_any(
         known, told = migration_to_take_back(journal, migration)
     except JournalUnavailable as error:
         notice(f"going on without the journal: {error}", as_json=as_json)
-        return None, migration or UNRESOLVED
+        return None, migration or known_migration(deployment) or UNRESOLVED
     if told:
         notice(told, as_json=as_json)
     return journal, known or UNRESOLVED
 
 
-def _the_one(airflow: AirflowApi, task: str | None) -> Mapping[str, Any]:
-    """Return the approval that is meant; it is never guessed."""
-    waiting = [entry for entry in airflow.pending_approvals() if task in {None, entry["task_id"]}]
-    if len(waiting) != 1:
-        names = ", ".join(str(entry["task_id"]) for entry in waiting)
-        raise Refused(
-            f"{len(waiting)} approvals wait{f' ({names})' if names else ''}",
-            "choose one with --task" if names else "see `backpack-migrate status`",
-        )
-    return waiting[0]
+def _next(journal: Journal | None, heard: Journal | None) -> str:
+    if heard is not None:
+        return "backpack-migrate report"
+    return "restore the journal" if journal is None else "mount the audit's signing key"
 
 
 def _let_it_park(asked: Mapping[str, Any]) -> None:

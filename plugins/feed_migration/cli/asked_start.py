@@ -7,7 +7,7 @@ Until then the newest migration in the journal is the one before.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from feed_migration.driving import Driver
+from feed_migration.dag_run import OVER, Driver
 from feed_migration.errors import Refused
 from feed_migration.events import Event
 from feed_migration.journal.refusals import REFUSED
@@ -18,7 +18,6 @@ START = "start"
 PATIENCE_SECONDS = 300.0
 # What the journal may be behind Airflow in what was read of each
 BEHIND_SECONDS = 5.0
-OVER = frozenset({"success", "failed"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from feed_migration.airflow_api import AirflowApi
+from feed_migration.cli.questions import pending_approvals
 from feed_migration.deployment import home_directory, load_deployment
 from feed_migration.errors import MigrationError
 from feed_migration.journal.store import Journal
@@ -38,10 +39,11 @@ def complete_approvals(incomplete: str) -> list[tuple[str, str]]:
     """Return the task ids of the approvals that wait, each with what it asks."""
     found: list[tuple[str, str]] = []
     with _quietly():
-        settings = load_deployment(home_directory()).airflow
-        with AirflowApi(settings, timeout_seconds=PATIENCE_SECONDS) as airflow:
+        deployment = load_deployment(home_directory())
+        with AirflowApi(deployment.airflow, timeout_seconds=PATIENCE_SECONDS) as airflow:
             found = [
-                (str(task["task_id"]), str(task["subject"])) for task in airflow.pending_approvals()
+                (str(task["task_id"]), str(task["subject"]))
+                for task in pending_approvals(airflow, deployment)
             ]
     return [entry for entry in found if entry[0].startswith(incomplete)]
 

@@ -26,6 +26,7 @@ from feed_migration.cli.lists import (
 )
 from feed_migration.cli.situation import Situation, WaitsFor, minutes, wait_of
 from feed_migration.cli.standing import printable
+from feed_migration.guard.answer import GuardState
 from feed_migration.markdown import number
 from feed_migration.model import Outcome
 from feed_migration.phases import MigrationState, Status
@@ -37,6 +38,12 @@ STATUSES: Mapping[Status, str] = {
     Status.ROLLING_BACK: "bold red",
     Status.ROLLED_BACK: "bold red",
     Status.PROMOTED: "bold green",
+}
+GUARDS: Mapping[GuardState, str] = {
+    GuardState.WATCHING: "bold yellow",
+    GuardState.REVERTING: "bold red",
+    GuardState.HANGS: "bold red",
+    GuardState.UNKNOWN: "dim",
 }
 # What the list of events, and the instances that are not well, keep of a small terminal
 _EVENTS_LEAST, _UNWELL_LEAST, _CRITERIA_LEAST = 3, 3, 3
@@ -68,6 +75,7 @@ def frame(situation: Situation, silences: Sequence[Silence], size: Size) -> list
         *_track(situation.state, size.width),
         *_wait(situation, size.width),
         *_watched(situation),
+        *_guard(situation),
         *(_silence(one, situation.now_unix) for one in silences),
     ]
     foot = Text("ctrl-c ends the view, not the migration", style="dim")
@@ -104,6 +112,7 @@ def line(situation: Situation, silences: Sequence[Silence]) -> str:
         why,
         f"criteria: {', '.join(failing) or 'all well'}" if situation.newest else "",
         fleet_summary(situation),
+        _guard_words(situation),
         *(f"{one.id}: {reasons_of(one.reasons)}" for one in situation.unwell),
         *(f"{one.part} does not answer" for one in silences),
     ]
@@ -199,6 +208,22 @@ def _watched(situation: Situation) -> list[Text]:
     text.append(lease.holder)
     text.append(f", lease for {minutes(left)}" if left > 0 else ", lease over")
     return [text]
+
+
+def _guard(situation: Situation) -> list[Text]:
+    """How the guard is; one that is silent is told of among the silent parts."""
+    guard = situation.guard
+    if guard is None or guard.state is GuardState.SILENT:
+        return []
+    text = Text("guard    ", style="dim")
+    return [text.append(guard.text, style=GUARDS.get(guard.state, "default"))]
+
+
+def _guard_words(situation: Situation) -> str:
+    guard = situation.guard
+    if guard is None or guard.state in {GuardState.SILENT, GuardState.UNKNOWN}:
+        return ""
+    return f"guard {guard.text}"
 
 
 def _silence(one: Silence, now_unix: float) -> Text:

@@ -1,4 +1,4 @@
-"""`status --watch`: a live view that goes on whatever of the journal, fleet and Airflow goes away.
+"""`status --watch`: a live view that goes on whatever of what it asks goes away.
 
 Each part is asked in a thread of its own, so one that hangs stops neither the view nor ctrl-c.
 """
@@ -19,21 +19,24 @@ from rich.live import Live
 from rich.text import Text
 
 from feed_migration.airflow_api import AirflowApi
-from feed_migration.cli.asked_start import OVER, AskedStart, require_hope
+from feed_migration.cli.asked_start import BEHIND_SECONDS, AskedStart, require_hope
 from feed_migration.cli.frame import Silence, Size, frame, line
-from feed_migration.cli.look import JournalView, Plans, Story
+from feed_migration.cli.look import JournalView, Plans, Story, ended_run
 from feed_migration.cli.parts import open_journal
+from feed_migration.cli.questions import pending_approvals
 from feed_migration.cli.situation import Situation
 from feed_migration.cli.standing import render_status, status_of
+from feed_migration.dag_run import OVER, Driver, EndedRun
 from feed_migration.deployment import Deployment
-from feed_migration.driving import Driver
-from feed_migration.errors import MigrationError
+from feed_migration.errors import EnvironmentUnavailable, MigrationError
 from feed_migration.fleet.base import InstanceStatus
 from feed_migration.fleet.choice import open_fleet
+from feed_migration.guard.answer import GuardAnswer, GuardState
+from feed_migration.guard.asking import ask_guard
 from feed_migration.markdown import utc
 from feed_migration.phases import Status
 
-JOURNAL_SECONDS, FLEET_SECONDS, AIRFLOW_SECONDS = 1.0, 2.0, 5.0
+JOURNAL_SECONDS, FLEET_SECONDS, GUARD_SECONDS, AIRFLOW_SECONDS = 1.0, 2.0, 2.0, 5.0
 # A frame a second shows the clocks; more than four a second nobody reads
 FRAME_SECONDS, LEAST_SECONDS = 1.0, 0.25
 # What the first frame waits for parts that take their time
@@ -91,7 +94,7 @@ class Source[T](threading.Thread):
 
 
 class Sources:
-    """The three parts that a situation is made of."""
+    """The four parts that a situation is made of."""
 
     def __init__(self, deployment: Deployment, migration: str | None, clock: Clock) -> None:
         self.news = threading.Event()
@@ -101,10 +104,13 @@ class Sources:
         self._airflow: AirflowApi | None = None
         self._began = self._run_over_at = time.monotonic()
         self._run_state: tuple[Driver | None, str] = (None, "")
+        # and since when Airflow says so, as the monotonic clock has it
+        self._ended: tuple[EndedRun | None, float] = (None, 0.0)
         self.journal = self._source("the journal", self._ask_journal, JOURNAL_SECONDS)
         self.fleet = self._source("the fleet", self._ask_fleet, FLEET_SECONDS)
+        self.guard = self._source("the guard", self._ask_guard, GUARD_SECONDS)
         self.airflow = self._source("Airflow", self._ask_airflow, AIRFLOW_SECONDS)
-        self._all: tuple[Source[Any], ...] = (self.journal, self.fleet, self.airflow)
+        self._all: tuple[Source[Any], ...] = (self.journal, self.fleet, self.guard, self.airflow)
 
     def _source[T](self, part: str, ask: Callable[[], T], pause_seconds: float) -> Source[T]:
         return Source(part, ask, pause_seconds=pause_seconds, news=self.news, clock=self._clock)
@@ -122,8 +128,8 @@ class Sources:
 
     @property
     def ready(self) -> bool:
-        """Whether the journal and the fleet have been asked once."""
-        return self.journal.asked and self.fleet.asked
+        """Whether the journal, the fleet and the guard have been asked once."""
+        return self.journal.asked and self.fleet.asked and self.guard.asked
 
     @property
     def silences(self) -> list[Silence]:
@@ -141,9 +147,25 @@ class Sources:
             measurements=story.measurements,
             events=story.events,
             instances=self.fleet.answer or (),
-            may_answer=self.airflow.answer or (),
+            # a journal that was restored may lack what it noted of the question
+            may_answer=story.may_answer or self.airflow.answer or (),
+            ended_run=self._ended_run(story),
+            guard=self._guard(),
         )
         return replace(known, gate=self._plans.gate(story.state))
+
+    def _guard(self) -> GuardAnswer | None:
+        silence = self.guard.silence
+        if silence is None:
+            return self.guard.answer
+        return GuardAnswer(state=GuardState.SILENT, detail=silence.problem)
+
+    def _ended_run(self, story: Story) -> EndedRun | None:
+        ended, since = self._ended
+        if ended is None or ended.run != story.driver or self.airflow.silence is not None:
+            return None
+        # before, the story may be older than what Airflow says
+        return ended if time.monotonic() - since >= BEHIND_SECONDS else None
 
     def ended(self) -> int | None:
         """Return the exit code of a migration that is over, None while it, or a start, goes on.
@@ -177,16 +199,21 @@ class Sources:
     def _ask_fleet(self) -> tuple[InstanceStatus, ...]:
         return open_fleet(self._deployment).instances()
 
+    def _ask_guard(self) -> GuardAnswer:
+        answer = ask_guard(self._deployment.guard_url)
+        if answer.state is GuardState.SILENT:
+            raise EnvironmentUnavailable(answer.detail)
+        return answer
+
     def _ask_airflow(self) -> tuple[str, ...]:
-        """Return who may answer the approval that waits; look at the run of a start as well."""
+        """Return who may answer the approval that waits; look at what runs as well."""
         try:
             self._airflow = self._airflow or AirflowApi(
                 self._deployment.airflow, timeout_seconds=AIRFLOW_SECONDS
             )
             self._ask_run(self._airflow)
-            names = [
-                name for task in self._airflow.pending_approvals() for name in task["may_answer"]
-            ]
+            waiting = pending_approvals(self._airflow, self._deployment)
+            names = [name for task in waiting for name in task["may_answer"]]
         except MigrationError:
             # its token is from before a restart, or the password has changed
             self._airflow = None
@@ -194,8 +221,10 @@ class Sources:
         return tuple(dict.fromkeys(names))
 
     def _ask_run(self, airflow: AirflowApi) -> None:
-        start = self.journal.answer.start if self.journal.answer else None
-        if start is not None:
+        story = self.journal.answer or Story()
+        if (ended := ended_run(airflow, story.driver)) != self._ended[0]:
+            self._ended = (ended, time.monotonic())
+        if (start := story.start) is not None:
             state = airflow.run_state(start.run.dag_id, start.run.run_id)
             self._run_state = (start.run, state)
 

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from feed_migration.dag_run import MIGRATION_DAG, EndedRun, left_behind
 from feed_migration.events import Event
 from feed_migration.fleet.base import InstanceStatus
 from feed_migration.gates.record import GateStart
+from feed_migration.guard.answer import GuardAnswer
 from feed_migration.holding import pending_approval
 from feed_migration.lease import Lease
 from feed_migration.markdown import utc
@@ -26,7 +28,9 @@ class Situation:
 
     `gate_start` is the open run of the current step's gate, `gate` its conditions where the plan is
     at hand. `measurements` are the newest of the step's run, in the order of ticks; `events` the
-    last ones. `may_answer` are those who may approve, as far as Airflow says so.
+    last ones. `may_answer` are those whom the plan lets answer the approval that waits, empty where
+    that is whoever may act in Airflow; `ended_run` is the DAG run that drives the migration, where
+    Airflow calls it over. `guard` is what that said of itself, None before it was asked.
     """
 
     now_unix: float
@@ -38,6 +42,8 @@ class Situation:
     events: Sequence[Event] = ()
     instances: Sequence[InstanceStatus] = ()
     may_answer: Sequence[str] = ()
+    ended_run: EndedRun | None = None
+    guard: GuardAnswer | None = None
 
     @property
     def newest(self) -> tuple[Measurement, ...]:
@@ -76,11 +82,15 @@ class WaitsFor(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Wait:
-    """Why nothing goes on at the moment; `until_unix` where that has an end of its own."""
+    """Why nothing goes on at the moment; `until_unix` where that has an end of its own.
+
+    `may_answer` are the names of those who alone may answer, where it waits for an approval.
+    """
 
     kind: WaitsFor
     text: str = ""
     until_unix: float | None = None
+    may_answer: Sequence[str] = ()
 
 
 def wait_of(situation: Situation) -> Wait:
@@ -93,7 +103,7 @@ def wait_of(situation: Situation) -> Wait:
         text = f"the fleet goes back to ccxt: {state.reason or 'no reason given'}"
         return Wait(kind=WaitsFor.ROLLBACK, text=text)
     if state.status is Status.RUNNING:
-        return _running(situation)
+        return _run_over(situation) or _running(situation)
     return Wait(kind=WaitsFor.NOTHING)
 
 
@@ -103,7 +113,12 @@ def _running(situation: Situation) -> Wait:
         names = f" by {' or '.join(situation.may_answer)}" if situation.may_answer else ""
         until = utc(approval.until_unix)
         text = f"{approval.step} waits for an approval{names}; none by {until} is a No"
-        return Wait(kind=WaitsFor.APPROVAL, text=text, until_unix=approval.until_unix)
+        return Wait(
+            kind=WaitsFor.APPROVAL,
+            text=text,
+            until_unix=approval.until_unix,
+            may_answer=situation.may_answer,
+        )
     if state.denial is not None:
         return Wait(
             kind=WaitsFor.ROLLBACK, text=f"the fleet goes back to ccxt: {state.denial.text}"
@@ -116,6 +131,14 @@ def _running(situation: Situation) -> Wait:
     if state.step and state.step not in state.promoted:
         return Wait(kind=WaitsFor.TASK, text=f"Airflow's tasks of {state.step}")
     return Wait(kind=WaitsFor.TASK, text=f"Airflow's next task after {state.step or 'the start'}")
+
+
+def _run_over(situation: Situation) -> Wait | None:
+    state, ended = situation.state, situation.ended_run
+    # a No takes the fleet back without one
+    if ended is None or state.denial is not None:
+        return None
+    return Wait(kind=WaitsFor.PERSON, text=left_behind(state, ended))
 
 
 def gate_progress(situation: Situation) -> str:
@@ -142,8 +165,15 @@ def next_of(situation: Situation) -> list[str]:
         return [f"{COMMAND} report"]
     if wait.kind is WaitsFor.APPROVAL:
         return [f"{COMMAND} approve", f"{COMMAND} approve --reject"]
-    hold = [f"{COMMAND} hold"] if wait.kind is WaitsFor.GATE else []
-    return [f"{COMMAND} status --watch", *hold, f"{COMMAND} rollback"]
+    if wait.kind is WaitsFor.PERSON:
+        ended = situation.ended_run
+        every = ended is not None and ended.run.dag_id == MIGRATION_DAG
+        # no command starts the DAG of one phase
+        first = [f"{COMMAND} start"] if every else []
+    else:
+        hold = [f"{COMMAND} hold"] if wait.kind is WaitsFor.GATE else []
+        first = [f"{COMMAND} status --watch", *hold]
+    return [*first, f"{COMMAND} rollback"]
 
 
 def minutes(seconds: float) -> str:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from feed_migration.cli.situation import Situation, next_of, wait_of
+from feed_migration.guard.answer import GuardAnswer
 from feed_migration.lease import Lease
 from feed_migration.markdown import number, utc
 
@@ -22,13 +23,19 @@ def status_of(situation: Situation) -> dict[str, Any]:
         "promoted": list(state.promoted),
         "steps": [str(facts.get("name")) for facts in state.steps],
         "reason": state.reason,
-        "waits_for": {"kind": str(wait.kind), "text": wait.text, "until": wait.until_unix},
+        "waits_for": {
+            "kind": str(wait.kind),
+            "text": wait.text,
+            "until": wait.until_unix,
+            "may_answer": list(wait.may_answer),
+        },
         "gate": _gate(situation),
         "epoch": max(state.epoch, state.rollback_epoch),
         "started_at": state.started_at,
         "ended_at": state.ended_at,
         "exposed": list(state.exposed),
         "lease": _lease(lease) if lease is not None else None,
+        "guard": _guard(situation.guard) if situation.guard is not None else None,
         "ignored_events": list(state.ignored),
         "ignored_count": state.ignored_count,
         "instances": [asdict(status) for status in situation.instances],
@@ -51,6 +58,7 @@ def render_status(status: Mapping[str, Any]) -> str:
         ("reason", "" if status["reason"] in waits else status["reason"]),
         ("started", utc(status["started_at"]) if status["started_at"] is not None else ""),
         ("watched by", _watched(status["lease"])),
+        ("guard", status["guard"]["text"] if status["guard"] else ""),
         ("ended", utc(status["ended_at"]) if status["ended_at"] is not None else ""),
     ]
     lines = [f"{name:<12} {value}" for name, value in head if value]
@@ -83,6 +91,10 @@ def _gate(situation: Situation) -> dict[str, Any] | None:
 
 def _lease(lease: Lease) -> dict[str, Any]:
     return {"holder": lease.holder, "expires_at": lease.expires_at}
+
+
+def _guard(answer: GuardAnswer) -> dict[str, Any]:
+    return {"state": str(answer.state), "text": answer.text}
 
 
 def _watched(lease: Mapping[str, Any] | None) -> str:

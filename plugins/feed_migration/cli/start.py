@@ -1,11 +1,12 @@
 """`backpack-migrate start`: a run of the whole migration, where one can begin."""
 
-from feed_migration.airflow_api import MIGRATION_DAG, AirflowApi
+from feed_migration.airflow_api import AirflowApi
 from feed_migration.cli.asked_start import START
 from feed_migration.cli.parts import AsJson, deployment_here, open_journal, say
 from feed_migration.cli.shell import WATCH, Reason, note_at_shell
+from feed_migration.dag_run import MIGRATION_DAG
 from feed_migration.deployment import Deployment
-from feed_migration.errors import EnvironmentUnavailable, PreflightFailed
+from feed_migration.errors import EnvironmentUnavailable, MigrationActive, PreflightFailed
 from feed_migration.fleet.choice import open_fleet
 from feed_migration.fleet.fresh import on_another_feed
 from feed_migration.journal.store import Journal
@@ -16,6 +17,7 @@ def start(reason: Reason = "", *, as_json: AsJson = False) -> None:
     deployment = deployment_here()
     _require_fresh(deployment)
     with AirflowApi(deployment.airflow) as airflow:
+        _require_no_other_run(airflow)
         run_id = airflow.trigger(MIGRATION_DAG, {"reason": reason} if reason else {})
     facts = {"command": START, "dag_id": MIGRATION_DAG, "run_id": run_id, "reason": reason}
     note_at_shell(deployment, facts, as_json=as_json)
@@ -25,6 +27,16 @@ def start(reason: Reason = "", *, as_json: AsJson = False) -> None:
         what_next=[WATCH],
         as_json=as_json,
     )
+
+
+def _require_no_other_run(airflow: AirflowApi) -> None:
+    """Raise MigrationActive where Airflow would let it wait behind another, maybe for days."""
+    for run_id, state in airflow.living_runs(MIGRATION_DAG):
+        raise MigrationActive(
+            f"{MIGRATION_DAG} {run_id} is {state} in Airflow",
+            "wait for its end, or take the migration back with `backpack-migrate rollback`; "
+            "where Airflow's scheduler is down, start that",
+        )
 
 
 def _require_fresh(deployment: Deployment) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from feed_migration.cli.live import watch
-from feed_migration.cli.look import JournalView, Plans
+from feed_migration.cli.look import JournalView, Plans, read_with_run
 from feed_migration.cli.parts import (
     AsJson,
     Output,
@@ -21,9 +21,10 @@ from feed_migration.cli.parts import (
 from feed_migration.cli.situation import Situation
 from feed_migration.cli.standing import render_status, status_of
 from feed_migration.deployment import Deployment
-from feed_migration.errors import EnvironmentUnavailable, Refused, UsageError
+from feed_migration.errors import EnvironmentUnavailable, JournalUnavailable, Refused, UsageError
 from feed_migration.fleet.base import InstanceStatus
 from feed_migration.fleet.choice import open_fleet
+from feed_migration.guard.asking import ask_guard
 from feed_migration.report.pages import migration_report, migration_summary
 from feed_migration.report.parity import read_parity
 
@@ -42,13 +43,19 @@ def status(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show where the migration is: step, criteria with values, every instance."""
+    """Show where the migration is: step, who watches, criteria with values, every instance."""
     if until_done and not live:
         raise UsageError("--until-done means nothing without --watch", "give both")
     deployment = deployment_here()
     if live:
         raise typer.Exit(watch(deployment, migration, until_done=until_done, as_json=as_json))
-    report = status_of(look(deployment, migration, as_json=as_json))
+    try:
+        report = status_of(look(deployment, migration, as_json=as_json))
+    except JournalUnavailable:
+        # who takes the fleet back while it is away is all that matters then
+        if deployment.guard_url is not None:
+            notice(f"the guard {ask_guard(deployment.guard_url).text}", as_json=as_json)
+        raise
     typer.echo(json.dumps(report, indent=2) if as_json else render_status(report))
 
 
@@ -60,7 +67,8 @@ def look(
     clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
 ) -> Situation:
     """Return where the migration is now; a fleet that does not answer is told of on stderr."""
-    story = JournalView(open_journal(deployment), migration).read()
+    view = JournalView(open_journal(deployment), migration)
+    story, ended = read_with_run(view, deployment)
     if migration and not story.state.migration_id:
         raise Refused(f"the journal has no migration {migration}", "leave --migration out")
     instances: tuple[InstanceStatus, ...] = ()
@@ -77,6 +85,9 @@ def look(
         measurements=story.measurements,
         events=story.events,
         instances=instances,
+        may_answer=story.may_answer,
+        ended_run=ended,
+        guard=ask_guard(deployment.guard_url),
     )
 
 

@@ -5,6 +5,7 @@ checks (`requires_access_dag`) and the same entries in Airflow's audit log (`act
 user may do here what the same user may do there, and it is recorded as if it had been done there.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -18,33 +19,70 @@ from airflow.api_fastapi.core_api.routes.public.hitl import update_hitl_detail
 from airflow.api_fastapi.core_api.routes.public.task_instances import post_clear_task_instances
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
-from airflow.utils.state import DagRunState
-from fastapi import Request
+from airflow.models.hitl import HITLDetail
+from airflow.models.taskinstance import TaskInstance
+from airflow.utils.state import State
+from fastapi import HTTPException, Request, status
 
 from feed_migration.console.view import GateRunFacts
+from feed_migration.dag_run import OVER
 from feed_migration.errors import Refused
 
 ROLLBACK_DAG = "backpack_rollback"
-OVER = frozenset({DagRunState.SUCCESS, DagRunState.FAILED})
+REASON = "reason"
+MAX_NOTE = 1000
 
 
 def answer(
-    user: Any, session: Any, *, dag_id: str, run_id: str, task_id: str, map_index: int, option: str
+    user: Any,
+    session: Any,
+    *,
+    dag_id: str,
+    run_id: str,
+    task_id: str,
+    map_index: int,
+    option: str,
+    reason: str = "",
 ) -> None:
-    """Answer an approval; Airflow raises 403, 404 or 409 (answered already)."""
-    update_hitl_detail(
-        dag_id,
-        run_id,
-        task_id,
-        UpdateHITLDetailPayload(chosen_options=[option], params_input={}),
-        user,
-        session,
-        map_index,
-    )
+    """Answer an approval, and why if it asks that; Airflow raises 404 or 409 (answered).
+
+    Raises 403 with the names of those who may where this user may not, and Refused where its task
+    has ended, as with its migration: Airflow would keep the answer and do nothing with it.
+    """
+    _require_asked(session, dag_id, run_id, task_id, map_index)
+    task = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
+    said = {REASON: reason} if reason and _fields(session, task) == [REASON] else {}
+    payload = UpdateHITLDetailPayload(chosen_options=[option], params_input=said)
+    try:
+        update_hitl_detail(dag_id, run_id, task_id, payload, user, session, map_index)
+    except HTTPException as error:
+        if error.status_code != status.HTTP_403_FORBIDDEN:
+            raise
+        names = " or ".join(_respondents(session, task))
+        raise HTTPException(
+            status.HTTP_403_FORBIDDEN,
+            f"{user.get_name()} may not answer this, only {names} may, whatever the role in "
+            "Airflow: ask one of them",
+        ) from error
+
+
+def _fields(session: Any, task: Mapping[str, Any]) -> list[str]:
+    """Return the fields of a task's question; that of an older release has none."""
+    return list(_of_question(session, task, HITLDetail.params) or ())
+
+
+def _respondents(session: Any, task: Mapping[str, Any]) -> list[str]:
+    """Return the names of those who alone may answer a task's question."""
+    return [str(one["name"]) for one in _of_question(session, task, HITLDetail.assignees) or ()]
+
+
+def _of_question(session: Any, task: Mapping[str, Any], column: Any) -> Any:
+    asked = sa.select(column).join(TaskInstance, HITLDetail.ti_id == TaskInstance.id)
+    return session.scalar(asked.filter_by(**task))
 
 
 def roll_back(user: Any, session: Any, request: Request, reason: str) -> str:
-    """Start the DAG of the way back as `user`; return the id of its run.
+    """Ask for a run of the DAG of the way back as `user`; return its id.
 
     Raises Refused where the DAG is paused: its run would wait, and nobody would see why.
     """
@@ -56,11 +94,11 @@ def roll_back(user: Any, session: Any, request: Request, reason: str) -> str:
     return str(run.run_id)
 
 
-def resume(user: Any, session: Any, gate: GateRunFacts) -> list[str]:
+def resume(user: Any, session: Any, gate: GateRunFacts, reason: str = "") -> list[str]:
     """Clear the gate of a held step and what follows it; return the ids of the cleared tasks.
 
-    Raises Refused while the DAG run of the hold still ends: its way back would find the hold gone
-    and nothing proven, and take the fleet back.
+    A `reason` becomes their note. Raises Refused while the DAG run of the hold still ends: its way
+    back would find the hold gone and nothing proven, and take the fleet back.
     """
     _require_unpaused(session, gate.dag_id, "or nothing of it would run")
     wanted = sa.select(DagRun.state).where(
@@ -78,9 +116,18 @@ def resume(user: Any, session: Any, gate: GateRunFacts) -> list[str]:
         include_downstream=True,
         only_failed=False,
         prevent_running_task=True,
+        note=f"resumed by {user.get_name()}: {reason}"[:MAX_NOTE] if reason else None,
     )
     cleared = post_clear_task_instances(gate.dag_id, dag_bag(), body, session, user)
     return [task.task_id for task in cleared.task_instances]
+
+
+def _require_asked(session: Any, dag_id: str, run_id: str, task_id: str, map_index: int) -> None:
+    wanted = sa.select(TaskInstance.state).filter_by(
+        dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index
+    )
+    if session.scalar(wanted) in State.finished:
+        raise Refused("nobody is asked any more", "look again: its task has ended")
 
 
 def _require_unpaused(session: Any, dag_id: str, otherwise: str) -> None:

@@ -8,7 +8,7 @@ run in the thread pool.
 
 import time
 from functools import cache
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
@@ -17,31 +17,39 @@ from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires
 from airflow.api_fastapi.logging.decorators import action_logging
 from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Response, status
 from fastapi.responses import HTMLResponse, JSONResponse
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 from sse_starlette import EventSourceResponse
 
-from feed_migration.console import acts
+from feed_migration.console import acts, told
+from feed_migration.console.airflow_reading import (
+    DAG_PREFIX,
+    pending_approvals,
+    scheduler_silence,
+    scheduler_silence_in,
+    state_of_run,
+)
 from feed_migration.console.assets import assets
 from feed_migration.console.feeders import Sources
 from feed_migration.console.journal_reading import JournalReading
 from feed_migration.console.live import live_response
 from feed_migration.console.page_link import URL_PREFIX
-from feed_migration.console.pending import DAG_PREFIX, pending_approvals
 from feed_migration.console.report_page import migration_of_run, report_page, report_text
 from feed_migration.console.security import SecurityHeaders, refuse_cross_site
+from feed_migration.dag_run import MIGRATION_DAG
 from feed_migration.deployment import Deployment
 from feed_migration.describing import describe
 from feed_migration.errors import MigrationError, Refused, UsageError
 from feed_migration.events import Event, EventKind
-from feed_migration.holding import hold
+from feed_migration.holding import MAX_REASON, hold
 from feed_migration.journal.pages import EventFilter, PagedJournal
 from feed_migration.orchestration.audit_key import signer_of_connection
 from feed_migration.orchestration.place import Place, current_place
 from feed_migration.phases import Status
-from feed_migration.words import counted
+from feed_migration.resuming import RESUMED
 
-MIGRATION_DAG = "backpack_migration"
 PAGE_EVENTS = 100
+# An id that no user has
+NOBODY = ""
 
 __all__ = ["URL_PREFIX", "app"]
 
@@ -75,16 +83,25 @@ app = FastAPI(
 app.add_middleware(SecurityHeaders)
 
 DagId = Annotated[str, Path(pattern=rf"^{DAG_PREFIX}[a-z_]{{1,60}}$")]
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=2000)]
+MIN_REASON = 3
+Remark = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_REASON)]
+Reason = Annotated[Remark, StringConstraints(min_length=MIN_REASON)]
 
 
 class Answer(BaseModel):
-    """The answer to one approval, as Airflow names it."""
+    """The answer to one approval, as Airflow names it; a Reject moves the fleet, and says why."""
 
     run_id: str = Field(max_length=250)
     task_id: str = Field(max_length=250)
     map_index: int = -1
     option: Literal["Approve", "Reject"]
+    reason: Remark = ""
+
+    @model_validator(mode="after")
+    def _says_why(self) -> Self:
+        if self.option == "Reject" and len(self.reason) < MIN_REASON:
+            raise ValueError(f"a Reject needs a reason of {MIN_REASON} characters at least")
+        return self
 
 
 class Reasoned(BaseModel):
@@ -98,6 +115,7 @@ class Resumption(BaseModel):
 
     run_id: str = Field(max_length=250)
     dry_run: Literal[False]
+    reason: Remark = ""
 
 
 def may(act: str) -> Any:
@@ -141,7 +159,10 @@ def asset(name: str, request: Request) -> Response:
 
 @app.get("/api/me")
 def me(user: GetUserDep) -> dict[str, Any]:
-    """Return who asks, and which acts Airflow lets this user do."""
+    """Return who asks, and which acts Airflow lets this user do.
+
+    `answers_all` is whether Airflow lets them answer where the plan names only others.
+    """
     manager = get_auth_manager()
     dags = dict.fromkeys(ACCESS, MIGRATION_DAG) | {"rollback": acts.ROLLBACK_DAG}
     allowed = {
@@ -153,7 +174,13 @@ def me(user: GetUserDep) -> dict[str, Any]:
         )
         for act, access in ACCESS.items()
     }
-    return {"name": user.get_name(), "may": allowed, "kinds": [str(kind) for kind in EventKind]}
+    return {
+        "id": str(user.get_id()),
+        "name": user.get_name(),
+        "may": allowed,
+        "answers_all": manager.is_authorized_hitl_task(assigned_users={NOBODY}, user=user),
+        "kinds": [str(kind) for kind in EventKind],
+    }
 
 
 @app.get("/api/live")
@@ -220,17 +247,19 @@ def report_markdown(migration_id: Annotated[str, Depends(migration_asked_for)]) 
 
 
 @app.post("/api/dags/{dag_id}/answer", dependencies=may("answer"))
-def answer(dag_id: DagId, body: Answer, user: GetUserDep, session: SessionDep) -> dict[str, str]:
+def answer(dag_id: DagId, body: Answer, user: GetUserDep, session: SessionDep) -> told.Told:
     """Answer an approval under the user's name."""
+    silence = scheduler_silence_in(session)
     acts.answer(user, session, dag_id=dag_id, **body.model_dump())
-    word = "approved" if body.option == "Approve" else "rejected"
-    return {"done": f"{body.task_id.partition('.')[0].replace('_', '-')} is {word}"}
+    step = body.task_id.partition(".")[0].replace("_", "-")
+    return told.answered(step, body.option, silence)
 
 
 @app.post("/api/dags/{dag_id}/hold", dependencies=may("hold"))
-def hold_gate(dag_id: DagId, body: Reasoned, user: GetUserDep) -> dict[str, str]:
+def hold_gate(dag_id: DagId, body: Reasoned, user: GetUserDep, session: SessionDep) -> told.Told:
     """End the gate under way with a Hold under the user's name."""
     reading = _at_gate_of(dag_id)
+    silence = scheduler_silence_in(session)
     step = hold(
         reading.journal,
         reading.state.migration_id,
@@ -238,13 +267,11 @@ def hold_gate(dag_id: DagId, body: Reasoned, user: GetUserDep) -> dict[str, str]
         reason=body.reason,
         at_unix=time.time(),  # noqa: TID251 - the edge of the process
     )
-    return {"done": f"{step} is held"}
+    return told.held(step, silence)
 
 
 @app.post("/api/dags/{dag_id}/resume", dependencies=may("resume"))
-def resume(
-    dag_id: DagId, body: Resumption, user: GetUserDep, session: SessionDep
-) -> dict[str, str]:
+def resume(dag_id: DagId, body: Resumption, user: GetUserDep, session: SessionDep) -> told.Told:
     """Clear the held gate in Airflow, so that the step is watched anew."""
     reading = _at_gate_of(dag_id)
     gate = reading.gate_facts()
@@ -252,15 +279,16 @@ def resume(
         raise Refused("the gate has another DAG run by now", "look again, then repeat")
     if reading.state.status is not Status.HELD:
         raise Refused("the migration is not held", "look again")
-    cleared = acts.resume(user, session, gate)
-    body_of_note = {"note": "resumed", "step": gate.step, "dag_id": dag_id, "run_id": gate.run_id}
+    silence = scheduler_silence_in(session)
+    cleared = acts.resume(user, session, gate, body.reason)
+    where = {"step": gate.step, "dag_id": dag_id, "run_id": gate.run_id}
     reading.journal.append(
         EventKind.AUDIT_NOTE,
         migration_id=reading.state.migration_id,
         actor=user.get_name(),
-        body=body_of_note,
+        body={"note": RESUMED, "reason": body.reason, **where},
     )
-    return {"done": f"{gate.step} is watched anew: {counted(len(cleared), 'task')} cleared"}
+    return told.resumed(gate.step, len(cleared), silence)
 
 
 @app.post("/api/dags/{dag_id}/rollback", dependencies=may("rollback"))
@@ -270,11 +298,11 @@ def rollback(
     user: GetUserDep,
     session: SessionDep,
     request: Request,
-) -> dict[str, str]:
-    """Start the way back under the user's name."""
-    del dag_id
+) -> told.Told:
+    """Ask Airflow for the way back under the user's name, also while it would only be queued."""
+    silence = scheduler_silence_in(session)
     run_id = acts.roll_back(user, session, request, body.reason)
-    return {"done": f"{acts.ROLLBACK_DAG} started: {run_id}"}
+    return told.rollback_asked(dag_id, run_id, silence)
 
 
 def sources() -> Sources:
@@ -291,6 +319,8 @@ def sources_of(place: Place) -> Sources:
         read_plan=place.plan,
         open_journal=_open_journal,
         pending=pending_approvals,
+        run_state=state_of_run,
+        scheduler=scheduler_silence,
     )
 
 

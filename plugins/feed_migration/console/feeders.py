@@ -1,4 +1,7 @@
-"""What the board of a deployment is fed from: journal, fleet, parity files, the chain's proof."""
+"""What the board of a deployment is fed from.
+
+Journal, fleet, guard, parity files, the chain's proof, and whether Airflow's scheduler is heard.
+"""
 
 import threading
 import time
@@ -13,18 +16,23 @@ from feed_migration.console.board import Board, Feeder
 from feed_migration.console.fleet_view import away_since, fleet_view, moving
 from feed_migration.console.journal_reading import JournalReading
 from feed_migration.console.parity_view import parity_view
+from feed_migration.console.told import Silence, standing_notice
 from feed_migration.console.view import PendingApproval
+from feed_migration.dag_run import Driver
 from feed_migration.deployment import FILE_NAME, Deployment, load_deployment
 from feed_migration.errors import Refused
 from feed_migration.fleet.base import Fleet, InstanceStatus
 from feed_migration.fleet.choice import open_fleet
+from feed_migration.guard.asking import ask_guard
 from feed_migration.journal.pages import PagedJournal
 from feed_migration.model import Plan
 from feed_migration.report.parity import read_parity
 
 POLL_SECONDS = 1.0
+GUARD_SECONDS = 2.0
 PARITY_SECONDS = 5.0
 CHAIN_SECONDS = 5.0
+SCHEDULER_SECONDS = 2.0
 # A read may take that share of a core: a fleet of 1,000 is asked every few seconds
 FLEET_SHARE = 0.3
 CHAIN_SHARE = 0.02
@@ -39,6 +47,8 @@ class Sources:
     open_journal: Callable[[Deployment], PagedJournal]
     pending: Callable[[], Sequence[PendingApproval]]
     plan_path: Path
+    run_state: Callable[[Driver], str] = lambda _: ""
+    scheduler: Callable[[], Silence | None] = lambda: None
     clock: Callable[[], float] = time.time  # noqa: TID251 - the edge of the process
     _plan: tuple[object, Plan] | None = None
     _opened: tuple[object, Deployment] | None = None
@@ -55,10 +65,12 @@ class Sources:
             feeders=(
                 Feeder(name="journal", read=self._read_journal, pause=lambda _: POLL_SECONDS),
                 Feeder(name="fleet", read=self._read_fleet, pause=_paced(FLEET_SHARE)),
+                Feeder(name="guard", read=self._read_guard, pause=lambda _: GUARD_SECONDS),
                 Feeder(name="parity", read=self._read_parity, pause=lambda _: PARITY_SECONDS),
                 Feeder(
                     name="chain", read=self._read_chain, pause=_paced(CHAIN_SHARE, CHAIN_SECONDS)
                 ),
+                Feeder(name="airflow", read=self._read_airflow, pause=lambda _: SCHEDULER_SECONDS),
             ),
             clock=self.clock,
         )
@@ -84,7 +96,13 @@ class Sources:
         with self._lock:
             if self._reading is None or self._reading[0] is not deployment:
                 journal = self.open_journal(deployment)
-                reading = JournalReading(journal, self.plan, self.pending, addresses_of(deployment))
+                reading = JournalReading(
+                    journal,
+                    self.plan,
+                    self.pending,
+                    addresses_of(deployment),
+                    run_state=self.run_state,
+                )
                 self._reading = (deployment, reading)
             return self._reading[1]
 
@@ -121,12 +139,19 @@ class Sources:
         state = self._reading[1].state if self._reading else None
         return moving(state) if state else ()
 
+    def _read_guard(self) -> Mapping[str, Any]:
+        answer = ask_guard(self.deployment().guard_url)
+        return {"guard": {"state": str(answer.state), "text": answer.text}}
+
     def _read_parity(self) -> Mapping[str, Any]:
         return {"parity": parity_view(read_parity(self.deployment().parity_folder))}
 
     def _read_chain(self) -> Mapping[str, Any]:
         result = self.reading().journal.verify()
         return {"chain": {**asdict(result), "checked_at": self.clock()}}
+
+    def _read_airflow(self) -> Mapping[str, Any]:
+        return {"airflow": {"notice": standing_notice(self.scheduler())}}
 
 
 def _paced(share: float, at_least: float = POLL_SECONDS) -> Callable[[float], float]:

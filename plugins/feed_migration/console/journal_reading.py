@@ -8,6 +8,8 @@ from typing import Any
 from feed_migration.addresses import Addresses
 from feed_migration.console.gate_view import POINTS, gate_view
 from feed_migration.console.view import GateRunFacts, PendingApproval, migration_view
+from feed_migration.dag_run import Driver
+from feed_migration.driving import driver_in
 from feed_migration.errors import MigrationError
 from feed_migration.events import Event, EventKind, body_number
 from feed_migration.evidence import evidence_rows, verdict_line
@@ -25,17 +27,20 @@ class JournalReading:
     """The newest migration of a journal, its gate under way, and the number of the last event.
 
     `plan` may raise MigrationError: the gate is then shown as far as the journal knows it.
+    `run_state` returns how Airflow calls a DAG run, "" where it knows none.
     """
 
     journal: PagedJournal
     plan: Callable[[], Plan]
     approvals: Callable[[], Sequence[PendingApproval]]
     addresses: Addresses = NOWHERE
+    run_state: Callable[[Driver], str] = lambda _: ""
     _seq: int = 0
     _migration_id: str = ""
     _state: MigrationState = field(default_factory=MigrationState)
     _gates: dict[str, GateRunFacts] = field(default_factory=dict)
     _newest: GateRunFacts | None = None
+    _driver: Driver | None = None
     _verdicts: dict[tuple[str, str], Event] = field(default_factory=dict)
     _measured: dict[tuple[float, str], Measurement] = field(default_factory=dict)
     _measured_of: tuple[str, str, str] = ("", "", "")
@@ -57,18 +62,39 @@ class JournalReading:
         verdict = self._verdicts.get((shown.step, shown.run)) if shown else None
         measured = self._measurements(state, shown)
         lease = self.journal.lease(state.migration_id) if state.migration_id else None
-        approvals = self.approvals() if state.status is Status.RUNNING else ()
+        approvals = self._asked() if state.status is Status.RUNNING else ()
         return {
             "migration": migration_view(
                 state,
                 lease=lease,
                 approvals=approvals,
                 gate=facts,
+                driver=self._driver,
+                run_state=self._run_state(state, facts),
                 evidence=self._evidence(verdict, measured) if approvals else None,
             ),
             "gate": gate_view(shown, self._gate(state, shown), measured, verdict),
             "log": {"last_seq": last_seq},
         }
+
+    def _asked(self) -> Sequence[PendingApproval]:
+        """Return the questions of the DAG run that drives the migration; of any, if none joined it.
+
+        Those of a migration that was taken back stand until Airflow has ended their run.
+        """
+        return [
+            one
+            for one in self.approvals()
+            if self._driver in {None, Driver(dag_id=one.dag_id, run_id=one.run_id)}
+        ]
+
+    def _run_state(self, state: MigrationState, facts: GateRunFacts | None) -> str:
+        """Return how the DAG run stands that drives the migration, or whose gate it is held at."""
+        if state.status is Status.HELD and facts is not None:
+            return self.run_state(Driver(dag_id=facts.dag_id, run_id=facts.run_id))
+        if state.status is Status.RUNNING and self._driver is not None:
+            return self.run_state(self._driver)
+        return ""
 
     @property
     def state(self) -> MigrationState:
@@ -84,12 +110,13 @@ class JournalReading:
         if latest != self._migration_id or last_seq < self._seq:
             self._migration_id, self._seq = latest, 0
             self._state, self._gates = MigrationState(), {}
-            self._newest, self._verdicts = None, {}
+            self._newest, self._verdicts, self._driver = None, {}, None
         events = self.journal.events(latest, after_seq=self._seq) if latest else []
         self._state = fold(events, self._state)
         for event in events:
             if (facts := _gate_run(event)) is not None:
                 self._gates[facts.step] = self._newest = facts
+            self._driver = driver_in(event) or self._driver
             if event.kind == EventKind.VERDICT:
                 self._keep_verdict(event)
         self._seq = last_seq

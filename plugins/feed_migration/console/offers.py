@@ -10,19 +10,34 @@ Offer = Mapping[str, Any]
 
 
 def offers(
-    state: MigrationState, waiting: Sequence[str], *, gate_key: str, gate_open: bool
+    state: MigrationState,
+    waiting: Sequence[str],
+    *,
+    gate_key: str,
+    gate_open: bool,
+    run_ends: bool = False,
 ) -> dict[str, Offer]:
     """Return act → {possible, why_not, effect, needs_reason}, for the dialogs of the page.
 
+    Each act may have a reason; it needs one where it stops or moves the fleet.
     `waiting` names the steps that wait for an approval; `gate_key` the DAG run of the step's gate,
-    which is `gate_open` while it has no verdict.
+    which is `gate_open` while it has no verdict; `run_ends` while that run of a hold is not over.
     """
     return {
         "approve": _approve(state, waiting),
         "reject": _reject(state, waiting),
         "hold": _hold(state, gate_open=gate_open),
-        "resume": _resume(state, gate_key),
+        "resume": _resume(state, gate_key, run_ends=run_ends),
         "rollback": _rollback(state),
+    }
+
+
+def answer_effects(state: MigrationState, step: str) -> dict[str, str]:
+    """Return what an answer to the question of `step` would bring about, by act."""
+    asked = [step]
+    return {
+        "approve": str(_approve(state, asked)["effect"]),
+        "reject": str(_reject(state, asked)["effect"]),
     }
 
 
@@ -50,7 +65,8 @@ def _reject(state: MigrationState, waiting: Sequence[str]) -> Offer:
     back = f"{counted(exposed)} {going}" if exposed else "nothing moves"
     begins_not = f"{step_words(step)} does not begin"
     effect = f"{begins_not}. The DAG run ends failed, {back}, the migration is over."
-    return _offer(effect, "" if waiting else "nothing waits for an approval")
+    why_not = "" if waiting else "nothing waits for an approval"
+    return _offer(effect, why_not, needs_reason=True)
 
 
 def _hold(state: MigrationState, *, gate_open: bool) -> Offer:
@@ -65,7 +81,7 @@ def _hold(state: MigrationState, *, gate_open: bool) -> Offer:
     return _offer(effect, why_not, needs_reason=True)
 
 
-def _resume(state: MigrationState, gate_key: str) -> Offer:
+def _resume(state: MigrationState, gate_key: str, *, run_ends: bool) -> Offer:
     step = step_words(state.held_step or state.step or "the step")
     effect = (
         f"The gate of {step} and what follows it are cleared in Airflow: the step is watched anew, "
@@ -73,7 +89,9 @@ def _resume(state: MigrationState, gate_key: str) -> Offer:
     )
     if state.status is not Status.HELD:
         return _offer(effect, f"the migration is {_told(state)}")
-    return _offer(effect, "" if gate_key else f"{step} has no gate to clear: see its DAG run")
+    if not gate_key:
+        return _offer(effect, f"{step} has no gate to clear: see its DAG run")
+    return _offer(effect, "the DAG run of the hold still ends, within seconds" if run_ends else "")
 
 
 def _rollback(state: MigrationState) -> Offer:

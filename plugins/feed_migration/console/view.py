@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from feed_migration.console.offers import offers
+from feed_migration.console.offers import answer_effects, offers
+from feed_migration.dag_run import OVER, Driver, EndedRun, left_behind
 from feed_migration.lease import HANDOVER_SECONDS, Lease, ended_dag, person_asked
+from feed_migration.model import Approver
+from feed_migration.next_phase import start_awaited_since
 from feed_migration.phases import MigrationState, Status, is_proven, needs_lease
 from feed_migration.words import act_words, step_words
 
@@ -18,7 +21,11 @@ _BACK = frozenset({Status.ROLLING_BACK, Status.ROLLED_BACK})
 
 @dataclass(frozen=True, kw_only=True)
 class PendingApproval:
-    """A human-in-the-loop task of Airflow that nobody has answered; `asked_at` in unix seconds."""
+    """A human-in-the-loop task of Airflow that nobody has answered; `asked_at` in unix seconds.
+
+    `may_answer` are those who alone may, empty where that is whoever may act in Airflow.
+    `is_feedback` marks the question to a consumer of the feed: no step begins with its answer.
+    """
 
     dag_id: str
     run_id: str
@@ -27,6 +34,8 @@ class PendingApproval:
     subject: str
     body: str
     asked_at: float
+    may_answer: Sequence[Approver] = ()
+    is_feedback: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +67,21 @@ def migration_view(
     lease: Lease | None,
     approvals: Sequence[PendingApproval],
     gate: GateRunFacts | None,
+    driver: Driver | None = None,
+    run_state: str = "",
     evidence: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the migration with its track; `gate` is the run of the step that it is at.
 
-    `evidence` is what speaks for the next step, {line, rows}.
+    `driver` is the DAG run that joined it last, `run_state` how Airflow calls that run now, or the
+    run of the gate that is held; "" where it does not know.
+    `approvals` are the questions of the DAG run that drives it, those for feedback among them:
+    Airflow takes these. `evidence` is what speaks for the next step, {line, rows}.
     """
-    waiting = {step_of(state, approval): approval for approval in approvals}
+    feedback = [_consumer(asked) for asked in approvals if asked.is_feedback]
+    waiting = {step_of(state, asked): asked for asked in approvals if not asked.is_feedback}
+    wait = _questions(waiting, feedback) or _answered(state, lease)
+    wait = wait or _run_over(state, lease, driver, run_state)
     return {
         "id": state.migration_id or None,
         "status": str(state.status),
@@ -75,15 +92,23 @@ def migration_view(
         "started_at": state.started_at,
         "ended_at": state.ended_at,
         "exposed": len(state.exposed),
-        "why": _why(state, waiting, lease, gate),
+        "why": _why(state, wait, gate),
         "steps": [_step(state, facts, waiting) for facts in state.steps],
         "lease": _lease(state, lease),
         "approvals": [
-            {**_approval(step, asked, lease), "evidence": evidence}
+            {
+                **_approval(step, asked, lease),
+                "evidence": evidence,
+                "effects": answer_effects(state, step),
+            }
             for step, asked in waiting.items()
         ],
         "acts": offers(
-            state, [*waiting], gate_key=gate.key if gate else "", gate_open=_is_open(state, gate)
+            state,
+            [*waiting],
+            gate_key=gate.key if gate else "",
+            gate_open=_is_open(state, gate),
+            run_ends=run_state not in {"", *OVER},
         ),
     }
 
@@ -93,6 +118,10 @@ def step_of(state: MigrationState, approval: PendingApproval) -> str:
     group = approval.task_id.partition(".")[0]
     names = (str(facts.get("name")) for facts in state.steps)
     return next((name for name in names if name.replace("-", "_") == group), group)
+
+
+def _consumer(asked: PendingApproval) -> str:
+    return asked.task_id.rpartition(".")[2].removeprefix("feedback_")
 
 
 def _step(
@@ -132,12 +161,7 @@ def _current(state: MigrationState) -> str | None:
     return next((name for name in names if name not in state.promoted), None)
 
 
-def _why(
-    state: MigrationState,
-    waiting: Mapping[str, PendingApproval],
-    lease: Lease | None,
-    gate: GateRunFacts | None,
-) -> str:
+def _why(state: MigrationState, wait: str, gate: GateRunFacts | None) -> str:
     """Return in one line where the migration stands and what it waits for."""
     told = {
         Status.ABSENT: "No migration has begun: trigger the DAG backpack_migration.",
@@ -146,23 +170,11 @@ def _why(
         Status.ROLLED_BACK: f"Back on ccxt: {state.reason}",
         Status.PROMOTED: "Done: the fleet is on the native feed. The report is ready, see above.",
     }
-    return told.get(state.status) or _why_running(state, waiting, lease, gate)
+    return told.get(state.status) or wait or _under_way(state, gate)
 
 
-def _why_running(
-    state: MigrationState,
-    waiting: Mapping[str, PendingApproval],
-    lease: Lease | None,
-    gate: GateRunFacts | None,
-) -> str:
+def _under_way(state: MigrationState, gate: GateRunFacts | None) -> str:
     step = step_words(_current(state))
-    if waiting:
-        return f"Waits for a person to approve {', '.join(map(step_words, waiting))}."
-    if answered := _answered(state, step, lease):
-        return answered
-    if lease is not None and (over := ended_dag(lease)):
-        done = step_words(over.removeprefix("backpack_"))
-        return f"{done} is done; {step} waits for a person to start its DAG."
     if state.pending_act is not None:
         return f"{step}: {act_words(state.pending_act)}."
     if _is_open(state, gate):
@@ -170,7 +182,22 @@ def _why_running(
     return f"{step or 'The next step'} is under way."
 
 
-def _answered(state: MigrationState, step: str, lease: Lease | None) -> str:
+def _questions(waiting: Mapping[str, PendingApproval], feedback: Sequence[str]) -> str:
+    """Return who is asked for what, "" where nobody is."""
+    if waiting:
+        asked = ", ".join(_asked(step, approval) for step, approval in waiting.items())
+        return f"Waits for a person to approve {asked}."
+    names = ", ".join(feedback)
+    told = f"Asks {names} for feedback: they give it in Airflow, under Required Actions."
+    return told if names else ""
+
+
+def _asked(step: str, approval: PendingApproval) -> str:
+    names = " or ".join(one.name for one in approval.may_answer)
+    return f"{step_words(step)} (may answer: {names})" if names else step_words(step)
+
+
+def _answered(state: MigrationState, lease: Lease | None) -> str:
     """Return what becomes of an answer of which the step has seen nothing yet, or nothing."""
     if state.denial is not None:
         return f"Not approved, the fleet goes back to ccxt: {state.denial.text}."
@@ -178,7 +205,24 @@ def _answered(state: MigrationState, step: str, lease: Lease | None) -> str:
     if asked in {"", *state.approved, *state.promoted}:
         return ""
     # nobody is asked any more, and the journal has no answer yet
-    return f"{step}: its answer is being taken in."
+    return f"{step_words(_current(state))}: its answer is being taken in."
+
+
+def _run_over(
+    state: MigrationState, lease: Lease | None, driver: Driver | None, run_state: str
+) -> str:
+    """Return what is to follow the DAG run that is over, "" while one goes on."""
+    if driver is None:
+        return ""
+    step, over = step_words(_current(state)), "" if lease is None else ended_dag(lease)
+    if start_awaited_since(state, lease, driver.dag_id) is None:
+        if run_state in OVER:
+            left = left_behind(state, EndedRun(run=driver, state=run_state))
+            return f"{left[0].upper()}{left[1:]}."
+        is_over = f"{over} is over, and {step or 'the migration'} is not done: its run says why."
+        return is_over if over == driver.dag_id else ""
+    done = step_words(over.removeprefix("backpack_"))
+    return f"{done} is done; {step} waits for a person to start its DAG."
 
 
 def _is_open(state: MigrationState, gate: GateRunFacts | None) -> bool:

@@ -19,12 +19,13 @@ import msgspec
 from feed_migration.addresses import addresses_of
 from feed_migration.deployment import Deployment
 from feed_migration.durable import write_text
+from feed_migration.errors import ExposedUnlisted
 from feed_migration.journal.notice_ledger import RETRY_SECONDS, Attempt, Stage
 from feed_migration.journal.store import Journal
 from feed_migration.notices.follower import Follower
 from feed_migration.notices.notice import Kind, Notice
 from feed_migration.notices.outlet import Outlet, describe
-from feed_migration.notices.rollback_words import back_notice, rollback_notice
+from feed_migration.notices.rollback_words import back_notice, rollback_notice, unproven_notice
 from feed_migration.notices.teller import Teller
 from feed_migration.notices.webhook import outlets_outside
 from feed_migration.rollback import RollbackVerified
@@ -37,6 +38,17 @@ CLOSE_SECONDS = 8.0
 _POLL_SECONDS = 0.02
 _OURS = frozenset({Kind.ROLLBACK, Kind.ROLLED_BACK})
 LOG = logging.getLogger(__name__)
+
+
+def taking(journal: Journal | None, complain: Callable[[str], None]) -> Journal | None:
+    """Return the journal, None where it would take nothing of ours and so can tell nobody of it."""
+    try:
+        if journal is not None:
+            journal.require_key()
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the fleet goes back
+        complain(f"the rollback's events wait in the spool: {error}")
+        return None
+    return journal
 
 
 class Telling:
@@ -75,6 +87,11 @@ class Telling:
                 at=self._clock(),
             )
         )
+
+    def unproven(self, migration_id: str, error: ExposedUnlisted) -> None:
+        """Tell whom it cannot prove on ccxt."""
+        facts = {"id": " ".join(error.instances), "why": error.why, "remedy": error.remedy}
+        self._say(unproven_notice(self._addresses, migration_id, facts=facts, at=self._clock()))
 
     def back(self, migration_id: str, proof: RollbackVerified) -> None:
         """Tell that it is verified."""
@@ -134,6 +151,10 @@ def rollback_told(
 
     try:
         yield verified
+    except ExposedUnlisted as error:
+        if journal is None:
+            telling.unproven(migration_id, error)
+        raise
     finally:
         telling.close(CLOSE_SECONDS)
 

@@ -22,6 +22,7 @@ UNTIL_VERIFIED = (
     "Wait for the message that it is verified; if it does not come within minutes, run "
     "`backpack-migrate rollback`."
 )
+UNPROVEN_TITLE = "NOT PROVEN ON CCXT"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,8 @@ def _hold_over(notice: Notice, turn: Turn) -> Notice:
 def _verified(notice: Notice, turn: Turn) -> Notice:
     if turn.event.kind != EventKind.ROLLBACK_VERIFIED:
         return notice
+    if notice.title == UNPROVEN_TITLE:
+        return replace(notice, until=min(notice.until, turn.event.at))
     verified = f"It is verified since {utc(turn.event.at)}: ccxt data flows."
     facts = tuple(verified if fact == UNTIL_VERIFIED else fact for fact in notice.facts)
     return replace(notice, facts=facts)

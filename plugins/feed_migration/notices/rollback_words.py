@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from feed_migration.addresses import Addresses
-from feed_migration.events import body_number
+from feed_migration.events import body_names, body_number
 from feed_migration.notices.notice import Kind, Notice
-from feed_migration.notices.overtaken import UNTIL_VERIFIED
-from feed_migration.words import since_words
+from feed_migration.notices.overtaken import UNPROVEN_TITLE, UNTIL_VERIFIED
+from feed_migration.words import gone_words, since_words
 
 
 def rollback_notice(
@@ -21,6 +21,22 @@ def rollback_notice(
         title="ROLLBACK",
         reason=reason,
         facts=(f"Every instance goes back to ccxt, begun by {actor}.", UNTIL_VERIFIED),
+        links=tuple(addresses.pages()),
+    )
+
+
+def unproven_notice(
+    addresses: Addresses, migration_id: str, *, facts: Mapping[str, object], at: float
+) -> Notice:
+    """Return the notice of an instance that a rollback cannot prove; `facts` is the audit note."""
+    return Notice(
+        migration_id=migration_id,
+        key=f"unproven {facts.get('id')}",
+        kind=Kind.ROLLBACK,
+        at=at,
+        title=UNPROVEN_TITLE,
+        reason=str(facts.get("why") or "an exposed instance"),
+        facts=(f"To do: {facts.get('remedy')}.", "It may run native until then."),
         links=tuple(addresses.pages()),
     )
 
@@ -40,6 +56,7 @@ def back_notice(
     """
     instances = facts.get("instances")
     count = len(instances) if isinstance(instances, Mapping) else 0
+    gone = gone_words(body_names(facts, "gone"))
     took = body_number(facts, "breach_to_rollback_seconds")
     after = f", {since_words(took, breached=breached)}" if took is not None else ""
     return Notice(
@@ -49,6 +66,9 @@ def back_notice(
         at=at,
         title="BACK ON CCXT",
         reason=f"ccxt data flows on all {count} instances{after}",
-        facts=("Nothing else is urgent. The incident is on the migration's page.",),
+        facts=(
+            *([f"{gone}: nothing starts what had been exposed."] if gone else []),
+            "Nothing else is urgent. The incident is on the migration's page.",
+        ),
         links=tuple(addresses.pages()),
     )

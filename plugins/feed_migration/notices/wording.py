@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from feed_migration.addresses import Addresses, Link
 from feed_migration.driving import JOINED, WAY_BACK
-from feed_migration.events import Event, EventKind, body_number
+from feed_migration.events import UNPROVEN, Event, EventKind, body_number
 from feed_migration.feedback import FEEDBACK, feedback_of, summary
 from feed_migration.gates.record import explain
 from feed_migration.markdown import utc
@@ -22,7 +22,7 @@ from feed_migration.notices.overtaken import (
     Turn,
     overtaken,
 )
-from feed_migration.notices.rollback_words import back_notice, rollback_notice
+from feed_migration.notices.rollback_words import back_notice, rollback_notice, unproven_notice
 from feed_migration.phases import MigrationState, Status, apply
 
 # Shorter times are given in minutes
@@ -129,6 +129,9 @@ def _note(story: _Story, event: Event, after: MigrationState) -> Iterator[Notice
         story.way_back = ("DAG run", story.addresses.dag_run(*where[:2]))
     if body.get("note") == FEEDBACK_ASKED:
         yield _feedback(story, event, where)
+    if body.get("note") == UNPROVEN:
+        notice = unproven_notice(story.addresses, event.migration_id, facts=body, at=event.at)
+        yield replace(notice, links=story.links_back())
     if body.get("note") == FEEDBACK:
         story.feedback.append(event)
     if body.get("note") != APPROVAL_ASKED:

@@ -132,7 +132,7 @@ class StopShadowOperator(ActOperator):
         body = {"act": "stop_shadow", "step": self.step, "epoch": state.epoch, "instances": []}
         who = {"migration_id": migration_id, "actor": actor_of(context)}
         runtime.journal.append(EventKind.ACT_INTENDED, body=body, **who)
-        runtimes.open_fleet(runtime.deployment).stop_shadow(state.epoch)
+        runtimes.open_fleet_of(runtime, state).stop_shadow(state.epoch)
         runtime.journal.append(EventKind.ACT_CONFIRMED, body=body, **who)
 
 

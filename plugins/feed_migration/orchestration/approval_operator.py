@@ -19,7 +19,8 @@ from feed_migration.model import Measurement, Step
 from feed_migration.notices.overtaken import APPROVAL_ASKED
 from feed_migration.orchestration.act_operators import BEGIN, migration_of
 from feed_migration.orchestration.actor import actor_of, run_key
-from feed_migration.orchestration.kept_answer import answered_at, is_recorded, kept_answer
+from feed_migration.orchestration.asking import Asking
+from feed_migration.orchestration.kept_answer import answered_at, is_recorded
 from feed_migration.orchestration.place import Place
 from feed_migration.orchestration.refusing import refusals_noted
 from feed_migration.orchestration.runtime import Runtime, open_runtime
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
 REASON = "reason"
 
 
-class StepApprovalOperator(ApprovalOperator):
+class StepApprovalOperator(Asking, ApprovalOperator):
     """Wait for Approve; Reject and silence both fail for good, which takes the fleet back.
+
+    So does a way back that was begun elsewhere: nobody is asked then, and no answer counts.
 
     Only the step's approvers may answer, if it names any: an administrator may not.
     """
@@ -67,19 +70,32 @@ class StepApprovalOperator(ApprovalOperator):
         state = runtime.journal.state(migration_id)
         if self.step.name in {*state.approved, *state.promoted}:
             return f"{self.step.name} is approved already"
+        self.require_wanted(state)
         until = self.clock() + self.step.approval_timeout_seconds
-        self.body = self._evidence(runtime, migration_id, until)
         # what is exposed may wait for the person as long as the person may take
         self._renew(
             runtime.journal, migration_id, self.step.approval_timeout_seconds + HANDOVER_SECONDS
         )
-        first = self._note(runtime.journal, migration_id, context, until)
-        if not first and (answer := self._unheard(runtime.journal, migration_id, context)):
-            return self.execute_complete(context, answer)
-        return super().execute(context)
+        if not self._note(runtime.journal, migration_id, context, until):
+            raise self.listening(context, migration_id, "ask_again")
+        self.body = self._evidence(runtime, migration_id, until)
+        return self.ask(context, migration_id)
+
+    def ask_again(self, context: Any, event: dict[str, Any]) -> Any:
+        """Take the answer that an earlier try was given and never got; ask where there is none."""
+        runtime, migration_id = open_runtime(self.place), migration_of(context)
+        self.require_wanted(runtime.journal.state(migration_id))
+        approvals = runtime.journal.events(migration_id, "approval")
+        if "error" not in event and not is_recorded(event, self.step.name, approvals):
+            self.log.info("answered already, as Airflow keeps it")
+            return self.execute_complete(context, event)
+        until = self.clock() + self.step.approval_timeout_seconds
+        self.body = self._evidence(runtime, migration_id, until)
+        return self.ask(context, migration_id)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
         """Journal the answer under the name of the person who gave it, or that none came."""
+        self.require_wanted(open_runtime(self.place).journal.state(migration_of(context)))
         if "error" not in event:
             option = str(event["chosen_options"][0])
             told = {"reason": _reason(event), "answered_at": answered_at(event)}
@@ -129,17 +145,6 @@ class StepApprovalOperator(ApprovalOperator):
         }
         return journal.note(migration_id, actor_of(context), body, once="id")
 
-    def _unheard(
-        self, journal: "Journal", migration_id: str, context: Any
-    ) -> dict[str, Any] | None:
-        """Return an answer that was given to this question and reached no task."""
-        answer = kept_answer(context)
-        approvals = journal.events(migration_id, "approval")
-        if answer is None or is_recorded(answer, self.step.name, approvals):
-            return None
-        self.log.info("answered already, as Airflow keeps it")
-        return answer
-
     def _renew(self, journal: "Journal", migration_id: str, seconds: float) -> None:
         journal.renew_lease(migration_id, holder=approval_holder(self.step.name), seconds=seconds)
 
@@ -154,10 +159,10 @@ class StepApprovalOperator(ApprovalOperator):
 def _reason_param() -> Param:
     return Param(
         "",
-        type="string",
-        format="multiline",
+        # a plain string would have to be filled in, and a multi-line field hides the buttons
+        type=["null", "string"],
         title="Reason",
-        description="Why so. It is kept in the audit log beside your name; may be left empty.",
+        description="May be left empty. The audit log keeps it beside your name.",
         maxLength=MAX_REASON,
     )
 

@@ -15,7 +15,7 @@ VARIABLE = "BACKPACK_AUDIT_KEY_CONN_ID"
 def signer_of_connection(environ: Mapping[str, str] = os.environ) -> "HeadSigner | None":
     """Return the signer whose key is the password of the connection that `VARIABLE` names.
 
-    None where it names none: the key is then a file (`audit_keys.AuditPlace`). Airflow masks
+    None where it names none: the key is then a file (`journal.keys.AuditPlace`). Airflow masks
     passwords in its logs. Raises `JournalUnavailable` where the password is no key.
     """
     name = environ.get(VARIABLE)

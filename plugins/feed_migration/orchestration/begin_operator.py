@@ -56,9 +56,13 @@ class BeginOperator(ActOperator):
                 self.log.exception("not back on ccxt yet, run backpack_rollback")
 
     def _begin(self, runtime: Runtime, context: Any) -> str:
-        fresh = runtime.journal.active_migration() is None
+        active = runtime.journal.active_migration()
+        fresh = active is None
+        if active is not None:
+            # before the preflight, which would only say that some instance is not ready
+            runtimes.require_same_fleet(runtime, runtime.journal.state(active))
         fleet = runtimes.open_fleet(runtime.deployment)
-        checks = preflight(runtime.deployment, fleet, PROJECT_ROOT, fresh=fresh)
+        checks = preflight(runtime.deployment, runtime.plan, fleet, PROJECT_ROOT, fresh=fresh)
         self.log.info("preflight passed: %s", ", ".join(checks))
         migration_id = join_migration(
             runtime.journal,
@@ -66,6 +70,7 @@ class BeginOperator(ActOperator):
             self._applicant(context),
             run_state=context["ti"].get_dagrun_state,
             fleet_epoch=fleet.epoch(),
+            fleet=runtimes.fleet_record(runtime),
         )
         # for the gates: what is edited from now on is not what they judge by
         runtimes.begun_plans(self.place).of(runtime.plan.sha256)
@@ -84,4 +89,10 @@ class BeginOperator(ActOperator):
             steps=self.steps,
             reason=str(params.get("reason") or ""),
             waive=bool(params.get("skip_earlier_phases")),
+            asked_at=_asked_at(context["dag_run"]),
         )
+
+
+def _asked_at(dag_run: Any) -> float | None:
+    """Return when a person asked for it; for one that was cleared somebody has asked since."""
+    return None if dag_run.clear_number else float(dag_run.run_after.timestamp())

@@ -12,7 +12,9 @@ from feed_migration.feedback import MAX_REMARK, Feedback
 from feed_migration.notices.overtaken import FEEDBACK_ASKED
 from feed_migration.orchestration.act_operators import migration_of
 from feed_migration.orchestration.actor import actor_of, run_key
+from feed_migration.orchestration.asking import Asking
 from feed_migration.orchestration.place import Place
+from feed_migration.orchestration.question_trigger import OVER
 from feed_migration.orchestration.runtime import open_runtime
 from feed_migration.orchestration.telling import QUESTION_SECONDS, TellNotifier
 
@@ -20,10 +22,11 @@ PATIENCE = timedelta(hours=24)
 NOBODY = "timeout"
 
 
-class FeedbackOperator(HITLEntryOperator):
+class FeedbackOperator(Asking, HITLEntryOperator):
     """Ask whether `consumer` is served well; the journal keeps the answer, or that none came.
 
-    It never fails for what is answered: a word that makes no sense is kept as a remark.
+    It never fails for what is answered: a word that makes no sense is kept as a remark. It fails
+    for good where the migration is over, of which there is nothing to ask any more.
     """
 
     def __init__(
@@ -52,10 +55,11 @@ class FeedbackOperator(HITLEntryOperator):
                 ),
                 "remark": Param(
                     "",
-                    type="string",
+                    # a plain string would have to be filled in
+                    type=["null", "string"],
                     format="multiline",
                     title="Remark",
-                    description="What you have seen; it stands in the report.",
+                    description="What you have seen; may be left empty. It stands in the report.",
                     maxLength=MAX_REMARK,
                 ),
             },
@@ -77,17 +81,18 @@ class FeedbackOperator(HITLEntryOperator):
             "run_id": dag_run.run_id,
             "task_id": self.task_id,
         }
-        journal = open_runtime(self.place).journal
-        journal.note(migration_of(context), actor_of(context), body, once="id")
-        return super().execute(context)
+        journal, migration_id = open_runtime(self.place).journal, migration_of(context)
+        self.require_wanted(journal.state(migration_id))
+        journal.note(migration_id, actor_of(context), body, once="id")
+        return self.ask(context, migration_id)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> str:
         """Journal the answer under the name of who gave it; returns it in words."""
+        journal, migration_id = open_runtime(self.place).journal, migration_of(context)
+        if event.get("error_type") == OVER:
+            self.require_wanted(journal.state(migration_id))
         word, actor = self._word(event)
-        journal = open_runtime(self.place).journal
-        journal.append(
-            "audit_note", migration_id=migration_of(context), actor=actor, body=word.to_body()
-        )
+        journal.append("audit_note", migration_id=migration_id, actor=actor, body=word.to_body())
         return f"{self.consumer}: {word.verdict}"
 
     def _word(self, event: Mapping[str, Any]) -> tuple[Feedback, str]:

@@ -9,13 +9,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from feed_migration.driving import JOINED, joins
-from feed_migration.errors import GateNotPassed, MigrationActive, PlanChanged
+from feed_migration.errors import GateNotPassed, MigrationActive, MigrationNotRunning, PlanChanged
+from feed_migration.events import EventKind
+from feed_migration.lease import HANDOVER_SECONDS
+from feed_migration.markdown import utc
 from feed_migration.model import Plan, Step
 
 if TYPE_CHECKING:
     from feed_migration.journal.store import Journal
 
 ALIVE = frozenset({"running", "queued"})
+# What a migration is not led on from by somebody who does not know of it
+_STOPPED = {
+    EventKind.ROLLBACK_VERIFIED: "went back",
+    EventKind.ROLLBACK_STARTED: "went back",
+    EventKind.HELD: "was held",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +32,8 @@ class Applicant:
     """A DAG run that wants to act: its steps in order, and who stands behind it.
 
     `waive` lets it start although earlier steps are not promoted; the journal keeps the reason.
+    `asked_at` is when a person asked for it, in unix seconds by Airflow's clock; None where one has
+    cleared it since.
     """
 
     key: str
@@ -32,6 +43,7 @@ class Applicant:
     steps: tuple[str, ...]
     reason: str = ""
     waive: bool = False
+    asked_at: float | None = None
 
 
 def join_migration(
@@ -41,17 +53,20 @@ def join_migration(
     *,
     run_state: Callable[[str, str], str],
     fleet_epoch: int = 0,
+    fleet: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the id of the migration to work on, begun above `fleet_epoch` if there is none.
 
-    `run_state` gives the Airflow state of (dag_id, run_id). Raises MigrationActive, PlanChanged or
-    GateNotPassed, each with its remedy; nothing has happened then.
+    It then begins with `fleet`, see `fleet.known.record`. `run_state` gives the Airflow state of
+    (dag_id, run_id). Raises MigrationActive, PlanChanged or GateNotPassed, each with its remedy;
+    nothing has happened then. Refused too is what was asked for before a hold or a way back.
     """
     migration_id = journal.active_migration()
     if migration_id is not None:
         _require_same_plan(journal, migration_id, plan)
         joined = joins(journal, migration_id)
         _require_no_other_driver(joined[-1] if joined else None, migration_id, applicant, run_state)
+    _require_known_to_who_asked(journal, applicant)
     missing = _missing(plan, _promoted(journal, migration_id), applicant.steps)
     if missing and not (applicant.waive and applicant.reason):
         raise GateNotPassed(
@@ -68,6 +83,7 @@ def join_migration(
             steps=plan.steps,
             run_key=applicant.key,
             fleet_epoch=fleet_epoch,
+            fleet=fleet,
         )
     _take_over(journal, migration_id, applicant, run_state)
     _promote_implied(journal, migration_id, plan, applicant.actor)
@@ -78,7 +94,7 @@ def join_migration(
 
 def drives(journal: "Journal", migration_id: str, dag_run: Any) -> bool:
     """Return whether `dag_run` (with `dag_id`, `run_id`) is the last that joined the migration."""
-    last = (joins(journal, migration_id) or [{}])[-1]
+    last: Mapping[str, Any] = (joins(journal, migration_id) or [{}])[-1]
     return (last.get("dag_id"), last.get("run_id")) == (dag_run.dag_id, dag_run.run_id)
 
 
@@ -92,6 +108,8 @@ def _promote_implied(journal: "Journal", migration_id: str, plan: Plan, actor: s
 
 def _waive(journal: "Journal", migration_id: str, step: str, applicant: Applicant) -> None:
     """Promote a step by a person's word, which the journal keeps as what it is."""
+    # first: behind a long hold there is no lease left, and what is held no more is taken back
+    journal.renew_lease(migration_id, holder=f"handover {step}", seconds=HANDOVER_SECONDS)
     override = {"step": step, "decision": "Promote", "reason": applicant.reason}
     for kind, body in (("approval", override), ("step_promoted", {"step": step, "run": "1"})):
         journal.append(kind, migration_id=migration_id, actor=applicant.actor, body=body)
@@ -109,6 +127,28 @@ def _missing(plan: Plan, promoted: Sequence[str], steps: Sequence[str]) -> tuple
             break
         before.append(step.name)
     return tuple(name for name in before if name not in promoted and not _implied(plan.step(name)))
+
+
+def _require_known_to_who_asked(journal: "Journal", applicant: Applicant) -> None:
+    """Airflow lets a run wait behind the one that drives, and begins it when that has ended.
+
+    What ended it, a hold or a way back, is then not undone by who asked before they could know.
+    """
+    migration_id = journal.latest_migration()
+    if migration_id is None or applicant.asked_at is None:
+        return
+    if journal.active_migration() and drives(journal, migration_id, applicant):
+        # a retry of its own is no new request
+        return
+    for kind, what in _STOPPED.items():
+        newest = next(reversed(journal.events(migration_id, kind)), None)
+        if newest is not None and newest.at > applicant.asked_at:
+            run = f"{applicant.dag_id} {applicant.run_id}"
+            raise MigrationNotRunning(
+                f"{run} was asked for at {utc(applicant.asked_at)}, before migration "
+                f"{migration_id} {what} ({newest.actor}, {utc(newest.at)})",
+                "look at what has happened, and trigger it again if it is still wanted",
+            )
 
 
 def _require_moved(

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from feed_migration.events import Event
 
 
-def kept_answer(context: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what Airflow would have resumed the task with; None if nobody has answered.
+def kept_answer(ti_id: Any) -> dict[str, Any] | None:
+    """Return what Airflow would have resumed a task instance with; None if nobody has answered.
 
     https://airflow.apache.org/docs/apache-airflow-providers-standard/stable/operators/hitl.html
     """
     try:
-        detail = get_hitl_detail_content_detail(ti_id=context["ti"].id)
+        detail = get_hitl_detail_content_detail(ti_id=ti_id)
     except AirflowRuntimeError:
         # the task died before its question reached Airflow
         return None

@@ -3,6 +3,7 @@
 from typing import Any
 
 from feed_migration.model import Step
+from feed_migration.words import listed
 
 _HOLD = """**Held** means that nothing is proven: the exposure stays, the guard watches it. Read the
 reasons in this task's log or on the migration's page; then clear this task *together with what
@@ -33,7 +34,8 @@ If it fails: the log says which of the three. Nothing was touched.""",
         """Asks a person, with the criteria of the last gate in view. Answer under *Required
 Actions*, on the migration's page, or with `backpack-migrate approve`.
 
-**No** and no answer in time both take every instance back to ccxt.""",
+**No** and no answer in time both take every instance back to ccxt. Where that is done elsewhere, at
+a shell or by the guard, the question ends within seconds.""",
     ),
     "start": (
         "Start the shadows",
@@ -134,8 +136,7 @@ def tooltip(step: Step) -> str:
         words.append(f"asks {named or 'for approval'}, for {limit} at most")
     if step.gate is not None:
         names = [criterion.name for criterion in step.gate.criteria if criterion.decides]
-        more = len(names) - _CRITERIA_SHOWN
-        shown = ", ".join(names[:_CRITERIA_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        shown = listed(names, _CRITERIA_SHOWN)
         shortest = duration(step.gate.min_duration_seconds)
         longest = duration(step.gate.max_duration_seconds)
         every = duration(step.gate.interval_seconds)

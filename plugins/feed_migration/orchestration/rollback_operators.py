@@ -233,9 +233,9 @@ class TakeBackOperator(WayBackOperator):
     """The rollback that a person asks for: the active migration, or the bare fleet."""
 
     def take_back(self, journal: "Journal | None", context: Any) -> str:
-        """Return the id of the migration that was taken back, UNRESOLVED without a journal."""
+        """Return the id of the migration that was taken back, UNRESOLVED where nobody knows it."""
         require_confirmed(context)
-        migration_id = UNRESOLVED
+        migration_id = None
         try:
             if journal is not None:
                 migration_id = (
@@ -244,6 +244,7 @@ class TakeBackOperator(WayBackOperator):
         except Exception:
             self.log.exception("the journal does not say which migration is active")
             journal = None
+        migration_id = migration_id or runtimes.known_migration(self.place) or UNRESOLVED
         note_run(journal, migration_id, context)
         reason = str(context["params"].get("reason") or "asked for by a person")
         runtimes.revert(self.place, journal, migration_id, actor_of(context), reason)

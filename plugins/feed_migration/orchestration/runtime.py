@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from feed_migration.document.reader import PlanError
 from feed_migration.errors import MigrationError, PlanChanged
@@ -50,15 +50,16 @@ class Runtime:
         """The plan; read late, since a mistake in it must not stop what needs none."""
         return self.place.plan()
 
-    def expected_instances(self, step: Step) -> int:
-        """Return how many native instances `expect_series: fleet` means at `step`."""
-        from feed_migration.cutover import expected_instances
+    def expected_instances(self, step: Step, migration_id: str) -> int:
+        """Return how many native instances `expect_series: fleet` means at `step`.
 
-        return expected_instances(
-            step,
-            fleet=len(self.deployment.instances),
-            shadows=len(self.deployment.shadow_instances),
-        )
+        Of the fleet that the migration began with: an edit must not let one go unwatched.
+        """
+        from feed_migration.cutover import expected_instances
+        from feed_migration.fleet.known import sizes
+
+        fleet, shadows = sizes(self.deployment, self.journal.state(migration_id).fleet)
+        return expected_instances(step, fleet=fleet, shadows=shadows)
 
     def step(self, name: str) -> Step:
         """Return a step of the plan by name."""
@@ -82,11 +83,11 @@ def open_runtime(place: Place) -> Runtime:
 
 def journal_for_rollback(place: Place) -> "Journal | None":
     """Return the journal if it answers within seconds: the way back waits for nothing longer."""
-    from feed_migration.deployment import load_deployment
+    from feed_migration.deployment_copy import read_or_copy
     from feed_migration.journal.store import Journal
 
     # a wrong URL in the environment must not stop the way back
-    deployment = load_deployment(place.home, {})
+    deployment = read_or_copy(place.home, {})
     try:
         return Journal(
             deployment.journal_url,
@@ -102,10 +103,10 @@ def journal_for_rollback(place: Place) -> "Journal | None":
 
 def open_spool(place: Place) -> "Spool":
     """Return where events wait for a journal that does not answer."""
-    from feed_migration.deployment import load_deployment
+    from feed_migration.deployment_copy import read_or_copy
     from feed_migration.journal.spool import Spool
 
-    return Spool(load_deployment(place.home, {}).spool_file)
+    return Spool(read_or_copy(place.home, {}).spool_file)
 
 
 def open_fleet(deployment: "Deployment") -> "Fleet":
@@ -113,6 +114,27 @@ def open_fleet(deployment: "Deployment") -> "Fleet":
     from feed_migration.fleet.choice import open_fleet
 
     return open_fleet(deployment)
+
+
+def open_fleet_of(runtime: Runtime, state: "MigrationState") -> "Fleet":
+    """Return the driver of the fleet that it began with; see `known_way_back.open_known`."""
+    from feed_migration.guard.known_way_back import open_known
+
+    return open_known(runtime.deployment, state.fleet, open_fleet)
+
+
+def fleet_record(runtime: Runtime) -> dict[str, Any]:
+    """Return the fleet as the migration that begins now remembers it."""
+    from feed_migration.fleet.known import record
+
+    return record(runtime.deployment)
+
+
+def require_same_fleet(runtime: Runtime, state: "MigrationState") -> None:
+    """Raise FleetChanged unless deployment.yaml names what the migration began with."""
+    from feed_migration.fleet.known import require_same
+
+    require_same(runtime.deployment, state.fleet, state.migration_id)
 
 
 def open_source(deployment: "Deployment") -> "PrometheusSource":
@@ -125,7 +147,7 @@ def open_source(deployment: "Deployment") -> "PrometheusSource":
 def gate_clock(place: Place) -> Callable[[], float]:
     """Return the clock by which gates tick: a step of this host's own must not look like a gap.
 
-    Where Prometheus does not answer, or the deployment cannot be read, it is this host's.
+    It raises ClockSilent until Prometheus has answered once, and the deployment could be read.
     """
     from feed_migration.deployment import load_deployment
     from feed_migration.prometheus.clock import PrometheusClock
@@ -176,7 +198,7 @@ def open_gate_run(runtime: Runtime, start: "GateStart", step: Step) -> "GateRun"
         step_name=start.step,
         migration_id=start.migration_id,
         started_unix=start.started_unix,
-        fleet_size=runtime.expected_instances(step),
+        fleet_size=runtime.expected_instances(step, start.migration_id),
         source=open_source(runtime.deployment),
         journal=runtime.journal,
         run=start.run,
@@ -187,7 +209,9 @@ def advance(runtime: Runtime, step: str, migration_id: str, actor: str) -> "Cuto
     """Bring `step` about; see `cutover.advance`."""
     from feed_migration import cutover
 
-    fleet = open_fleet(runtime.deployment)
+    state = runtime.journal.state(migration_id)
+    require_same_fleet(runtime, state)
+    fleet = open_fleet_of(runtime, state)
     return cutover.advance(
         runtime.step(step), runtime.plan, fleet, runtime.journal, migration_id, actor
     )
@@ -197,6 +221,7 @@ def promote(runtime: Runtime, step: str, migration_id: str, actor: str) -> None:
     """Write that `step` is done; see `cutover.promote`."""
     from feed_migration import cutover
 
+    require_same_fleet(runtime, runtime.journal.state(migration_id))
     cutover.promote(runtime.step(step), runtime.plan, runtime.journal, migration_id, actor)
 
 
@@ -205,6 +230,7 @@ def require_open(runtime: Runtime, step: str, migration_id: str) -> None:
     from feed_migration import cutover
 
     state = runtime.journal.state(migration_id)
+    require_same_fleet(runtime, state)
     cutover.require_open(runtime.step(step), runtime.plan, state)
 
 
@@ -230,7 +256,9 @@ def natives(runtime: Runtime, state: "MigrationState") -> tuple[str, ...]:
         LOG.exception("the fleet does not say what it runs")
         return state.exposed
     unsure = {s.id for s in statuses if s.variant not in {"ccxt", "native"}} & set(state.exposed)
-    return tuple(s.id for s in statuses if s.variant == "native" or s.id in unsure)
+    found = tuple(s.id for s in statuses if s.variant == "native" or s.id in unsure)
+    # what deployment.yaml has lost may run on
+    return (*found, *sorted(set(state.exposed) - {s.id for s in statuses}))
 
 
 def require_native(runtime: Runtime) -> None:
@@ -244,14 +272,31 @@ def revert(
     place: Place, journal: "Journal | None", migration_id: str, actor: str, reason: str
 ) -> None:
     """Put the fleet back on ccxt and verify it, or join who does; see `take_back.take_back`."""
-    from feed_migration.deployment import load_deployment
+    from feed_migration.deployment_copy import read_or_copy
+    from feed_migration.guard.known_way_back import open_known, remembered
     from feed_migration.journal.spool import Spool
     from feed_migration.take_back import take_back
 
     # a wrong URL in the environment must not stop the way back
-    deployment = load_deployment(place.home, {})
-    spool = Spool(deployment.spool_file)
-    take_back(open_fleet(deployment), journal, migration_id, actor, reason, spool=spool)
+    deployment = read_or_copy(place.home, {})
+    known = remembered(deployment, journal, migration_id)
+    take_back(
+        open_known(deployment, known.fleet, open_fleet),
+        journal,
+        migration_id,
+        actor,
+        reason,
+        exposed=known.exposed,
+        spool=Spool(deployment.spool_file),
+    )
+
+
+def known_migration(place: Place) -> str | None:
+    """Return which migration the guard's copy names, for want of a journal."""
+    from feed_migration.deployment_copy import read_or_copy
+    from feed_migration.guard.known_way_back import known_migration
+
+    return known_migration(read_or_copy(place.home, {}))
 
 
 def state_if_any(journal: "Journal | None", migration_id: str) -> "MigrationState | None":
@@ -271,12 +316,15 @@ def document(runtime: Runtime, migration_id: str, actor: str) -> str:
 def close_promoted(runtime: Runtime, migration_id: str, actor: str) -> str:
     """Write the report and finish the migration; see `closing.close_promoted`.
 
-    Raises NotReady unless every instance is on native and ready when the migration is finished.
+    Raises FleetChanged or NotReady unless every instance that it began with is on native and ready
+    when the migration is finished.
     """
     from feed_migration.orchestration import closing
     from feed_migration.phases import Status
 
-    if runtime.journal.state(migration_id).status is Status.RUNNING:
+    state = runtime.journal.state(migration_id)
+    if state.status is Status.RUNNING:
+        require_same_fleet(runtime, state)
         require_native(runtime)
     fleet = open_fleet(runtime.deployment)
     page = runtime.place.home / "docs" / "migrations" / f"{migration_id}.md"

@@ -1,6 +1,5 @@
 """Evidence → Markdown and JSON: the incident page after a rollback, the report of a migration."""
 
-import fcntl
 import logging
 import os
 import time
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from feed_migration.deployment import Deployment
+from feed_migration.durable import lock
 from feed_migration.errors import EnvironmentUnavailable, JournalUnavailable
 from feed_migration.events import Event, EventKind
 from feed_migration.journal.chain import VerifyResult
@@ -31,7 +31,7 @@ from feed_migration.report.taken_back import correct_report
 from feed_migration.rollback import RollbackResult, RollbackVerified
 
 LOG = logging.getLogger(__name__)
-_TEMPLATE = Path(__file__).resolve().parents[2] / "docs" / "migrations" / "backpack_ccxt.md"
+_TEMPLATE = Path(__file__).resolve().parents[3] / "docs" / "migrations" / "backpack_ccxt.md"
 _FALLBACK = "# Backpack: from ccxt to the native feed\n\n# Incidents\n"
 
 
@@ -57,6 +57,10 @@ def document_incident(
     page = deployment.incidents_file
     try:
         marker = _append_once(page, incident)
+    except BlockingIOError as error:
+        raise EnvironmentUnavailable(
+            f"{page}: another process holds it", "end one that was stopped over it, then repeat"
+        ) from error
     except OSError as error:
         raise EnvironmentUnavailable(
             f"{page}: cannot be written ({error.strerror})", "free the disk, then repeat"
@@ -173,7 +177,7 @@ def _append_once(page: Path, incident: Incident) -> str:
     """Append what the page lacks of `incident`; returns its marker, "" where it lacks nothing."""
     page.parent.mkdir(parents=True, exist_ok=True)
     with page.open("a+", encoding="utf-8") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        lock(stream.fileno())
         stream.seek(0)
         text = stream.read()
         marker, section = _missing(text, incident)
@@ -226,16 +230,21 @@ def _facts(summary: Mapping[str, Any]) -> str:
 
 
 def _steps(state: MigrationState, events: Sequence[Event]) -> str:
-    when = {
-        event.body.get("step"): event.at
-        for event in events
-        if event.kind == EventKind.STEP_PROMOTED
-    }
+    begun = _times(events, EventKind.STEP_STARTED)
+    promoted = _times(events, EventKind.STEP_PROMOTED)
     names = [str(facts.get("name")) for facts in state.steps] or list(state.promoted)
     rows = [
-        (name, "promoted" if name in state.promoted else "–", utc(when.get(name))) for name in names
+        (name, "promoted", utc(promoted.get(name)))
+        if name in state.promoted
+        else (name, "begun, not promoted" if name in begun else "–", utc(begun.get(name)))
+        for name in names
     ]
     return table(("step", "result", "at"), rows)
+
+
+def _times(events: Sequence[Event], kind: EventKind) -> dict[object, float]:
+    """Return when each step last had an event of `kind`, in unix seconds."""
+    return {event.body.get("step"): event.at for event in events if event.kind == kind}
 
 
 def _verdicts(events: Sequence[Event]) -> list[str]:

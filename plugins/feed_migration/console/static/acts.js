@@ -3,7 +3,8 @@
 import { byId, h, setText } from "./dom.js";
 import { evidence } from "./evidence.js";
 import { words } from "./format.js";
-import { NOBODY_KNOWN } from "./who.js";
+import { questionKey } from "./migration.js";
+import { mayNotAnswer, NOBODY_KNOWN } from "./who.js";
 
 const LABELS = { approve: "Approve", reject: "Reject", hold: "Hold", resume: "Resume", rollback: "Roll back" };
 const BUTTONS = ["hold", "resume", "rollback"];
@@ -38,7 +39,7 @@ export function showUser(user) {
   showActs();
   if (!byId("dialog").open) return;
   showWho();
-  const why = refusal(pending.act);
+  const why = refusal(pending.act, pending.approval);
   if (why) setText(byId("dialog-problem"), why);
 }
 
@@ -49,7 +50,7 @@ export function showActs(newMigration = migration, newGate = gate) {
   [migration, gate] = [newMigration, newGate];
   const focused = document.activeElement;
   for (const button of document.querySelectorAll("button[data-act]")) {
-    const why = refusal(button.dataset.act);
+    const why = refusal(button.dataset.act, questionOf(button));
     button.setAttribute("aria-disabled", String(why !== ""));
     button.title = why;
     if (button.dataset.act === "hold") button.hidden = migration?.status === "held";
@@ -68,27 +69,31 @@ function giveBackFocus() {
   else byId("main").focus({ preventScroll: true });
 }
 
-function refusal(act) {
+// `approval` is the one to answer, for approve and reject
+function refusal(act, approval) {
   if (me.may && !me.may[ALLOWED_BY[act] ?? act]) return `${me.name || "you"} may not do this in Airflow`;
-  return offerOf(act)?.why_not ?? "the migration has not been read yet";
+  return mayNotAnswer(me, approval) || (offerOf(act)?.why_not ?? "the migration has not been read yet");
 }
+
+const questionOf = (button) => migration?.approvals.find((one) => questionKey(one) === button.dataset.question);
 
 const offerOf = (act) => migration?.acts[act] ?? (act === "rollback" ? WAY_BACK : null);
 
-// `approval` is the one to answer, for approve and reject
 export function ask(act, approval = null) {
-  const why = refusal(act);
+  const why = refusal(act, approval);
   if (why) return tell(`${LABELS[act]} is not possible: ${why}`);
   const offer = offerOf(act);
   pending = { act, approval, needsReason: offer.needs_reason, busy: false };
   opener = document.activeElement;
   setText(byId("dialog-title"), `${LABELS[act]}${approval ? ` ${words(approval.step)}` : ""}?`);
-  setText(byId("dialog-effect"), offer.effect);
+  // of several questions each has its own
+  setText(byId("dialog-effect"), approval?.effects?.[act] ?? offer.effect);
   showWho();
   setText(byId("dialog-problem"), "");
   byId("dialog-evidence").hidden = !approval;
   byId("dialog-evidence").replaceChildren(...(approval ? evidence(approval.evidence) : []));
-  byId("dialog-reason-part").hidden = !offer.needs_reason;
+  setText(byId("dialog-reason-rule"), offer.needs_reason ? "required" : "may be left empty");
+  byId("dialog-reason").setAttribute("aria-required", String(offer.needs_reason));
   byId("dialog-reason").value = "";
   const yes = byId("dialog-yes");
   setText(yes, LABELS[act]);
@@ -112,15 +117,15 @@ async function send() {
   const body = await answer?.json().catch(() => null);
   if (!answer?.ok) return setText(byId("dialog-problem"), problem(answer, body));
   byId("dialog").close();
-  tell(body.done, "good");
+  tell(body.done, body.waits ? "warn" : "good");
 }
 
 function request(act, approval, reason) {
   if (act === "rollback") return ["backpack_rollback", "rollback", { reason }];
   if (act === "hold") return [gate?.dag_id, "hold", { reason }];
-  if (act === "resume") return [gate?.dag_id, "resume", { run_id: gate?.run_id, dry_run: false }];
+  if (act === "resume") return [gate?.dag_id, "resume", { run_id: gate?.run_id, dry_run: false, reason }];
   const { dag_id, run_id, task_id, map_index } = approval;
-  return [dag_id, "answer", { run_id, task_id, map_index, option: act === "approve" ? "Approve" : "Reject" }];
+  return [dag_id, "answer", { run_id, task_id, map_index, option: act === "approve" ? "Approve" : "Reject", reason }];
 }
 
 const post = (dagId, act, body) => fetch(`api/dags/${encodeURIComponent(dagId ?? "backpack_migration")}/${act}`, {
@@ -144,6 +149,8 @@ export function tell(text, tone = "bad") {
 
 // what is wrong, for as long as it is; "" once it is over
 export function keepTelling(text) {
+  // each connection says it anew, which must not replace what an act has just come to
+  if (text === standing) return;
   standing = text;
   clearTimeout(letGo);
   say(text, "bad");

@@ -38,7 +38,8 @@ export function showLog(log) {
 export function showChain(chain) {
   const element = byId("chain");
   element.className = `chain ${chain.ok ? "good" : "bad"}`;
-  const signed = chain.signed_seq ? `signed up to event ${chain.signed_seq}` : "not signed";
+  const since = chain.signed_from > 1 ? ` from event ${chain.signed_from}` : "";
+  const signed = chain.signed_seq ? `signed${since} up to event ${chain.signed_seq}` : "not signed";
   setText(element, chain.ok
     ? `Chain intact: ${counted(chain.count, "event")}, each fits the one before, and ${counted(chain.marks, "hash")} kept apart agree; ${signed}; checked at ${clock(chain.checked_at)} UTC`
     : `Chain BROKEN at event ${chain.first_bad_seq}: ${chain.reason}; checked at ${clock(chain.checked_at)} UTC`);

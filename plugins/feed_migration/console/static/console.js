@@ -11,17 +11,22 @@ import { showLease, showMigration } from "./migration.js";
 import { showParity } from "./parity.js";
 import { whoLooks } from "./who.js";
 
-const TOLD = { journal: "The journal", fleet: "The fleet", parity: "The parity files", chain: "The chain" };
+const TOLD = {
+  journal: "The journal", fleet: "The fleet", guard: "The guard", parity: "The parity files", chain: "The chain",
+  airflow: "Airflow's scheduler",
+};
 const seen = {};
 
 const show = {
   migration: (view) => { showMigration(view, ask); redraw(); redrawParity(); },
   gate: () => redraw(),
   fleet: showFleet,
+  guard: showGuard,
   parity: () => redrawParity(),
   chain: showChain,
   log: showLog,
-  sources: showSources,
+  airflow: showTroubles,
+  sources: showTroubles,
 };
 
 function redraw() {
@@ -33,11 +38,16 @@ function redrawParity() {
   if (seen.parity) showParity(seen.parity, seen.migration);
 }
 
-function showSources(sources) {
-  const troubles = Object.entries(sources).map(
+function showGuard(guard) {
+  setText(byId("guard"), `Guard: ${guard.text}`);
+  // where it is not there, it is told as what goes wrong is
+  byId("guard").className = ["silent", "hangs"].includes(guard.state) ? "problem" : "muted";
+}
+
+function showTroubles() {
+  const unread = Object.entries(seen.sources ?? {}).map(
     ([name, trouble]) => `${TOLD[name] ?? name} cannot be read since ${moment(trouble.since)} UTC, what is shown of it is older: ${trouble.error}`);
-  if (troubles.length || seen.troubled) keepTelling(troubles.join(" · "));
-  seen.troubled = troubles.length > 0;
+  keepTelling([seen.airflow?.notice, ...unread].filter(Boolean).join(" · "));
 }
 
 function showState(state) {

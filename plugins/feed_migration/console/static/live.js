@@ -5,7 +5,7 @@ const SILENT_MILLISECONDS = 12000;
 const RETRY_MILLISECONDS = 2000;
 // a stream ends every few minutes by itself, and is back within two seconds
 const PATIENCE_MILLISECONDS = 3000;
-const SECTIONS = ["migration", "gate", "fleet", "parity", "chain", "log", "sources"];
+const SECTIONS = ["migration", "gate", "fleet", "guard", "parity", "chain", "log", "airflow", "sources"];
 
 let offsetSeconds = 0;
 

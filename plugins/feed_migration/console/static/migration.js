@@ -4,6 +4,7 @@ import { arrange, byId, h, listIn, newTab, onChange, setText } from "./dom.js";
 import { evidence } from "./evidence.js";
 import { clock, moment, span, words } from "./format.js";
 import { serverNow } from "./live.js";
+import { namesOf } from "./who.js";
 
 const STATES = {
   done: "✓ done", running: "▶ running", waiting: "◆ waits for approval", held: "‖ held",
@@ -13,6 +14,8 @@ const STATES = {
 const showSteps = listIn(byId("track"), (step) => step.name, stepItem);
 let lease = null;
 let questions = new Map();
+
+export const questionKey = (one) => JSON.stringify([one.dag_id, one.run_id, one.task_id, one.map_index]);
 
 export function showMigration(view, onAnswer) {
   const begun = view.started_at ? `, begun ${moment(view.started_at)} UTC` : "";
@@ -33,8 +36,8 @@ function showQuestions(asked, onAnswer) {
   const place = byId("approvals");
   const focused = place.contains(document.activeElement);
   questions = new Map(asked.map((one) => {
-    const key = JSON.stringify([one.dag_id, one.run_id, one.task_id, one.map_index]);
-    return [key, questions.get(key) ?? question(onAnswer)];
+    const key = questionKey(one);
+    return [key, questions.get(key) ?? question(key, onAnswer)];
   }));
   const all = [...questions.values()];
   all.forEach((one, index) => one.show(asked[index]));
@@ -60,13 +63,13 @@ function stepItem(step) {
     h("span", { class: "state" }, STATES[step.state] ?? step.state));
 }
 
-function question(onAnswer) {
+function question(key, onAnswer) {
   const subject = h("strong"), when = h("p", { class: "muted" });
   const proof = h("div", { class: "evidence", role: "group", "aria-label": "What speaks for it", tabindex: "0" });
   const showProof = onChange((of) => proof.replaceChildren(...evidence(of)));
   let asked = null;
   const button = (act, label, look) =>
-    h("button", { type: "button", class: look, "data-act": act, onclick: () => onAnswer(act, asked) }, label);
+    h("button", { type: "button", class: look, "data-act": act, "data-question": key, onclick: () => onAnswer(act, asked) }, label);
   const item = h("div", { class: "approval" },
     h("p", {}, subject), when,
     h("details", {}, h("summary", {}, "What speaks for it"), proof),
@@ -75,7 +78,8 @@ function question(onAnswer) {
     asked = now;
     const until = now.until ? `, no answer by ${moment(now.until)} UTC is a no` : "";
     setText(subject, now.subject);
-    setText(when, `Asked at ${moment(now.asked_at)} UTC${until}.`);
+    const who = now.may_answer.length ? ` May answer: ${namesOf(now.may_answer)}.` : "";
+    setText(when, `Asked at ${moment(now.asked_at)} UTC${until}.${who}`);
     showProof(now.evidence);
   } };
 }

@@ -6,7 +6,17 @@ const LONGEST_PAUSE_MILLISECONDS = 30000;
 const PATIENCE_MILLISECONDS = 10000;
 
 // `may` is null for as long as nobody knows: nothing is forbidden by the page then, the server decides
-export const NOBODY_KNOWN = { name: "", may: null, kinds: [] };
+export const NOBODY_KNOWN = { id: "", name: "", may: null, kinds: [] };
+
+export const namesOf = (people) => people.map(({ name }) => name).join(" or ");
+
+// why `user` may not answer a question, "" where they may or nobody knows
+export function mayNotAnswer(user, question) {
+  const named = question?.may_answer ?? [];
+  const open = !user.may || user.answers_all || named.length === 0;
+  if (open || named.some(({ id }) => id === user.id)) return "";
+  return `only ${namesOf(named)} may answer this, and you are ${user.name}`;
+}
 
 let asked = 0;
 let retry = null;

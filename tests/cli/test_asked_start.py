@@ -9,7 +9,7 @@ from feed_migration.cli.asked_start import (
     asked_start,
     require_hope,
 )
-from feed_migration.driving import Driver
+from feed_migration.dag_run import Driver
 from feed_migration.errors import Refused
 from feed_migration.events import Event
 

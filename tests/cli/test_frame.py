@@ -10,9 +10,12 @@ from feed_migration.cli.frame import Silence, Size, frame, line
 from feed_migration.cli.lists import short_threshold, spark
 from feed_migration.cli.situation import Situation, next_of, wait_of
 from feed_migration.cli.standing import status_of
+from feed_migration.dag_run import Driver, EndedRun
+from feed_migration.denial import Denial
 from feed_migration.events import Event
 from feed_migration.fleet.base import InstanceStatus
 from feed_migration.gates.record import GateStart
+from feed_migration.guard.answer import NOT_NAMED, GuardAnswer, GuardState, silent
 from feed_migration.lease import HANDOVER_SECONDS, Lease
 from feed_migration.model import Measurement, Outcome
 from feed_migration.phases import MigrationState, Status
@@ -193,8 +196,17 @@ def test_a_no_is_on_its_way_back_at_once():
     assert state.denial is None
 
 
+def test_a_no_takes_back_without_the_dag_run_that_asked():
+    """That run has ended failed by then, and nothing of it is to be mended."""
+    run = Driver(dag_id="backpack_migration", run_id="manual__1")
+    over = replace(BUSY, gate_start=None, ended_run=EndedRun(run=run, state="failed"))
+    assert wait_of(over).kind == "person"
+    denied = replace(RUNNING, denial=Denial(step="cutover-50", decision="Reject", actor="ann"))
+    assert wait_of(replace(over, state=denied)).kind == "rollback"
+
+
 def test_an_approval_says_who_may_and_until_when():
-    """Who is known from Airflow, until when from the journal."""
+    """Both are known from the journal, with Airflow down, too."""
     lease = replace(LEASE, holder="approval cutover-50", seconds=3600.0 + HANDOVER_SECONDS)
     waiting = replace(BUSY, lease=lease, gate_start=None, may_answer=("ann", "bo"))
     words = "cutover-50 waits for an approval by ann or bo; none by 2026-09-21 15:13:20 UTC is a No"
@@ -208,6 +220,26 @@ def test_a_part_that_is_silent_is_named_with_its_age():
     shown = text(BUSY, silences=[silence])
     assert "! the journal silent for 1:15: database is locked" in shown
     assert "the journal does not answer" in line(BUSY, [silence])
+
+
+def test_how_the_guard_is_stands_below_who_watches():
+    """One that is silent is told of among the silent parts, with its age and what to do."""
+    watches = replace(BUSY, guard=GuardAnswer(state=GuardState.WATCHING))
+    words = "watches what is exposed, because nobody else does"
+    assert f"lease for 10:00\nguard    {words}\n" in text(watches)
+    assert f"guard {words}" in line(watches, [])
+    assert "guard    not asked" in text(replace(BUSY, guard=NOT_NAMED))
+    assert "guard" not in line(replace(BUSY, guard=NOT_NAMED), [])
+    gone = silent("http://guard:9699", "nothing listens")
+    quiet = replace(BUSY, guard=gone)
+    silence = Silence(part="the guard", since_unix=NOW - 75.0, problem=gone.detail)
+    assert "! the guard silent for 1:15: start it, or roll back what is" in text(
+        quiet, 80, 24, [silence]
+    )
+    assert text(quiet, silences=[silence]).count("guard silent") == 1
+    assert "guard    " not in text(quiet, silences=[silence])
+    assert line(quiet, [silence]).endswith("| the guard does not answer")
+    assert status_of(quiet)["guard"]["state"] == "silent"
 
 
 def test_the_line_of_a_situation_does_not_change_by_time_alone():

@@ -9,9 +9,9 @@ import yaml
 
 from feed_migration.cli.app import run
 from feed_migration.journal.store import Journal
+from tests.cli.test_page import sections
 from tests.support.memory_fleet import MemoryFleet
 from tests.support.migration_plans import begin, gate, pass_steps
-from tests.unit.test_cli_page import sections
 
 REPOSITORY = Path(__file__).parents[2]
 

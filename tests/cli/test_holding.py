@@ -5,73 +5,14 @@ import json
 import pytest
 import yaml
 
-from feed_migration import cutover, resuming
-from feed_migration.cli.app import run
-from feed_migration.driving import Driver, driver_of
+from feed_migration import resuming
+from feed_migration.dag_run import Driver
+from feed_migration.driving import driver_of
 from feed_migration.gates.record import join_gate
-from feed_migration.journal.store import Journal
 from feed_migration.phases import Status
+from tests.cli.shell import RUN, STEP, invoke, newest
+from tests.cli.test_json import documented
 from tests.support.memory_fleet import MemoryFleet
-from tests.support.migration_plans import PLAN, approve, begin, pass_steps
-from tests.support.small_airflow import small_airflow
-from tests.unit.test_cli_json import documented
-
-STEP = "cutover-50"
-RUN = "manual__2026-10-02T10:15:30+00:00"
-
-
-@pytest.fixture
-def airflow(tmp_path, monkeypatch):
-    """A deployment with an Airflow that answers."""
-    for name in ("AIRFLOW_URL", "AIRFLOW_USERNAME", "AIRFLOW_PASSWORD", "AIRFLOW_PASSWORD_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("BACKPACK_HOME", str(tmp_path))
-    monkeypatch.setattr("getpass.getuser", lambda: "bo")
-    monkeypatch.setattr(resuming, "_POLL_SECONDS", 0.01)
-    with small_airflow() as airflow:
-        document = {
-            "prometheus_url": "http://127.0.0.1:9",
-            "instances": [{"id": "feed-00", "url": "http://127.0.0.1:9", "config": "f.yaml"}],
-            "airflow": {"url": airflow.url, "password_file": "passwords.json"},
-        }
-        (tmp_path / "deployment.yaml").write_text(yaml.safe_dump(document))
-        (tmp_path / "passwords.json").write_text(json.dumps({"admin": airflow.password}))
-        yield airflow
-
-
-@pytest.fixture
-def journal(airflow, tmp_path):
-    """Half of the fleet on native, and its gate open."""
-    journal = Journal(tmp_path / "journal.db")
-    migration_id, fleet = begin(journal), MemoryFleet()
-    note = {"note": "joined", "turn": 1, "dag_id": "backpack_migration", "run_id": RUN}
-    journal.append("audit_note", migration_id=migration_id, actor="ana", body=note)
-    pass_steps(journal, fleet, migration_id, until=STEP)
-    approve(journal, migration_id, STEP)
-    cutover.advance(PLAN.step(STEP), PLAN, fleet, journal, migration_id, "ana")
-    open_gate(journal)
-    return journal
-
-
-def open_gate(journal, key="dag/run#0"):
-    return join_gate(
-        journal,
-        migration_id=journal.latest_migration(),
-        step=STEP,
-        key=key,
-        actor="ana",
-        started_unix=1_790_000_000.0,
-    )
-
-
-def invoke(capsys, *arguments):
-    code = run(arguments)
-    out, err = capsys.readouterr()
-    return code, out, err
-
-
-def newest(journal):
-    return journal.state(journal.latest_migration())
 
 
 def test_hold_ends_the_open_gate_and_says_how_to_go_on(capsys, journal):
@@ -215,109 +156,6 @@ def test_the_last_dag_run_that_joined_drives(journal):
     journal.append("audit_note", migration_id=migration_id, actor="ana", body=note)
     assert driver_of(journal, migration_id) == Driver(dag_id="backpack_cutover", run_id="r2")
     assert driver_of(journal, "mig-9") is None
-
-
-def test_start_and_approve_leave_a_name_in_the_audit_log(capsys, journal, airflow):
-    """Airflow knows only the user that the deployment names."""
-    airflow.wait_for("cutover_100.approval", "ann")
-    assert invoke(capsys, "start", "--reason", "release 7")[0] == 0
-    assert invoke(capsys, "approve", "--reason", "read it")[0] == 0
-    notes = [note for note in journal.events(kind="audit_note") if note.actor == "cli:bo"]
-    assert [(note.body["command"], note.body["reason"]) for note in notes] == [
-        ("start", "release 7"),
-        ("approve", "read it"),
-    ]
-
-
-@pytest.mark.usefixtures("journal")
-@pytest.mark.parametrize(("asked_seconds_ago", "waits"), [(1.0, 2.0), (60.0, 0.0), (-60.0, 3.0)])
-def test_a_question_that_was_just_asked_is_answered_once_its_task_is_parked(
-    capsys, airflow, monkeypatch, asked_seconds_ago, waits
-):
-    """Airflow loses an answer that comes sooner; a clock that is behind makes nobody wait long."""
-    pauses = []
-    monkeypatch.setattr("feed_migration.cli.acts.time.sleep", pauses.append)
-    airflow.wait_for("cutover_100.approval", "ann", asked_seconds_ago=asked_seconds_ago)
-    assert invoke(capsys, "approve")[0] == 0
-    assert sum(pauses) == pytest.approx(waits, abs=0.9)
-
-
-@pytest.fixture
-def fleet(monkeypatch):
-    """Instances that answer a rollback at once."""
-    fleet = MemoryFleet()
-    monkeypatch.setattr("feed_migration.cli.acts.open_fleet", lambda _: fleet)
-    return fleet
-
-
-def test_a_mistyped_id_takes_back_the_migration_that_is_active(capsys, journal, fleet):
-    """It never refuses, and the journal does not go on to say that the fleet is on native."""
-    active = journal.latest_migration()
-    invoke(capsys, "hold")
-    code, out, err = invoke(capsys, "rollback", "--migration", "mig-typo")
-    assert code == 0
-    assert out.startswith("rolled back: ")
-    assert err == (
-        f"backpack-migrate: the journal has no migration mig-typo: {active} is taken back, "
-        "the active one\n"
-    )
-    assert newest(journal).status is Status.ROLLED_BACK
-    assert journal.events("mig-typo") == []
-    assert set(fleet.variant.values()) == {"ccxt"}
-
-
-@pytest.mark.usefixtures("fleet")
-def test_the_id_of_a_migration_that_is_over_takes_back_the_active_one(capsys, journal):
-    """What is on native is the active one's; of the other nothing is left to take back."""
-    earlier = journal.latest_migration()
-    assert invoke(capsys, "rollback")[0] == 0
-    told = len(journal.events(earlier))
-    active = begin(journal)
-    code, out, err = invoke(capsys, "rollback", "--migration", earlier, "--json")
-    assert code == 0
-    assert json.loads(out)["migration_id"] == active
-    notices = [json.loads(line)["notice"] for line in err.splitlines()]
-    assert notices == [f"{earlier} is rolled back already: {active} is taken back, the active one"]
-    assert newest(journal).status is Status.ROLLED_BACK
-    assert len(journal.events(earlier)) == told
-
-
-@pytest.mark.usefixtures("fleet")
-def test_with_none_active_the_latest_is_taken_back(capsys, journal):
-    """Its report and its incident are what an operator looks at."""
-    earlier = journal.latest_migration()
-    invoke(capsys, "rollback")
-    latest = begin(journal)
-    invoke(capsys, "rollback")
-    code, out, err = invoke(capsys, "rollback", "--migration", earlier, "--json")
-    assert code == 0
-    assert json.loads(out)["migration_id"] == latest
-    assert f"{latest} is taken back, the latest one" in err
-
-
-@pytest.mark.usefixtures("fleet")
-@pytest.mark.parametrize("given", [None, "the right one"])
-def test_the_right_id_and_none_are_nothing_to_speak_of(capsys, journal, given):
-    """No notice where what was meant is what is done."""
-    active = journal.latest_migration()
-    words = () if given is None else ("--migration", active)
-    code, out, err = invoke(capsys, "rollback", *words, "--json")
-    assert (code, err) == (0, "")
-    assert json.loads(out)["migration_id"] == active
-
-
-@pytest.mark.usefixtures("fleet")
-@pytest.mark.parametrize("damage", ["none yet", "away"])
-def test_where_the_journal_knows_none_the_given_id_is_all_there_is(
-    capsys, airflow, tmp_path, damage
-):
-    """A journal that is away or empty cannot say which one was meant."""
-    if damage == "away":
-        (tmp_path / "journal.db").mkdir()
-    code, out, err = invoke(capsys, "rollback", "--migration", "mig-0007", "--json")
-    assert code == 0
-    assert json.loads(out)["migration_id"] == "mig-0007"
-    assert "is taken back" not in err
 
 
 @pytest.mark.parametrize("command", ["start", "approve", "hold", "resume", "rollback"])
