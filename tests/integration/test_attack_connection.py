@@ -112,7 +112,7 @@ async def test_a_venue_that_accepts_and_never_speaks_tls_is_left_within_fifteen_
     async with raw_server(behave, plain=True) as server:
         connection = server.connection()
         async with connection.connect():
-            await eventually(lambda: len(server.accepted) >= 2, timeout_seconds=5)
+            await eventually(lambda: len(server.accepted) >= 2, timeout_seconds=14)
 
 
 async def test_a_proxy_that_never_answers_is_left_within_fifteen_seconds(short_patience):
@@ -125,7 +125,7 @@ async def test_a_proxy_that_never_answers_is_left_within_fifteen_seconds(short_p
     async with raw_server(behave, plain=True) as server:
         connection = server.connection(proxy=f"http://127.0.0.1:{server.port}")
         async with connection.connect():
-            await eventually(lambda: len(server.accepted) >= 2, timeout_seconds=5)
+            await eventually(lambda: len(server.accepted) >= 2, timeout_seconds=14)
 
 
 async def test_a_connection_closed_during_the_handshake_leaves_no_socket_behind():
@@ -203,7 +203,7 @@ async def test_a_socket_that_follows_a_full_one_is_held_back_as_well():
     async with raw_server(behave) as server:
         connection = server.connection()
         async with connection.connect():
-            await eventually(lambda: len(server.accepted) >= 2, timeout_seconds=10)
+            await eventually(lambda: len(server.accepted) >= 2, timeout_seconds=14)
             await eventually(stuck, timeout_seconds=20)
             assert connection.inbox.waiting < 4 * 4_096 + 5_000
 
@@ -220,5 +220,5 @@ async def test_pieces_without_content_that_never_end_are_refused():
     async with raw_server(behave) as server:
         connection = server.connection()
         async with connection.connect():
-            await eventually(lambda: len(server.accepted) >= 2, timeout_seconds=10)
+            await eventually(lambda: len(server.accepted) >= 2, timeout_seconds=14)
             assert server.accepted[1] - server.accepted[0] < 15

@@ -41,7 +41,7 @@ async def test_a_sink_that_refuses_a_backfilled_trade_halts_the_feed(venue, deli
         await eventually(lambda: feed.counters.dropped_messages)
         await venue.sockets[0].send(trade_frame(4))
         await eventually(lambda: feed.session.trades.markets["SOL_USDC"].frames or feed._halted)
-        await eventually(lambda: feed._halted, timeout_seconds=2)
+        await eventually(lambda: feed._halted)
     assert kept == ["1"]
 
 
@@ -54,7 +54,7 @@ async def test_a_sink_that_refuses_a_snapshot_halts_the_feed(venue, delivered):
     feed = make_feed(venue, delivered, channels=[L2_BOOK], callbacks={L2_BOOK: full})
     async with running(feed, until_ready=False):
         await eventually(lambda: feed.counters.dropped_messages)
-        await eventually(lambda: feed._halted, timeout_seconds=2)
+        await eventually(lambda: feed._halted)
 
 
 async def test_a_retry_after_that_no_calendar_has_does_not_end_the_fetching(venue, delivered):
@@ -67,7 +67,7 @@ async def test_a_retry_after_that_no_calendar_has_does_not_end_the_fetching(venu
     ]
     feed = make_feed(venue, delivered, channels=[L2_BOOK])
     async with running(feed, until_ready=False):
-        await eventually(lambda: delivered.books, timeout_seconds=8)
+        await eventually(lambda: delivered.books)
 
 
 async def test_stop_is_prompt_while_the_markets_do_not_answer(venue, delivered):

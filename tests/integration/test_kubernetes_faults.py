@@ -154,6 +154,6 @@ def test_logs_of_a_lost_node_do_not_hold_a_rollback_up(running, monkeypatch):
         tails = running.fleet.log_tails(running.ids, 5)
     finally:
         answered.set()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert set(tails) == set(running.ids)
     assert all("no log within" in lines[0] for lines in tails.values())

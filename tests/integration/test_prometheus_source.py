@@ -180,7 +180,7 @@ def test_hanging_prometheus_costs_one_timeout(prometheus):
         eventually_sync(lambda: prometheus.stopped)
         began = time.monotonic()
         assert "Timeout" in ask(prometheus, criterion(), timeout_seconds=0.3).error
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
     finally:
         prometheus.send(signal.SIGCONT)
 

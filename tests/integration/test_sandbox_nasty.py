@@ -226,7 +226,7 @@ async def test_flood_sends_ten_thousand_frames_a_second(venue):
         started = loop.time()
         await send(venue, "flood")
         got = await receive(client, 10_000)
-        assert loop.time() - started < 8
+        assert loop.time() - started < 20
         assert got == [next(wanted).decode() for _ in range(10_000)]
         client.socket.transport.abort()
     with contextlib.suppress(Exception):

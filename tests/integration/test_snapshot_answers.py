@@ -133,7 +133,7 @@ def test_a_dripping_answer_costs_one_time_out(first):
     with dripping(first) as url:
         began = time.monotonic()
         status = looked_at(url)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
     assert status.reasons == ("no answer within 0.5 s",)
 
 
@@ -152,7 +152,7 @@ def test_a_fleet_that_swallows_packets_is_soon_looked_at():
         fleet = [*(at(lost, f"feed-{i}") for i in range(300)), at(url, "last")]
         began = time.monotonic()
         *silent, last = read_statuses(fleet)
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 20
     assert {status.variant for status in silent} == {"unknown"}
     assert last.ready
 

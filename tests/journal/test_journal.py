@@ -96,7 +96,7 @@ def test_a_locked_journal_is_an_error_after_the_wait_and_recovers(store, journal
         began = time.monotonic()
         with pytest.raises(JournalUnavailable, match="lock"):
             note(impatient, 1)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 10
     assert impatient.events() == []
     assert note(impatient, 2).seq == 1
 

@@ -35,7 +35,7 @@ def test_a_dead_server_is_an_error_at_once_and_loses_nothing(server):
     began = time.monotonic()
     with pytest.raises(JournalUnavailable, match="start the server"):
         note(journal, 5)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10
     server.start()
     assert [event.body["number"] for event in journal.events()] == list(range(5))
     assert note(journal, 6).seq == 6

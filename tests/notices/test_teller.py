@@ -155,7 +155,7 @@ def test_a_channel_that_hangs_holds_up_neither_the_caller_nor_the_others(journal
     it = teller(clock, stuck.outlet("stuck"), chat.outlet())
     began = time.monotonic()
     it.tell(journal, migration_id)
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5.0
     eventually_sync(lambda: chat.sent == ["begun"])
     assert not it.settle(0.05)
     stuck.holds.set()

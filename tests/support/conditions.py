@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 POLL_SECONDS = 0.02
+# a machine may stand still for seconds; who waits for a condition loses nothing by waiting
+PATIENCE_SECONDS = 30.0
 
 
 async def eventually(
     predicate: Callable[[], Any | Awaitable[Any]],
-    timeout_seconds: float = 10.0,
+    timeout_seconds: float = PATIENCE_SECONDS,
     describe: Callable[[], object] | None = None,
 ) -> Any:
     """Return the first truthy value of `predicate` (plain or async); fail after the timeout."""
@@ -29,7 +31,7 @@ async def eventually(
 
 def eventually_sync(
     predicate: Callable[[], Any],
-    timeout_seconds: float = 10.0,
+    timeout_seconds: float = PATIENCE_SECONDS,
     describe: Callable[[], object] | None = None,
 ) -> Any:
     """`eventually` for code without a loop."""

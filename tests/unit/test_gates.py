@@ -297,9 +297,9 @@ def test_day_of_ticks_is_judged_within_a_second_per_tick():
     criteria = [criterion(f"c{index}", **SOFT, failure_limit=5) for index in range(3)]
     day = [m for one in criteria for m in measured([G] * 5761, one)]
     watched = gate(*criteria, min_duration_seconds=86_400, max_duration_seconds=90_000)
-    began = time.perf_counter()
+    began = time.process_time()
     assert judge(watched, day, 86_400).decision is PROMOTE
-    assert time.perf_counter() - began < 3
+    assert time.process_time() - began < 3
 
 
 def test_unknown_criteria_of_older_rows_are_ignored():
