@@ -43,6 +43,8 @@ class Cluster:
         self.never_ready: dict[str, str] = {}
         self.crashing: dict[str, str] = {}
         self.stuck: set[str] = set()
+        # what the shadows say that they compared
+        self.parity: dict[str, Any] = {"compared": {"trade": 7}, "agreed": {"trade": 6}}
         self.dry: set[str] = set()
         self.controller_runs = True
         self.start_seconds = 1.0
@@ -125,7 +127,8 @@ class Cluster:
                 return None
             ready = not self._fails(pod, self.never_ready)
             self._messages[pod["metadata"]["uid"]] += ready and name not in self.dry
-            return {
+            parity = {"parity": dict(self.parity)} if "shadow" in name else {}
+            return parity | {
                 "instance_id": name,
                 "variant": "shadow" if "shadow" in name else flag_of(pod),
                 "pid": 1,

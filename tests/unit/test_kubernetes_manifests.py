@@ -246,6 +246,9 @@ def test_deployment_and_feed_configurations_load(tmp_path):
     deployment = load_deployment(tmp_path, {})
     fleet = one("StatefulSet", deployment.fleet.kubernetes.stateful_set)
     assert len(deployment.instances) == fleet["spec"]["replicas"]
+    # where a pod that mounts the Secret as the feed does has it: the preflight looks there
+    mounts = fleet["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+    assert str(deployment.credentials_file.parent) in [mount["mountPath"] for mount in mounts]
 
     configurations = one("ConfigMap", "backpack-feed")["data"]
     wanted = {i.id for i in (*deployment.instances, *deployment.shadow_instances)}

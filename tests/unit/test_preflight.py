@@ -121,6 +121,22 @@ def test_what_depends_on_data_and_load_is_left_to_the_gate(check, prometheus, st
     assert "prometheus" in check(asking(WHOLE), url)
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o440, 0o640], ids=oct)
+def test_the_key_may_be_of_a_group(check, prometheus, tmp_path, mode):
+    """0440 is what a pod that is not root is given of a Secret, and it can change nothing there."""
+    (tmp_path / "api_key.json").touch()
+    (tmp_path / "api_key.json").chmod(mode)
+    assert "credentials" in check(asking(WHOLE), prometheus[0])
+
+
+def test_a_key_that_everybody_can_read_is_refused(check, prometheus, tmp_path):
+    """And told how to mend it."""
+    (tmp_path / "api_key.json").touch()
+    (tmp_path / "api_key.json").chmod(0o644)
+    with pytest.raises(PreflightFailed, match=r"everybody can read it, chmod o-rwx"):
+        check(asking(WHOLE), prometheus[0])
+
+
 @pytest.fixture
 def guard():
     """Answers as the guard does, with what is in `said`."""

@@ -33,6 +33,7 @@ from feed_migration.fleet.kubernetes_spec import (
     read_variant,
 )
 from feed_migration.fleet.kubernetes_view import View
+from feed_migration.fleet.shadow_evidence import keep_evidence
 
 
 class KubernetesFleet:
@@ -44,6 +45,7 @@ class KubernetesFleet:
         *,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
     ) -> None:
         self._settings = deployment.fleet.kubernetes
         self._fleet = deployment.fleet
@@ -53,6 +55,8 @@ class KubernetesFleet:
         self._shadows = deployment.shadow_instances
         self._monotonic = monotonic
         self._sleep = sleep
+        self._clock = clock
+        self._parity_folder = deployment.parity_folder
         self._api = KubernetesApi(self._settings, monotonic=monotonic, sleep=sleep)
         self._fence = KubernetesFence(self._api)
         self._handlers = self._roller(self._settings.stateful_set)
@@ -138,7 +142,8 @@ class KubernetesFleet:
         self._scale_shadows(len(self._shadows), epoch)
 
     def stop_shadow(self, epoch: int) -> None:
-        """Stop the shadow instances and wait until their pods are gone."""
+        """Keep what the shadow instances compared, stop them and wait until their pods are gone."""
+        keep_evidence(self._shadows, self._parity_folder, self._clock())
         self._scale_shadows(0, epoch)
         if self._shadows:
             self._shadow_pods.await_gone([shadow.id for shadow in self._shadows])

@@ -73,8 +73,9 @@ def _credentials(path: Path | None) -> Iterator[str]:
         yield "deployment.yaml names no credentials_file"
     elif not path.is_file():
         yield f"{path} does not exist"
-    elif path.stat().st_mode & 0o077:
-        yield f"{path} can be read by others, chmod 600 it"
+    # a group may: a Secret that Kubernetes mounts for a pod that is not root belongs to one
+    elif path.stat().st_mode & 0o007:
+        yield f"{path}: everybody can read it, chmod o-rwx"
 
 
 def _prometheus(url: str, plan: "Plan") -> Iterator[str]:
