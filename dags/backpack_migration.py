@@ -20,8 +20,8 @@ deferred (violet), an approval waits for input. Live values: *Backpack migration
 | --- | --- | --- |
 | waits at **Approval** | a person is asked, until the time in the question | answer under *Required Actions*; **No** and silence take the fleet back |
 | ends red, **held** | nothing is proven, the exposure stays and is watched | read the reasons; clear the gate *with what follows it*, or trigger this DAG again: it goes on there. Or `backpack_rollback` |
-| ends red, **rolled back** | the native feed was found bad, ccxt data flows again | nothing is urgent; read the incident in the report |
-| ends red, **not promoted** | a task failed before its gate | the error says which; correct it, start again |
+| ends red, **rolled back** | the native feed was found bad, or a task failed before its gate; ccxt data flows again | nothing is urgent; read the reason, in the incident of the report; correct it, start again |
+| ends red, **not promoted** | the preflight refused: nothing was touched | its error says what to correct; start again |
 
 * *Mark the run failed* takes everything back by hand, but not once its last gate has promoted: in the
   post-migration phase only `backpack_rollback` does.

@@ -10,8 +10,10 @@ survives the restart of every Airflow component. Needs the cutover promoted.
 
 **Before you start.** All instances run native. Do not deploy and do not change the plan until it ends.
 
-**What you see.** One gate that waits for a day in production. Its criteria are rates and shares here:
-one bad check is no breach, a budget that burns too fast is.
+**What you see.** One gate that waits for a day in production. Health, websocket errors and what
+consumers feel are shares and rates here: one bad check is no breach, a budget that burns too fast is.
+What is wrong at once is a breach here, too: a refused signature, a message dropped, a trade lost, a
+stale book, a private channel gone.
 
 **When it holds.** Usually too little was seen (`min_coverage`) or the time ran out between good and
 bad. The fleet stays on native and is watched. Read the reasons; clear the gate with what follows it

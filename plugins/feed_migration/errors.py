@@ -128,7 +128,7 @@ class NotReady(Refused):
         instances: tuple[str, ...],
         reasons: Mapping[str, tuple[str, ...]],
         deadline_seconds: float,
-        remedy: str = "read the logs of these instances in var/logs",
+        remedy: str = "read their logs (logs/ in the state folder, or `kubectl logs`), and repeat",
     ) -> None:
         self.instances = instances
         self.reasons = dict(reasons)

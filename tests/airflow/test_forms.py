@@ -142,7 +142,7 @@ def test_without_approvers_anybody_who_may_act_is_asked_for_a_day(stage: Stage, 
     assert asked.response_timeout.total_seconds() == 86400
 
 
-def test_links_lead_to_query_dashboard_and_report(stage: Stage):
+def test_links_lead_to_query_dashboard_and_report(stage: Stage, monkeypatch):
     """What an operator looks at next is a click away, also while the gate waits."""
     from types import SimpleNamespace
 
@@ -160,6 +160,8 @@ def test_links_lead_to_query_dashboard_and_report(stage: Stage):
     )
     assert DashboardLink().get_link(task, ti_key=key) == more["grafana_url"]
     assert ReportLink().get_link(task, ti_key=key) == "/backpack/report?run=manual__1%2B2"
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://host.example/team/airflow/")
+    assert ReportLink().get_link(task, ti_key=key).startswith("/team/airflow/backpack/report?")
 
 
 def test_a_phase_that_is_passed_gives_an_asset_event(stage: Stage):

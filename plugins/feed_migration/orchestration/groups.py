@@ -164,7 +164,7 @@ def _told(place: Place) -> dict[str, Any]:
 def rollback_chain(place: Place) -> None:
     """Fill the current DAG with the way back alone, as plain tasks: its success is what counts."""
     revert = TakeBackOperator(
-        task_id="revert", place=place, **labelled("revert"), **_told(place), **BACK
+        task_id="revert", place=place, **labelled("take_back"), **_told(place), **BACK
     )
     document = DocumentOperator(
         task_id="document",

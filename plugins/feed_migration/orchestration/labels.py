@@ -86,6 +86,13 @@ ccxt, and this waits until ccxt data flows.
 
 If it does not get there it tries again for minutes; then run `backpack-migrate rollback`.""",
     ),
+    "take_back": (
+        "Back to ccxt",
+        """Puts every instance back on ccxt, from any state, also a held or a proven one, and waits
+until ccxt data flows.
+
+If it does not get there it tries again for minutes; then run `backpack-migrate rollback`.""",
+    ),
     "document": (
         "Write the incident down",
         """Appends the failure indicators, logs and timeline to the runbook page; skipped

@@ -5,8 +5,9 @@ there while a gate waits, which a link stored by the finished task would not be.
 """
 
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
+from airflow.configuration import conf
 from airflow.sdk.bases.operatorlink import BaseOperatorLink
 
 from feed_migration.addresses import REPORT_PATH
@@ -68,8 +69,9 @@ class ReportLink(BaseOperatorLink):
     ]
 
     def get_link(self, operator: "BaseOperator", *, ti_key: Any) -> str:  # noqa: ARG002
-        """Return the path, under whatever address the reader came by."""
-        return f"{REPORT_PATH}?{urlencode({'run': ti_key.run_id})}"
+        """Return the path, under whatever address and prefix the reader came by."""
+        prefix = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
+        return f"{prefix}{REPORT_PATH}?{urlencode({'run': ti_key.run_id})}"
 
 
 def addresses() -> "Addresses":
