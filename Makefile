@@ -1,6 +1,8 @@
 # Everything a newcomer types. `make demo FAULT=gap` shows an automatic rollback.
 .PHONY: setup demo rehearsal env images-pin compose-check test chaos fuzz judge mutation bench bench-sandbox bench-journal lint format lock clean
 .DEFAULT_GOAL := help
+# with it set, each of a thousand processes would compile the same modules anew
+unexport PYTHONDONTWRITEBYTECODE
 # what the images get: what the wheel declares, at the versions that the tests run with
 IMAGE_LOCK = uv pip compile --quiet --python-version 3.13 --generate-hashes --no-annotate --no-header \
 	--constraint requirements.txt --extra ccxt --extra sandbox --extra migration pyproject.toml
