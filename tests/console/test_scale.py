@@ -26,14 +26,22 @@ ALL_SHOWN_SECONDS = 10.0
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(180)]
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory) -> Path:
+    """A log of 100,000 events with heads."""
+    home = tmp_path_factory.mktemp("filled")
+    make_key(AuditPlace.of(home))
+    Journal(home / "journal.db")
+    fill(home, EVENTS)
+    return home
+
+
 @pytest.fixture
-def large(airflow_url, tmp_path, monkeypatch) -> Iterator[Scene]:
-    """A fleet of 1,000 in memory, and a log of 100,000 events with heads."""
+def large(airflow_url, filled, tmp_path, monkeypatch) -> Iterator[Scene]:
+    """A fleet of 1,000 in memory, and a copy of the log that is this test's own."""
+    shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
     monkeypatch.setenv("BACKPACK_HOME", str(tmp_path))
     monkeypatch.setenv("BACKPACK_PLAN", str(Path(__file__).with_name("plan.yaml")))
-    make_key(AuditPlace.of(tmp_path))
-    Journal(tmp_path / "journal.db")
-    fill(tmp_path, EVENTS)
     scene = open_scene(tmp_path, airflow_url, INSTANCES)
     scene.begin()
     monkeypatch.setattr("feed_migration.console.feeders.open_fleet", lambda _: scene.fleet)
