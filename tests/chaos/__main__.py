@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.chaos.part import Asked, Found, Part, tell
@@ -36,7 +37,7 @@ def _run(name: str, part: Part, options: argparse.Namespace) -> bool:
         only=options.only,
     )
     tell(f"{name}: {asked.count} {part.what}; make chaos PART={name} SEED={asked.seed}")
-    began = time.monotonic()
+    began, at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     try:
         found = part.attack(asked)
     except Exception as error:  # noqa: BLE001 - a part that breaks must not spare those behind it
@@ -44,7 +45,8 @@ def _run(name: str, part: Part, options: argparse.Namespace) -> bool:
         found = Found({}, [f"it broke off: {type(error).__name__}: {error}"])
     for reason in found.wrong:
         tell(f"  WRONG: {reason}")
-    merge(asked.folder, found.fields)
+    run = {"at": at, "seed": asked.seed, "count": asked.count, "only": asked.only}
+    merge(asked.folder, name, found.fields, {**run, "kept": found.kept})
     took = f"{time.monotonic() - began:.0f} s"
     tell(f"{name}: {'kept' if found.kept else 'BROKEN'}, {took}: {dict(found.fields)}")
     return found.kept
