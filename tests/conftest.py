@@ -7,8 +7,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.machine import Machine
+
+# four workers share two cores: how long one example takes says nothing of the code
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 FOLDER = pytest.StashKey[str]()
 MACHINE = pytest.StashKey[Machine]()

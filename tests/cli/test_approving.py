@@ -27,7 +27,8 @@ def test_a_question_that_was_just_asked_is_answered_once_its_task_is_parked(
     monkeypatch.setattr("feed_migration.cli.acts.time.sleep", pauses.append)
     airflow.wait_for("cutover_100.approval", "ann", asked_seconds_ago=asked_seconds_ago)
     assert invoke(capsys, "approve")[0] == 0
-    assert sum(pauses) == pytest.approx(waits, abs=0.9)
+    # the less, the longer this process stood still meanwhile
+    assert max(0.0, waits - 1.9) <= sum(pauses) <= waits + 0.1
 
 
 def asked_and_over(airflow):

@@ -18,6 +18,13 @@ from tests.cli.test_page import sections
 from tests.support.lost_journal import away
 from tests.support.small_airflow import small_airflow
 
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """Asker and guard share one process here, which may stand still for seconds."""
+    monkeypatch.setattr(ask_guard, "__defaults__", (20.0,))
+
+
 REMEDY = "start it, or roll back what is exposed"
 
 

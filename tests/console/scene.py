@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +152,8 @@ def open_scene(home: Path, airflow_url: str, size: int = 10) -> Scene:
     return Scene(home, airflow_url, Journal(home / "journal.db"), MemoryFleet(size))
 
 
-def scheduler_heard(seconds_ago: float = -3600.0, state: str = "running") -> None:
-    """Airflow has had one scheduler, whose last sign of life is that old.
+def scheduler_heard(seconds_ago: float = -3600.0, state: str = "running") -> datetime:
+    """Airflow has had one scheduler, whose last sign of life is that old; returns when that was.
 
     By default it is ahead of now: however long a test takes, that one is alive.
     """
@@ -164,8 +164,9 @@ def scheduler_heard(seconds_ago: float = -3600.0, state: str = "running") -> Non
     scheduler_never_heard()
     with create_session() as session:
         job = Job(job_type="SchedulerJob", state=state)
-        job.latest_heartbeat = timezone.utcnow() - timedelta(seconds=seconds_ago)
+        job.latest_heartbeat = heard = timezone.utcnow() - timedelta(seconds=seconds_ago)
         session.add(job)
+    return heard
 
 
 def scheduler_never_heard() -> None:

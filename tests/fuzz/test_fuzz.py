@@ -10,7 +10,7 @@ from backpack_feed.wire.decode import decode, decode_depth_snapshot, decode_rest
 from tests.fuzz.mutations import mutated_frames
 from tests.fuzz.run import GROWTH_LIMIT_MB, fuzz
 
-SLICE_SECONDS = 30.0
+SLICE_SECONDS = 15.0
 
 
 def test_no_mutated_frame_escapes_and_memory_stays_flat(capsys):

@@ -264,7 +264,7 @@ def test_it_says_that_the_driving_dag_run_has_ended(home, journal, watching):
         airflow.run_states = ["failed"]
         eventually_sync(lambda: "has ended failed" in view.text.splitlines()[-1], 30.0)
     view.shows("Airflow does not answer")
-    assert "has ended" not in view.text.splitlines()[-1]
+    eventually_sync(lambda: "has ended" not in view.text.splitlines()[-1], 30.0)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def test_a_ramp_and_the_way_back_with_real_processes(tmp_path, made):
     proof = rollback.verify(running.fleet, journal, migration_id, "ana", spool=spool)
 
     assert set(proof.instances.values()) == {"ccxt"}
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 40
     assert cluster.overlaps == []
 
 

@@ -66,7 +66,7 @@ def serving(tmp_path_factory, name, *fleets):
     directory = tmp_path_factory.mktemp(name)
     for fleet in fleets:
         write_blocks(fleet, directory)
-    server = PrometheusServer(directory, free_port())
+    server = PrometheusServer(directory, free_port(), {"scrape_configs": []})
     server.start()
     return server
 
@@ -176,7 +176,7 @@ def scraping(tmp_path_factory, *, missed=(), silent_seconds=0.0, count, started,
         targets.append(target)
     flags = ["--web.enable-remote-write-receiver"]
     directory = tmp_path_factory.mktemp("scraped")
-    server = PrometheusServer(directory, free_port(), flags=flags)
+    server = PrometheusServer(directory, free_port(), {"scrape_configs": []}, flags)
     server.start()
     remote_write(server.url, targets)
     return server

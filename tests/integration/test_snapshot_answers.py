@@ -38,8 +38,8 @@ def at(url, name="feed-00"):
     return Instance(id=name, url=url, config=Path("feed.yaml"))
 
 
-def looked_at(url):
-    (status,) = read_statuses([at(url)], timeout_seconds=0.5)
+def looked_at(url, seconds=10.0):
+    (status,) = read_statuses([at(url)], timeout_seconds=seconds)
     return status
 
 
@@ -132,7 +132,7 @@ def test_a_dripping_answer_costs_one_time_out(first):
     """A byte now and then passes every time-out that is for one receive."""
     with dripping(first) as url:
         began = time.monotonic()
-        status = looked_at(url)
+        status = looked_at(url, 0.5)
         assert time.monotonic() - began < 15
     assert status.reasons == ("no answer within 0.5 s",)
 
@@ -170,10 +170,10 @@ def test_a_name_server_that_hangs_holds_nobody_up(monkeypatch):
     try:
         with answering(saying()) as url:
             fleet = [at("http://lost.example:9", "lost"), at(url)]
-            lost, found = read_statuses(fleet, look_seconds=1.0)
+            lost, found = read_statuses(fleet, look_seconds=5.0)
     finally:
         ends.set()
-    assert lost.reasons == ("not heard within 1 s",)
+    assert lost.reasons == ("not heard within 5 s",)
     assert found.ready
 
 

@@ -76,9 +76,11 @@ def test_a_server_that_stops_in_the_middle_of_an_append_is_an_error_in_time(serv
 
 def test_a_writer_that_was_stopped_gives_the_lock_up(server, monkeypatch):
     """Or one frozen worker would keep all others from ever writing again."""
+    others = Journal(server.url(), lock_wait_seconds=10.0)
+    others.verify()
     monkeypatch.setattr("feed_migration.journal.database.IDLE_SECONDS", 0.5)
     stopped = Journal(server.url())
-    real, others = stopped._heads.keep, Journal(server.url(), lock_wait_seconds=10.0)
+    real = stopped._heads.keep
 
     def stop(connection, event, **more):
         # what this one holds is the lock of all writers

@@ -63,7 +63,7 @@ def test_the_end_waits_for_a_slow_channel_as_long_as_it_may(journal, inbox, outl
     """A fresh process has imports to do, and its first message takes seconds."""
     migration_id = begin(journal)
     inbox.slow_seconds = 1.5
-    assert Follower(lambda: journal, teller(outlet)).finish(3.0)
+    assert Follower(lambda: journal, teller(outlet)).finish(20.0)
     assert stages(journal, migration_id) == [Stage.CLAIMED, Stage.TOLD]
 
 
@@ -75,7 +75,7 @@ def test_a_channel_at_work_takes_what_came_meanwhile_before_the_end(journal, inb
     eventually_sync(lambda: inbox.paths)
     body = {"step": "shadow", "run": "1"}
     journal.append("step_started", migration_id=migration_id, actor="ana", body=body)
-    assert Follower(lambda: journal, it).finish(3.0)
+    assert Follower(lambda: journal, it).finish(20.0)
     assert [body["title"] for body in inbox.bodies] == ["Migration begun", "shadow begins"]
 
 
@@ -128,7 +128,7 @@ def test_who_leaves_claims_nothing_that_is_not_sent(journal, inbox, outlet):
     imported.set()
     assert it.settle(5)
     assert stages(journal, migration_id) == []
-    assert Follower(lambda: journal, teller(outlet, holder="next task")).finish(3.0)
+    assert Follower(lambda: journal, teller(outlet, holder="next task")).finish(20.0)
     assert inbox.kinds() == ["started"]
 
 

@@ -66,7 +66,7 @@ class GuardProcess:
 
     def health(self) -> dict[str, Any]:
         """What /healthz says."""
-        answer: dict[str, Any] = requests.get(f"{self.url}/healthz", timeout=5).json()
+        answer: dict[str, Any] = requests.get(f"{self.url}/healthz", timeout=30).json()
         return answer
 
     def kill(self) -> None:

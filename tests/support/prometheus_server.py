@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Gauge, start_http_server
 from tests.support.conditions import eventually_sync
 
 BINARY = shutil.which("prometheus")
-SCRAPE_SECONDS = 0.2
+SCRAPE_SECONDS = 0.5
 
 
 def free_port() -> int:
@@ -94,7 +94,7 @@ class PrometheusServer:
 
     def query(self, text: str) -> list[dict[str, object]]:
         """The result of an instant query, for waiting on."""
-        reply = requests.get(f"{self.url}/api/v1/query", params={"query": text}, timeout=5)
+        reply = requests.get(f"{self.url}/api/v1/query", params={"query": text}, timeout=30)
         return list(reply.json()["data"]["result"])
 
     def _ready(self) -> bool:
