@@ -48,6 +48,43 @@ def hold(journal: Journal, migration_id: str, *, actor: str, reason: str, at_uni
     return str(journal.append_chosen(migration_id, actor, choose)[-1].body["step"])
 
 
+def hold_between(journal: Journal, migration_id: str, *, actor: str, reason: str) -> None:
+    """Hold where no gate is open, at the step of `stays_at`; write nothing where there is none."""
+
+    def choose(events: Sequence[Event]) -> list[tuple[EventKind, Mapping[str, Any]]]:
+        step = stays_at(phases.fold(events))
+        return [(EventKind.HELD, {"step": step, "reason": reason})] if step else []
+
+    journal.append_chosen(migration_id, actor, choose)
+
+
+def stays_at(state: MigrationState) -> str:
+    """Return the step at which the fleet can stay without an open gate, "" where it cannot.
+
+    The one at hand, or else the newest, whose act is confirmed and whose gate can begin anew. Half
+    an act is nothing to stay at, and the guard lets it be; nor is what was said No to, or breached.
+    """
+    if state.status is not Status.RUNNING or state.pending_act or state.denial or _breached(state):
+        return ""
+    made = [str(facts.get("name")) for facts in state.steps if _is_made(state, facts)]
+    return state.step if state.step in made else next(reversed(made), "")
+
+
+def _is_made(state: MigrationState, facts: Mapping[str, Any]) -> bool:
+    name, phase = facts.get("name"), facts.get("phase")
+    if not facts.get("gated"):
+        return False
+    if phase == "shadow":
+        # behind its promotion its instances are stopped
+        return name in state.moved and name not in state.promoted
+    return name in state.moved if phase == "cutover" else name in dict(state.runs)
+
+
+def _breached(state: MigrationState) -> bool:
+    verdict = state.last_verdict or {}
+    return verdict.get("decision") == Decision.ROLLBACK and verdict.get("step") not in state.proven
+
+
 def held_by(actor: str, reason: str) -> str:
     """Return a hold's reason in one line: who, and why as far as that was said."""
     # control characters would move the cursor of everybody who reads it

@@ -126,6 +126,11 @@ class MigrationState:
     ignored: tuple[int, ...] = ()
     ignored_count: int = 0
 
+    @property
+    def held_at(self) -> str:
+        """The step that is held now, "" while none is."""
+        return (self.held_step or self.step or "") if self.status is Status.HELD else ""
+
     def step_facts(self, name: str) -> Mapping[str, Any]:
         """Return what `migration_started` recorded of a step, empty when it recorded no steps."""
         return next((facts for facts in self.steps if facts.get("name") == name), {})

@@ -1,5 +1,6 @@
 """A migration that is half-way, and the tasks that take it back, each by itself."""
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,24 @@ if TYPE_CHECKING:
 STEP = "cutover-50"
 
 
-def context_of(migration_id: str, **tasks: str) -> dict[str, Any]:
-    """The context of a task on its first of six tries; `tasks` is task → state of the run."""
+def context_of(migration_id: str, *, excused: Sequence[str] = (), **tasks: str) -> dict[str, Any]:
+    """The context of a task on its first of six tries; `tasks` is task → state of the run.
+
+    Those of `excused` have said that they failed for want of the journal; `said` is what this one
+    says.
+    """
+    said: dict[str, str] = {}
+
+    def pull(task_ids: str, key: str = "return_value") -> str | None:
+        if key == "return_value":
+            return migration_id
+        return "away" if task_ids in excused else None
+
     return {
+        "said": said,
         "ti": SimpleNamespace(
-            xcom_pull=lambda task_ids: migration_id,
+            xcom_pull=pull,
+            xcom_push=said.__setitem__,
             get_task_states=lambda dag_id, run_ids: {run_ids[0]: tasks},
             try_number=1,
             max_tries=5,

@@ -1,6 +1,5 @@
 """The operators of the way back, one at a time, with each part they lean on broken in turn."""
 
-import sqlite3
 import time
 import traceback
 from typing import Any
@@ -12,7 +11,7 @@ from feed_migration.guard.knowledge import Copy, KnowledgeFile, Known
 from feed_migration.journal.spool import UNRESOLVED, Spool
 from feed_migration.lease import PERSON_SECONDS
 from feed_migration.phases import Status
-from tests.airflow.conftest import Stage
+from tests.airflow.broken_journal import locked, ruin
 from tests.airflow.half_way import (
     STEP,
     context_of,
@@ -315,24 +314,3 @@ def test_a_fleet_that_is_not_native_is_not_closed_as_promoted(stage, place, migr
         ReportOperator(task_id="r", place=place, step="post_migration").execute(context)
     assert "feed-03" in str(refusal.value)
     assert stage.journal.state(migration_id).status == Status.RUNNING
-
-
-def ruin(stage: Stage) -> None:
-    """Leave bytes where the database was."""
-    for name in ("journal.db-wal", "journal.db-shm"):
-        (stage.home / name).unlink(missing_ok=True)
-    (stage.home / "journal.db").write_bytes(b"no database " * 400)
-
-
-class locked:  # noqa: N801 - reads as the state it brings about
-    """The journal while another process holds its write lock."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._connection = sqlite3.connect(stage.home / "journal.db", isolation_level=None)
-
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN EXCLUSIVE")
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.rollback()
-        self._connection.close()

@@ -250,3 +250,39 @@ def test_of_a_hold_and_a_promote_at_once_exactly_one_stands(tmp_path):
         assert (state.status is Status.HELD) == (STEP not in state.proven)
         outcomes.add(state.status)
     assert outcomes <= {Status.HELD, Status.RUNNING}
+
+
+def test_without_an_open_gate_the_step_at_hand_is_stayed_at_once_its_act_is_confirmed(
+    journal, migration_id
+):
+    """Its gate can begin anew; an act that is only intended is watched by nobody."""
+    assert holding.stays_at(journal.state(migration_id)) == STEP
+    holding.hold_between(journal, migration_id, actor="ana", reason="the journal was away")
+    state = journal.state(migration_id)
+    assert (state.held_at, state.reason) == (STEP, "the journal was away")
+
+    # what is held already, or half done, is not held by this
+    assert holding.stays_at(state) == ""
+    opened(journal, migration_id)
+    act = {"act": "set_variant", "step": STEP, "variant": "native", "instances": ["feed-00"]}
+    journal.append("act_intended", migration_id=migration_id, actor="ana", body=act)
+    holding.hold_between(journal, migration_id, actor="ana", reason="again")
+    assert journal.state(migration_id).status is Status.RUNNING
+
+
+def test_between_two_steps_the_one_that_made_the_exposure_is_stayed_at(journal, migration_id):
+    """Promoted or not, and also where the next one has begun and done nothing."""
+    start = opened(journal, migration_id)
+    record_verdict(journal, start, Verdict(decision=Decision.PROMOTE, at_seconds=1.0, reasons=()))
+    cutover.promote(PLAN.step(STEP), PLAN, journal, migration_id, "ana")
+    body = {"step": "cutover-100", "run": "1"}
+    journal.append("step_started", migration_id=migration_id, actor="ana", body=body)
+    assert holding.stays_at(journal.state(migration_id)) == STEP
+
+
+def test_behind_the_shadows_nothing_is_stayed_at(journal):
+    """They are stopped once they are promoted, so their gate could not begin anew."""
+    migration_id, fleet = begin(journal), MemoryFleet()
+    pass_steps(journal, fleet, migration_id, until="cutover-10")
+    assert "shadow" in journal.state(migration_id).promoted
+    assert holding.stays_at(journal.state(migration_id)) == ""

@@ -16,6 +16,7 @@ from feed_migration.errors import (
 from feed_migration.events import EventKind
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.actor import actor_of
+from feed_migration.orchestration.journal_patience import JournalPatience
 from feed_migration.orchestration.passed import announce
 from feed_migration.orchestration.place import Place
 from feed_migration.orchestration.refusing import refusals_noted
@@ -60,6 +61,19 @@ class ActOperator(BaseOperator):
         raise NotImplementedError
 
 
+class ForwardOperator(ActOperator):
+    """Base of the acts that a good fleet waits for: they outlast a journal that is away."""
+
+    journal_patience = JournalPatience()
+
+    def execute(self, context: Any) -> Any:
+        """Run `act` until the journal has taken it, each time with what it says by then."""
+        with telling(self.place), self.refusing(context):
+            return self.journal_patience.outlast(
+                context, lambda: self.act(open_runtime(self.place), context)
+            )
+
+
 def migration_of(context: Mapping[str, Any], task_id: str = BEGIN) -> str:
     """Return the migration that `begin` (or `task_id`) of this DAG run began or joined."""
     migration_id = context["ti"].xcom_pull(task_ids=task_id)
@@ -86,7 +100,7 @@ def note_start(runtime: Runtime, migration_id: str, step: str, actor: str) -> No
     )
 
 
-class AdvanceOperator(ActOperator):
+class AdvanceOperator(ForwardOperator):
     """Bring the step about: start the shadows, or move the fleet to the step's share on native.
 
     Refuses unless the journal has the proof of every earlier step, whatever colour Airflow shows.
@@ -102,7 +116,7 @@ class AdvanceOperator(ActOperator):
         state = runtime.journal.state(migration_id)
         if self.step in state.promoted:
             self.log.info("%s is promoted already", self.step)
-        elif state.status is Status.HELD and state.step == self.step:
+        elif state.held_at == self.step:
             self.log.info("%s stands as it was held, its gate runs again", self.step)
         else:
             note_start(runtime, migration_id, self.step, actor)
@@ -110,7 +124,7 @@ class AdvanceOperator(ActOperator):
             self.log.info("%s: %s", ", ".join(result.acts), ", ".join(result.instances))
 
 
-class StopShadowOperator(ActOperator):
+class StopShadowOperator(ForwardOperator):
     """Stop the shadow instances once their phase is proven: intent → act → confirm."""
 
     def __init__(self, *, step: str, **kwargs: Any) -> None:
@@ -136,7 +150,7 @@ class StopShadowOperator(ActOperator):
         runtime.journal.append(EventKind.ACT_CONFIRMED, body=body, **who)
 
 
-class ReportOperator(ActOperator):
+class ReportOperator(ForwardOperator):
     """Close a promoted migration: write the evidence, list what has become redundant."""
 
     def __init__(self, *, step: str, **kwargs: Any) -> None:

@@ -20,8 +20,10 @@ from feed_migration.notices.overtaken import APPROVAL_ASKED
 from feed_migration.orchestration.act_operators import BEGIN, migration_of
 from feed_migration.orchestration.actor import actor_of, run_key
 from feed_migration.orchestration.asking import Asking
+from feed_migration.orchestration.journal_patience import JournalPatience
 from feed_migration.orchestration.kept_answer import answered_at, is_recorded
 from feed_migration.orchestration.place import Place
+from feed_migration.orchestration.question_trigger import TIMEOUT
 from feed_migration.orchestration.refusing import refusals_noted
 from feed_migration.orchestration.runtime import Runtime, open_runtime
 from feed_migration.orchestration.telling import QUESTION_SECONDS, TellNotifier
@@ -38,7 +40,11 @@ class StepApprovalOperator(Asking, ApprovalOperator):
     So does a way back that was begun elsewhere: nobody is asked then, and no answer counts.
 
     Only the step's approvers may answer, if it names any: an administrator may not.
+
+    Question and Yes wait for a journal that is away; a No takes the fleet back without it.
     """
+
+    journal_patience = JournalPatience()
 
     def __init__(
         self,
@@ -66,6 +72,9 @@ class StepApprovalOperator(Asking, ApprovalOperator):
         """Ask, unless the step is approved or promoted in the journal already."""
         with refusals_noted(self.place, context, begun_by=BEGIN, step=self.step.name):
             migration_id = migration_of(context)
+        return self.journal_patience.outlast(context, lambda: self._asked(context, migration_id))
+
+    def _asked(self, context: Any, migration_id: str) -> Any:
         runtime = open_runtime(self.place)
         state = runtime.journal.state(migration_id)
         if self.step.name in {*state.approved, *state.promoted}:
@@ -83,18 +92,31 @@ class StepApprovalOperator(Asking, ApprovalOperator):
 
     def ask_again(self, context: Any, event: dict[str, Any]) -> Any:
         """Take the answer that an earlier try was given and never got; ask where there is none."""
+        return self._outlast(context, event, self._asked_again)
+
+    def _asked_again(self, context: Any, event: dict[str, Any]) -> Any:
         runtime, migration_id = open_runtime(self.place), migration_of(context)
         self.require_wanted(runtime.journal.state(migration_id))
         approvals = runtime.journal.events(migration_id, "approval")
         if "error" not in event and not is_recorded(event, self.step.name, approvals):
             self.log.info("answered already, as Airflow keeps it")
-            return self.execute_complete(context, event)
+            return self._completed(context, event)
         until = self.clock() + self.step.approval_timeout_seconds
         self.body = self._evidence(runtime, migration_id, until)
         return self.ask(context, migration_id)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
         """Journal the answer under the name of the person who gave it, or that none came."""
+        return self._outlast(context, event, self._completed)
+
+    def _outlast(
+        self, context: Any, event: dict[str, Any], act: Callable[[Any, dict[str, Any]], Any]
+    ) -> Any:
+        if _is_no(event):
+            return self.journal_patience.hurried(lambda: act(context, event))
+        return self.journal_patience.outlast(context, lambda: act(context, event))
+
+    def _completed(self, context: Any, event: dict[str, Any]) -> Any:
         self.require_wanted(open_runtime(self.place).journal.state(migration_of(context)))
         if "error" not in event:
             option = str(event["chosen_options"][0])
@@ -102,7 +124,7 @@ class StepApprovalOperator(Asking, ApprovalOperator):
             self._record(context, option, actor=_person(event), told=told)
             # it is kept as it came: whatever is odd about it, the answer counts
             event = {**event, "params_input": {}}
-        elif event.get("error_type") == "timeout":
+        elif event.get("error_type") == TIMEOUT:
             reason = silence(self.step.approval_timeout_seconds)
             self._record(context, UNANSWERED, actor=NOBODY, told={"reason": reason})
         try:
@@ -165,6 +187,13 @@ def _reason_param() -> Param:
         description="May be left empty. The audit log keeps it beside your name.",
         maxLength=MAX_REASON,
     )
+
+
+def _is_no(event: Mapping[str, Any]) -> bool:
+    """Whether a person has rejected the step, or nobody has answered in time."""
+    if "error" in event:
+        return event.get("error_type") == TIMEOUT
+    return list(event["chosen_options"]) != [ApprovalOperator.APPROVE]
 
 
 def _reason(event: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from feed_migration.orchestration import runtime as runtimes
-from feed_migration.orchestration.act_operators import ActOperator, migration_of, note_start
+from feed_migration.orchestration.act_operators import ForwardOperator, migration_of, note_start
 from feed_migration.orchestration.actor import actor_of
 from feed_migration.orchestration.passed import announce
 from feed_migration.orchestration.place import PROJECT_ROOT
@@ -46,7 +46,7 @@ CHECKS: Mapping[str, Callable[["Deployment"], Sequence[str]]] = {
 }
 
 
-class CheckOperator(ActOperator):
+class CheckOperator(ForwardOperator):
     """One check of the dry run as a subprocess; its output is the task's log, 0 is a pass.
 
     `argv` follows the interpreter. The last of CHECKS to pass promotes the step.

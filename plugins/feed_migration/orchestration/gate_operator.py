@@ -11,7 +11,7 @@ from feed_migration.errors import ClockSilent, FleetChanged, PlanChanged
 from feed_migration.gates.record import GateStart, explain, recorded_verdict
 from feed_migration.model import Decision, Gate
 from feed_migration.orchestration import runtime as runtimes
-from feed_migration.orchestration.act_operators import ActOperator, migration_of
+from feed_migration.orchestration.act_operators import ForwardOperator, migration_of
 from feed_migration.orchestration.actor import actor_of, run_key
 from feed_migration.orchestration.gate_beginning import Beginning
 from feed_migration.orchestration.gate_trigger import SETTLE_SECONDS, GateTrigger
@@ -38,7 +38,7 @@ def overtime_seconds(gate: Gate) -> float:
     return last_seconds + gate.blind_limit_seconds + SLACK_SECONDS
 
 
-class GateOperator(ActOperator):
+class GateOperator(ForwardOperator):
     """Watch one step; success is the journal's Promote, anything else fails without a retry."""
 
     def __init__(
@@ -59,10 +59,10 @@ class GateOperator(ActOperator):
         """Begin or rejoin the run and defer, unless its verdict is in the journal already."""
         migration_id = migration_of(context)
         state = runtime.journal.state(migration_id)
-        if self.step in state.promoted:
-            return f"{self.step} is promoted already"
         # a new run of the held step is how its hold ends; one of another step must not end it
-        held_here = state.status is Status.HELD and state.step == self.step
+        held_here = state.held_at == self.step
+        if self.step in state.promoted and not held_here:
+            return f"{self.step} is promoted already"
         if state.status in {Status.RUNNING, Status.HELD}:
             if held_here:
                 runtimes.require_plan(runtime, state)
@@ -95,14 +95,14 @@ class GateOperator(ActOperator):
     def resume(self, context: Any, event: dict[str, Any]) -> str:
         """Take the trigger's verdict: promote the step, or fail for good.
 
-        A Rollback needs neither the plan nor a journal that answers.
+        A Rollback needs neither the plan nor a journal that answers; the others wait for it.
         """
         with telling(self.place):
             if event["decision"] == Decision.ROLLBACK:
                 journal = runtimes.journal_for_rollback(self.place)
                 raise self._taken_back(journal, context, migration_of(context), event)
             with self.refusing(context):
-                return self._resume(context, event)
+                return self.journal_patience.outlast(context, lambda: self._resume(context, event))
 
     def _resume(self, context: Any, event: dict[str, Any]) -> str:
         start = GateStart(

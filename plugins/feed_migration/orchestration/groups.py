@@ -38,8 +38,9 @@ from feed_migration.orchestration.rollback_operators import (
 )
 from feed_migration.orchestration.telling import TellNotifier
 
-# Retries are for infrastructure: a breach or a refusal fails at once. The way back tries harder,
-# for minutes: an instance that is slow to come up is no reason to give up.
+# Retries are for infrastructure: a breach or a refusal fails at once, the journal is waited for
+# within a try (`journal_patience`). The way back tries harder, for minutes: an instance that is
+# slow to come up is no reason to give up.
 FORWARD: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(seconds=3)}
 BACK: dict[str, Any] = {"retries": 20, "retry_delay": timedelta(seconds=5)}
 

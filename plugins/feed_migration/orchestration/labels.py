@@ -47,7 +47,8 @@ until they are ready.""",
         """Flips the flag on this step's share of the fleet, restarts these instances in batches,
 and waits until they are ready. Run again, it finds them right and restarts none.
 
-If it fails: the fleet goes back by itself.""",
+A journal that is away is waited for, for eight minutes; one that stays away before anything was
+moved ends the run in a hold. If it fails otherwise: the fleet goes back by itself.""",
     ),
     "gate": (
         "Gate",
@@ -57,6 +58,8 @@ component.
 
 *Marking it success changes nothing*: only the journal promotes. *Marking it failed* takes the fleet
 back.
+
+A journal that is away is waited for, for eight minutes; then the run ends in a hold.
 
 {_HOLD}""",
     ),

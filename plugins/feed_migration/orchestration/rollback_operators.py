@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from feed_migration.driving import WAY_BACK
 from feed_migration.errors import GateNotPassed, JournalUnavailable, NotConfirmed
 from feed_migration.events import EventKind
+from feed_migration.holding import hold_between, stays_at
 from feed_migration.journal.refusals import NO_MIGRATION
 from feed_migration.journal.spool import UNRESOLVED
 from feed_migration.lease import PERSON_SECONDS, end_holder
@@ -18,6 +19,7 @@ from feed_migration.orchestration.act_operators import BEGIN, ActOperator, migra
 from feed_migration.orchestration.actor import actor_of
 from feed_migration.orchestration.attempts import as_left
 from feed_migration.orchestration.causes import cause, responsible
+from feed_migration.orchestration.journal_patience import only_the_journal_failed
 from feed_migration.orchestration.refusing import refusals_noted
 from feed_migration.orchestration.runtime import Runtime
 from feed_migration.orchestration.telling import HeldFailure, telling
@@ -82,6 +84,11 @@ class RevertOperator(WayBackOperator):
     watch the step again then clears the way back with them. That holds for an instance that comes
     after the next attempt has begun, too (`attempts`). Where the steps are proven it is skipped, so
     that nothing green is called a way back. `steps` may be empty, see `steps_of`.
+
+    Where all that failed was the journal (`journal_patience`) nothing is bad, and the run ends in a
+    hold. One that cannot be written is tried again, and in the end left to the guard, which reads
+    what can be read here: lease and breaches. Where nothing can be read, nobody knows here whether
+    a guard lives, and by the last try the lease of a hand-over is over: the fleet goes back.
     """
 
     def __init__(self, *, steps: Sequence[str], **kwargs: Any) -> None:
@@ -91,15 +98,7 @@ class RevertOperator(WayBackOperator):
     def take_back(self, journal: "Journal | None", context: Any) -> str:
         """Return the ending that was carried out."""
         migration_id, actor = migration_of(context), actor_of(context)
-        state = runtimes.state_if_any(journal, migration_id)
-        if journal and state:
-            state = as_left(journal, state, context)
-        if state is None and not (_anything_failed(context) or _last_try(context)):
-            # nothing to hurry from: a lock that passes must not cost a proven fleet its place
-            raise JournalUnavailable(
-                "the journal does not say how the migration stands",
-                "restore it; after the last try of this task the fleet goes back",
-            )
+        state = self._left(journal, migration_id, context)
         decision = ending(state, self.steps) if state else Ending.REVERT
         if state and decision is Ending.HOLD:
             raise held(state)
@@ -116,6 +115,28 @@ class RevertOperator(WayBackOperator):
         if decision is Ending.KEEP:
             raise AirflowSkipException("nothing to take back: the steps of this run are proven")
         return str(decision)
+
+    def _left(
+        self, journal: "Journal | None", migration_id: str, context: Any
+    ) -> MigrationState | None:
+        """Return how the run has left the migration, held where only the journal was at fault."""
+        excused = only_the_journal_failed(context, _task_states(context) or {})
+        state = runtimes.state_if_any(journal, migration_id)
+        if journal is None or state is None:
+            if (excused or not _anything_failed(context)) and not _last_try(context):
+                # nothing to hurry from: an outage must not cost a proven fleet its place
+                raise JournalUnavailable(
+                    "the journal does not say how the migration stands",
+                    "restore it; after the last try of this task the fleet goes back",
+                )
+            return None
+        state = as_left(journal, state, context)
+        if excused and ending(state, self.steps) is Ending.REVERT and stays_at(state):
+            reason = f"the journal was away for too long: {', '.join(failed_tasks(context))}"
+            hold_between(journal, migration_id, actor=actor_of(context), reason=reason)
+            # a No or a way back that came before it stands
+            return journal.state(migration_id)
+        return state
 
 
 def held(state: MigrationState) -> HeldFailure:
