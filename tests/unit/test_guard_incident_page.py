@@ -1,6 +1,8 @@
 """The guard and the incident page: it is written when it can be, and no round waits for that."""
 
 import fcntl
+import resource
+from contextlib import contextmanager
 
 import pytest
 
@@ -54,6 +56,35 @@ def test_a_page_that_a_stopped_process_holds_ends_no_round_late_and_is_written_l
     stage.clock.passes(DOCUMENT_SECONDS)
     guard.poll()
     assert f"<!-- incident {stage.migration_id}" in page.read_text()
+    assert documented(stage) == 1
+
+
+@contextmanager
+def full_disk(page, room_bytes):
+    """No file of this process grows beyond the page and `room_bytes`."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (page.stat().st_size + room_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_section_leaves_the_page_as_it_was(stage, page):
+    """Its last block has room for the marker; half an incident would count as a whole one."""
+    # longer than what else is written, which is to succeed
+    before = "# Incidents\n" + "An earlier one.\n" * 500_000
+    page.write_text(before)
+    guard = stage.guard()
+    with full_disk(page, room_bytes=200):
+        guard.poll()
+        assert stage.journal.state(stage.migration_id).status is Status.ROLLED_BACK
+        assert page.read_text() == before
+    stage.clock.passes(DOCUMENT_SECONDS)
+    guard.poll()
+    section = page.read_text().removeprefix(before)
+    assert "### Timeline" in section
+    assert section.count(f"<!-- incident {stage.migration_id}") == 1
     assert documented(stage) == 1
 
 

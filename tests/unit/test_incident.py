@@ -16,7 +16,7 @@ from feed_migration.markdown import cell, code, code_block
 from feed_migration.orchestration.closing import close_promoted
 from feed_migration.report.incident import incident_from
 from feed_migration.report.pages import document_incident, migration_report, migration_summary
-from tests.support.memory_fleet import MemoryFleet
+from tests.support.memory_fleet import Killed, MemoryFleet
 from tests.support.migration_plans import begin, gate, pass_steps
 
 
@@ -86,6 +86,27 @@ def test_the_page_begins_with_the_runbook_and_grows_by_whole_incidents(
     assert second.startswith(first)
     assert second.count("<!-- incident ") == 2
     assert "No gate gave a verdict" in second.removeprefix(first)
+
+
+def test_who_is_killed_between_page_and_event_is_made_good(
+    deployment, journal, rolled_back, monkeypatch
+):
+    """The section stands, and the next one who documents it says so in the journal, once."""
+
+    def killed(*_, **__):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        for name in ("append", "append_chosen"):
+            patch.setattr(Journal, name, killed)
+        with pytest.raises(Killed):
+            document_incident(deployment, journal, rolled_back, "guard:a")
+    first = deployment.incidents_file.read_text()
+    for _ in range(2):
+        document_incident(deployment, journal, rolled_back, "ana")
+    assert deployment.incidents_file.read_text() == first
+    (event,) = journal.events(rolled_back, "incident_documented")
+    assert event.body["marker"] in first
 
 
 def test_without_a_journal_the_result_of_the_rollback_is_documented(deployment):

@@ -52,6 +52,21 @@ class Recorder:
         if not self._ask(lambda journal: self._append(journal, kind, body), default=False):
             self._spool.write(kind, body=body, at=self._clock(), **self._who)
 
+    def write_once(self, kind: EventKind, body: Mapping[str, Any], *, by: str) -> None:
+        """Keep one event, in the journal once by its `by`; never raises."""
+        if self._is_muted:
+            return
+
+        def choose(events: Sequence[Event]) -> list[tuple[EventKind, Mapping[str, Any]]]:
+            return [] if any(event.body.get(by) == body[by] for event in events) else [(kind, body)]
+
+        def written(journal: Journal) -> bool:
+            journal.append_chosen(choose=choose, kind=kind, **self._who)
+            return True
+
+        if not self._ask(written, default=False):
+            self._spool.write(kind, body=body, at=self._clock(), **self._who)
+
     def note(self, body: Mapping[str, Any]) -> None:
         """Keep an audit note, in the journal once by its `id`; never raises."""
         if self._is_muted:

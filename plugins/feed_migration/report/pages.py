@@ -1,14 +1,13 @@
 """Evidence → Markdown and JSON: the incident page after a rollback, the report of a migration."""
 
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from feed_migration.deployment import Deployment
-from feed_migration.durable import lock
+from feed_migration.durable import append_whole, lock
 from feed_migration.errors import EnvironmentUnavailable, JournalUnavailable
 from feed_migration.events import Event, EventKind
 from feed_migration.journal.chain import VerifyResult
@@ -56,7 +55,7 @@ def document_incident(
     incident = _incident(journal, migration_id, actor, result=result, proof=proof, now=clock())
     page = deployment.incidents_file
     try:
-        marker = _append_once(page, incident)
+        appended, sections = _append_once(page, incident)
     except BlockingIOError as error:
         raise EnvironmentUnavailable(
             f"{page}: another process holds it", "end one that was stopped over it, then repeat"
@@ -65,11 +64,11 @@ def document_incident(
         raise EnvironmentUnavailable(
             f"{page}: cannot be written ({error.strerror})", "free the disk, then repeat"
         ) from error
-    if marker:
+    for marker in _untold(incident, appended, sections):
         spool = Spool(deployment.spool_file)
         recorder = Recorder(journal, spool, migration_id=migration_id, actor=actor, clock=clock)
         body = {"path": str(page), "marker": marker}
-        recorder.write(EventKind.INCIDENT_DOCUMENTED, body)
+        recorder.write_once(EventKind.INCIDENT_DOCUMENTED, body, by="marker")
     try:
         correct_report(page.with_name(f"{migration_id}.md"), incident, page)
     except (OSError, ValueError) as error:
@@ -173,20 +172,43 @@ def _incident(
     )
 
 
-def _append_once(page: Path, incident: Incident) -> str:
-    """Append what the page lacks of `incident`; returns its marker, "" where it lacks nothing."""
+def _append_once(page: Path, incident: Incident) -> tuple[str, list[str]]:
+    """Append what the page lacks of `incident`, whole or not at all.
+
+    Returns the marker of that, "" where it lacked nothing, and those of all sections it has now.
+    """
     page.parent.mkdir(parents=True, exist_ok=True)
-    with page.open("a+", encoding="utf-8") as stream:
+    with page.open("a+b", buffering=0) as stream:
         lock(stream.fileno())
         stream.seek(0)
-        text = stream.read()
+        text = stream.read().decode(errors="replace")
         marker, section = _missing(text, incident)
         if marker:
             head = "" if text else _template()
-            stream.write(f"{head}\n{section}")
-            stream.flush()
-            os.fsync(stream.fileno())
-        return marker
+            append_whole(stream.fileno(), f"{head}\n{section}".encode())
+            text += section
+        return marker, _sections(text, incident)
+
+
+def _sections(text: str, incident: Incident) -> list[str]:
+    """Return the markers of the incident's sections; the first may tell of the verification."""
+    at_once = f"{incident.marker}\n\n{incident.verified_marker}" in text
+    markers = [incident.marker] if at_once else [incident.marker, incident.verified_marker]
+    return [marker for marker in markers if marker in text]
+
+
+def _untold(incident: Incident, appended: str, sections: Sequence[str]) -> list[str]:
+    """Return of which sections the journal is yet to hear: who wrote one may have been killed.
+
+    Where the journal does not answer, nobody knows of any but the one that was `appended` now.
+    """
+    kind = EventKind.INCIDENT_DOCUMENTED
+    told = [event.body.get("marker") for event in incident.events if event.kind == kind]
+    return [
+        marker
+        for marker in sections
+        if marker == appended or (incident.events and marker not in told)
+    ]
 
 
 def _missing(text: str, incident: Incident) -> tuple[str, str]:
