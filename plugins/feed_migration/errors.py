@@ -137,7 +137,7 @@ class NotReady(Refused):
 
 
 class RollbackUnverified(NotReady):
-    """The flag is back on ccxt, but data does not flow on every instance yet."""
+    """The flag is back on ccxt, but data does not flow on every instance, or a shadow runs on."""
 
 
 class ExposedUnlisted(RollbackUnverified):

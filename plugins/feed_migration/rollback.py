@@ -23,6 +23,7 @@ from feed_migration.errors import (
 )
 from feed_migration.events import UNPROVEN, EventKind
 from feed_migration.fleet.base import Fleet, InstanceStatus
+from feed_migration.fleet.shadows import running_shadows
 from feed_migration.journal.recorder import Recorder
 from feed_migration.journal.spool import Spool
 from feed_migration.journal.store import Journal
@@ -139,9 +140,10 @@ def verify(
 ) -> RollbackVerified:
     """Return once every instance is on ccxt, ready, and receives messages since its restart.
 
-    Raises `RollbackUnverified` naming the instances that miss `deadline_seconds` (default: the
-    fleet's ready deadline), or `ExposedUnlisted` those that were exposed and are not of this fleet,
-    unless they are gone; such are noted, but not `again`.
+    And once no shadow runs any more, which nobody waits for before every handler is proven. Raises
+    `RollbackUnverified` naming those that miss `deadline_seconds` (default: the fleet's ready
+    deadline), or `ExposedUnlisted` those that were exposed and are not of this fleet, unless they
+    are gone; such are noted, but not `again`.
     `breach_at`, `breached` and `exposed` are only needed where no journal knows them.
     """
     recorder = _recorder(journal, migration_id, actor, spool, clock)
@@ -155,6 +157,7 @@ def verify(
     except NotReady as error:
         raise RollbackUnverified(error.instances, error.reasons, limit) from error
     _await_flow(fleet, names, deadline=deadline, limit=limit, monotonic=monotonic, sleep=sleep)
+    _await_no_shadow(fleet, deadline=deadline, limit=limit, monotonic=monotonic, sleep=sleep)
     proof = _verified(fleet, recorder, breach_at, clock(), breached=breached, gone=gone)
     return replace(proof, gone=gone)
 
@@ -330,6 +333,22 @@ def _await_flow(
         if monotonic() >= deadline:
             why = ("no ccxt message since the restart",)
             raise RollbackUnverified(dry, {name: _why(now.get(name), why) for name in dry}, limit)
+        sleep(_POLL_SECONDS)
+
+
+def _await_no_shadow(
+    fleet: Fleet,
+    *,
+    deadline: float,
+    limit: float,
+    monotonic: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> None:
+    """Wait until the shadows that somebody has begun to stop are gone; raises where nobody has."""
+    while left := running_shadows(fleet):
+        if monotonic() >= deadline:
+            why = ("a shadow that still runs",)
+            raise RollbackUnverified(left, dict.fromkeys(left, why), limit)
         sleep(_POLL_SECONDS)
 
 

@@ -20,6 +20,7 @@ from feed_migration.errors import (
 )
 from feed_migration.events import EventKind
 from feed_migration.fleet.base import Fleet
+from feed_migration.fleet.shadows import running_shadows
 from feed_migration.journal.spool import Spool
 from feed_migration.journal.store import Journal
 from feed_migration.phases import MigrationState, Status
@@ -116,11 +117,14 @@ def _fence(fleet: Fleet, unreadable: int) -> int:
 def _stays_back(fleet: Fleet, state: MigrationState) -> bool:
     """Whether nothing is on native of what was taken back, and nothing older can put it there.
 
+    Nor does a shadow run on.
     A fence that cannot be read now says nothing against a rollback that was verified.
     """
     if _fence(fleet, state.rollback_epoch) < state.rollback_epoch:
         return False
-    return not any(status.variant == "native" for status in fleet.instances())
+    if any(status.variant == "native" for status in fleet.instances()):
+        return False
+    return not running_shadows(fleet)
 
 
 def _newest(journal: Journal | None) -> str | None:

@@ -137,7 +137,7 @@ class ScriptedFleet:
             raise NotReady(wrong, {}, deadline_seconds)
 
     def remaining(self, ids: Sequence[str]) -> tuple[str, ...]:
-        return tuple(name for name in ids if name in self.names)
+        return tuple(name for name in ids if name in {*self.names, *self.shadow_pids})
 
     def start_shadow(self, epoch: int) -> None:
         self._admit(epoch)

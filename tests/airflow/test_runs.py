@@ -122,6 +122,14 @@ def test_a_refused_preflight_leaves_one_short_note(stage: Stage):
     )
 
 
+def test_a_shadow_of_before_lets_no_migration_begin(stage: Stage):
+    """Its counters are of its whole life, and the next gate would read them."""
+    stage.fleet.shadow_pids = {"shadow-00": 7}
+    assert stage.run("backpack_migration") == "failed"
+    (event,) = stage.journal.events()
+    assert event.body["text"].startswith("fleet: shadow-00 as shadow already, run backpack_rollb")
+
+
 def test_a_person_may_skip_earlier_phases_with_a_reason(stage: Stage):
     """The override is in the journal, with the reason."""
     state = stage.run("backpack_cutover", skip_earlier_phases=True, reason="shadowed by hand")

@@ -59,6 +59,17 @@ def test_start_refuses_a_fleet_that_is_native_already(capsys, home, airflow, mon
     assert (last["note"], last["error"], last["command"]) == ("refused", "PreflightFailed", "start")
 
 
+def test_start_refuses_a_fleet_whose_shadows_run_already(capsys, home, airflow, monkeypatch):
+    """Left by a rollback of an older version, or started by hand."""
+    fleet = MemoryFleet(2)
+    fleet.shadow_runs = True
+    monkeypatch.setattr("feed_migration.cli.start.open_fleet", lambda _: fleet)
+    code, _, err = invoke(capsys, "start")
+    assert code == 1
+    assert "no migration can begin, shadow-00 as shadow already" in err
+    assert airflow.requests == []
+
+
 @pytest.mark.parametrize("native", [True, False])
 def test_start_leaves_to_the_preflight_what_it_cannot_see(
     capsys, home, airflow, monkeypatch, native

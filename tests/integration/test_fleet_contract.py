@@ -9,6 +9,7 @@ import pytest
 from feed_migration import cutover, rollback
 from feed_migration.errors import NotReady, StaleEpoch
 from feed_migration.fleet.kubernetes import KubernetesFleet
+from feed_migration.fleet.shadows import running_shadows
 from feed_migration.fleet.supervisor import SupervisorFleet
 from feed_migration.journal.spool import Spool
 from feed_migration.journal.store import Journal
@@ -171,9 +172,11 @@ def test_shadow_instances_exist_only_between_start_and_stop(subject):
     shadows = [shadow.id for shadow in subject.fleet.shadow_instances()]
     subject.fleet.wait_ready(shadows, None, READY_SECONDS)
     assert all(shadow.ready for shadow in subject.fleet.shadow_instances())
+    assert running_shadows(subject.fleet) == tuple(shadows)
     for _ in range(2):
         subject.fleet.stop_shadow(1)
     assert not any(s.ready or s.pid for s in subject.fleet.shadow_instances())
+    assert running_shadows(subject.fleet) == ()
     assert subject.lives() == before
 
 

@@ -68,7 +68,8 @@ class MemoryFleet:
             raise NotReady(late, dict.fromkeys(late, ("no book",)), deadline_seconds)
 
     def remaining(self, ids):
-        return tuple(name for name in ids if name in self.variant or name in self.forgotten)
+        shadows = {"shadow-00"} if self.shadow_runs else set()
+        return tuple(name for name in ids if name in {*self.variant, *self.forgotten, *shadows})
 
     def start_shadow(self, epoch):
         self._admit(epoch)

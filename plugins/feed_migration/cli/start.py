@@ -9,6 +9,7 @@ from feed_migration.deployment import Deployment
 from feed_migration.errors import EnvironmentUnavailable, MigrationActive, PreflightFailed
 from feed_migration.fleet.choice import open_fleet
 from feed_migration.fleet.fresh import on_another_feed
+from feed_migration.fleet.shadows import shadows_already
 from feed_migration.journal.store import Journal
 
 
@@ -49,7 +50,8 @@ def _require_fresh(deployment: Deployment) -> None:
         if journal.active_migration() is not None:
             # it is joined, and its own instances are where they should be
             return
-        words = on_another_feed(open_fleet(deployment).instances())
+        fleet = open_fleet(deployment)
+        words = (*on_another_feed(fleet.instances()), *shadows_already(fleet))
         left = _left_by(journal)
     except EnvironmentUnavailable:
         return

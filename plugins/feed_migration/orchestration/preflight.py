@@ -12,6 +12,7 @@ import msgspec
 
 from feed_migration.errors import PreflightFailed
 from feed_migration.fleet.fresh import on_another_feed
+from feed_migration.fleet.shadows import shadows_already
 from feed_migration.guard.answer import Healthz
 from feed_migration.guard.asking import MAX_BYTES
 from feed_migration.prometheus.promql import queries_of
@@ -37,7 +38,8 @@ def preflight(
 ) -> tuple[str, ...]:
     """Return what was checked; raises PreflightFailed with every failure and its remedy.
 
-    `fresh` asks that nothing is on the native feed yet, as it must be before a migration.
+    `fresh` asks that nothing is on the native feed and no shadow runs yet, as it must be before a
+    migration.
     """
     checks: dict[str, Callable[[], Iterator[str]]] = {
         "release": _release,
@@ -135,5 +137,5 @@ def _fleet(fleet: "Fleet", *, fresh: bool) -> Iterator[str]:
         if not status.ready:
             yield f"{status.id} is not ready ({', '.join(status.reasons) or status.variant})"
     if fresh:
-        for words in on_another_feed(statuses):
+        for words in (*on_another_feed(statuses), *shadows_already(fleet)):
             yield f"{words}, run backpack_rollback"

@@ -87,8 +87,8 @@ class DiskFleet:
         self._moment("ready")
 
     def remaining(self, ids: Sequence[str]) -> tuple[str, ...]:
-        """All that there ever were."""
-        return tuple(name for name in ids if name in NAMES)
+        """All handlers that there ever were, and the shadow while it runs."""
+        return tuple(name for name in ids if name in self.variants())
 
     def start_shadow(self, epoch: int) -> None:
         """Write the shadow's file."""

@@ -1,5 +1,6 @@
 """A whole migration as acts, each a call that is made again when its process dies."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from tests.support.migration_plans import GATE
 from tests.support.migration_plans import PLAN as SMALL
 
 ACTOR = "chaos"
+# comes when the first of them has been silent for nearly as long as it is waited for
+ANOTHER = "another"
 RUN_KEY = "r1"
 START = 1_000_000.0
 WATCHED = replace(GATE, min_duration_seconds=3.0)
@@ -77,18 +80,21 @@ def forward_acts() -> Iterator[Act]:
     yield Act("finish", _finish)
 
 
-def take_back(name: str) -> Act:
+def take_back(name: str, actor: str = ACTOR) -> Act:
     """A rollback as Airflow and the guard make it: revert, verify, document, close the books."""
-    return Act(name, roll_back, forward=False)
+    return Act(name, lambda scene: roll_back(scene, actor), forward=False)
 
 
-def roll_back(scene: Scene) -> None:
+def roll_back(scene: Scene, actor: str = ACTOR) -> None:
     """Take the migration back."""
     fleet, journal, spool, who = scene.fleet, scene.journal, scene.spool, scene.migration_id
-    taken = way_back.take_back(fleet, journal, who, ACTOR, "chaos", spool=spool)
+    later = way_back.JOIN_SECONDS - 0.3 if actor == ANOTHER else 0.0
+    taken = way_back.take_back(
+        fleet, journal, who, actor, "chaos", spool=spool, clock=lambda: time.time() + later
+    )
     assert taken is not None
     deployment = load_deployment(scene.home, {})
-    document_incident(deployment, journal, who, ACTOR, result=taken.result, proof=taken.proof)
+    document_incident(deployment, journal, who, actor, result=taken.result, proof=taken.proof)
     if not journal.events(who, EventKind.MIGRATION_FINISHED):
         _write(scene, EventKind.MIGRATION_FINISHED, {"outcome": str(Status.ROLLED_BACK)})
 

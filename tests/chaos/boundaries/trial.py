@@ -10,7 +10,7 @@ from feed_migration.phases import Status
 from tests.chaos.actor import End
 from tests.chaos.boundaries.course import Station, copied, open_scene, perform
 from tests.chaos.boundaries.disk_fleet import DiskFleet
-from tests.chaos.boundaries.script import Act, refused, take_back
+from tests.chaos.boundaries.script import ANOTHER, Act, refused, take_back
 from tests.chaos.boundaries.view import (
     View,
     differences,
@@ -124,12 +124,17 @@ class _Attempt:
 
     def _until_done(self, act: Act, moments: int) -> Iterator[str]:
         for _ in range(self._rng.choice(_AGAIN) if moments else 0):
-            end = self._perform(act, self._rng.randrange(moments))
+            end = self._perform(self._by_somebody(act), self._rng.randrange(moments))
             if end.refusal not in {"", "killed"}:
                 yield f"{act.name} was refused: {end.refusal} {end.text}"
-        end = self._perform(act)
+        end = self._perform(self._by_somebody(act))
         if not end.done:
             yield f"{act.name} was refused: {end.refusal} {end.text}"
+
+    def _by_somebody(self, act: Act) -> Act:
+        """Airflow and the guard both take back: who comes next need not be who was killed."""
+        another = not act.forward and self._rng.random() < 0.4
+        return take_back(act.name, ANOTHER) if another else act
 
     def _perform(self, act: Act, fatal: int | None = None) -> End:
         end = perform(self._home, act, fatal)
