@@ -1,55 +1,19 @@
 """As which step the guard watches an exposure: what the fleet is, not what it is about to become."""
 
-from concurrent.futures import Future
-
 import pytest
 
 from feed_migration import cutover
 from feed_migration.guard.follower import JournalFollower
 from feed_migration.guard.process import exposing_step
 from feed_migration.guard.watch import SETTLE_SECONDS
-from feed_migration.model import Answer
 from feed_migration.phases import Status
+from tests.support.asked_at_once import asked_at_once, passes
 from tests.support.guard_stage import PLAN, STEP, Stage
 from tests.support.migration_plans import gate
 
 NEXT = "cutover-100"
 # with a control group a series that is missing is a failure, not blindness
 COUNTED = PLAN.replace("  success:", "  baseline_query: count(up)\n  success:", 1)
-
-
-class Fleet:
-    """A Prometheus that sees every instance on native; `asked` counts its questions."""
-
-    def __init__(self, stage: Stage) -> None:
-        self.stage, self.asked, self.value = stage, 0, 0.5
-
-    def now_unix(self):
-        return self.stage.clock.unix
-
-    def answer(self, criterion, at_unix, *, again=False):
-        self.asked += 1
-        native = self.stage.fleet.native
-        series = tuple(((("instance_id", name),), self.value) for name in native)
-        return Answer(series=series, baseline=(((), 4.0),))
-
-    def history(self, criterion, first_unix, step_seconds, count):
-        return [self.answer(criterion, first_unix)] * count
-
-
-class AtOnce:
-    """A thread that has always finished."""
-
-    def __init__(self, *_, **__) -> None:
-        pass
-
-    def submit(self, call, *arguments):
-        done = Future()
-        done.set_result(call(*arguments))
-        return done
-
-    def shutdown(self, **_):
-        pass
 
 
 @pytest.fixture
@@ -63,17 +27,7 @@ def stage(tmp_path, monkeypatch):
 @pytest.fixture
 def prometheus(stage, monkeypatch):
     """What the guard asks, without a thread of its own; the fleet that it takes back is in memory."""
-    made = Fleet(stage)
-    monkeypatch.setattr("feed_migration.guard.process.PrometheusSource", lambda *_: made)
-    monkeypatch.setattr("feed_migration.guard.watcher.ThreadPoolExecutor", AtOnce)
-    monkeypatch.setattr("feed_migration.guard.reverting.open_fleet", lambda _: stage.fleet)
-    return made
-
-
-def passes(stage, guard, seconds):
-    for _ in range(int(seconds * 2)):
-        stage.clock.passes(0.5)
-        guard.poll()
+    return asked_at_once(stage, monkeypatch)
 
 
 def promoted(stage, step=STEP):

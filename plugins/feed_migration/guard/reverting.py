@@ -52,6 +52,7 @@ class Reverting:
         self._spool = Spool(deployment.spool_file)
         self._telling = Telling(deployment, actor, clock)
         self._migration_id, self._tries, self._next_at = "", 0, 0.0
+        self._recorded: Breach | None = None
         self._undocumented: tuple[Known, TakenBack] | None = None
         self._document_at = 0.0
         self._complained = ""
@@ -72,7 +73,7 @@ class Reverting:
         if not again:
             LOG.warning("taking %s back: %s", known.migration_id, reason)
         heard = taking(journal, LOG.debug if again else LOG.warning)
-        self._announce(known, reason, breach, heard)
+        self._announce(known, reason, breach, heard, again=again)
         try:
             taken = take_back(
                 self._fleet(known),
@@ -126,13 +127,19 @@ class Reverting:
             self._undocumented, self._complained = None, ""
 
     def _announce(
-        self, known: Known, reason: str, breach: Breach | None, journal: Journal | None
+        self,
+        known: Known,
+        reason: str,
+        breach: Breach | None,
+        journal: Journal | None,
+        *,
+        again: bool,
     ) -> None:
         """Say that it begins: into the journal, or where that is away straight to people."""
         if journal is None:
             self._telling.begun(known.migration_id, reason)
-        elif breach is not None:
-            self._record(known, breach, journal)
+        elif breach is not None and breach is not self._recorded:
+            self._record(known, breach, journal, again=again)
 
     def _failed(self, error: Exception, *, again: bool) -> None:
         pause = RETRY_SECONDS[min(self._tries, len(RETRY_SECONDS)) - 1]
@@ -156,8 +163,8 @@ class Reverting:
         self._undocumented, self._document_at = (known, taken), 0.0
         self.document(journal)
 
-    def _record(self, known: Known, breach: Breach, journal: Journal) -> None:
-        """Put the guard's own verdict into the journal; a rollback does not wait for it."""
+    def _record(self, known: Known, breach: Breach, journal: Journal, *, again: bool) -> None:
+        """Put the guard's own verdict into the journal, once; a rollback does not wait for it."""
         start = GateStart(
             migration_id=known.migration_id,
             step=breach.watched.step,
@@ -168,7 +175,10 @@ class Reverting:
         try:
             write(journal, start, breach.verdict, actor=self._actor)
         except Exception as error:  # noqa: BLE001 - a verdict less in the log, not a rollback less
-            LOG.warning("the verdict is not in the journal: %s", error)
+            log = LOG.debug if again else LOG.warning
+            log("the verdict is not in the journal: %s", error)
+        else:
+            self._recorded = breach
 
     def _fleet(self, known: Known) -> Fleet:
         """Return the fleet as the migration began with it, driven as deployment.yaml says now.
