@@ -8,7 +8,8 @@ migration_started    plan, plan_sha256, epoch, run_key,
 step_started         step, run, phase?
 act_intended         act (set_variant, start_shadow, stop_shadow), step, variant, instances, epoch
 act_confirmed        the same
-verdict              step, run, decision, at_seconds, breach_at? (unix seconds),
+verdict              step, run, decision, at_seconds (of the gate, by Prometheus's clock),
+                     breach_at? (unix seconds of who judged; of older versions Prometheus's),
                      reasons: [{criterion, text, value, threshold, series, query}],
                      measured? {seals, hash} (the last seal of the run's measurements)
 approval             step, decision (Approve, Reject, Unanswered: nobody did in time, or Promote: a

@@ -78,6 +78,7 @@ def take_back(
             again=again,
             deadline_seconds=within,
             spool=spool,
+            clock=clock,
         )
 
     patience = _patience_seconds(journal, state, actor, clock())
@@ -90,7 +91,7 @@ def take_back(
         return TakenBack(result=None, proof=verify())
     try:
         result = rollback.revert(
-            fleet, journal, migration_id, actor, reason, again=again, spool=spool
+            fleet, journal, migration_id, actor, reason, again=again, spool=spool, clock=clock
         )
     except FleetMovedOn as moved_on:
         LOG.warning("a rollback that was stopped ends here: %s", moved_on.problem)

@@ -81,6 +81,25 @@ async def test_a_clock_of_prometheus_that_jumps_ahead_is_blindness(
     assert len(ticks(stage, start)) == asked
 
 
+@pytest.mark.parametrize("ahead_seconds", [-30.0, 0.0, 30.0])
+async def test_a_breach_is_dated_by_the_clock_of_who_judges(
+    stage: Stage, place: Place, start: GateStart, ahead_seconds
+):
+    """Who takes the fleet back counts from it by such a clock, and Prometheus's may be half a minute off."""
+    clock = Clock(start.started_unix - ahead_seconds)
+    trigger = ticked(trigger_of(place, start, clock, lambda: clock.now + ahead_seconds), clock)
+    stage.prometheus.script = lambda query: [(labels, 9.0) for labels, _ in steady(query)]
+    began = clock.now
+    [event] = [event async for event in driven(trigger, clock)]
+    assert event.payload["decision"] == "Rollback"
+    breach_at = stage.journal.state(start.migration_id).breach_at
+    assert began <= breach_at <= clock.now
+    # the tick stays what it was
+    assert breach_at == pytest.approx(
+        start.started_unix + event.payload["at_seconds"] - ahead_seconds, abs=0.001
+    )
+
+
 class Silent:
     """A host that is four minutes ahead, and a Prometheus whose first `looks` are not answered."""
 

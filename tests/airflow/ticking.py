@@ -58,6 +58,8 @@ def trigger_of(
         settle_seconds=0.0,
         clock=told or clock,
         monotonic=clock.monotonic,
+        # the triggerer's own host is stepped by nobody
+        host_clock=clock.monotonic,
     )
 
 

@@ -56,15 +56,33 @@ def test_a_breach_that_the_journal_did_not_take_is_recorded_by_a_later_try(
             raise JournalUnavailable("it is locked", "repeat")
         return append(journal, kind, **more)
 
-    before = len(verdicts(stage))
+    before, began = len(verdicts(stage)), stage.clock.unix
     with monkeypatch.context() as patch:
         patch.setattr(Journal, "append", refused)
         passes(stage, stuck, 60.0)
     assert stuck.health.failed_reverts > 3
     assert verdicts(stage)[before:] == []
     passes(stage, stuck, 60.0)
-    assert len(verdicts(stage)[before:]) == 1
+    (found,) = verdicts(stage)[before:]
+    assert began <= found.body["breach_at"] < began + 20.0
     assert caplog.text.count("is not in the journal") == caplog.text.count("taking ") == 5
+
+
+@pytest.mark.parametrize("ahead_seconds", [-30.0, 0.0, 30.0])
+def test_a_breach_is_dated_by_the_guards_own_clock(stage, prometheus, ahead_seconds):
+    """Its rollback counts from it by the same clock, and Prometheus's may be half a minute off."""
+    prometheus.ahead_seconds = ahead_seconds
+    guard = stage.guard()
+    passes(stage, guard, SETTLE_SECONDS + 5.0)
+    began = stage.clock.unix
+    prometheus.value = 60.0
+    passes(stage, guard, 20.0)
+    found = verdicts(stage)[-1]
+    assert found.body["decision"] == "Rollback"
+    assert began <= found.body["breach_at"] <= found.at
+    (proof,) = stage.journal.events(stage.migration_id, "rollback_verified")
+    took = proof.body["breach_to_rollback_seconds"]
+    assert took == pytest.approx(proof.at - found.body["breach_at"], abs=0.001)
 
 
 def test_a_later_breach_is_a_verdict_of_its_own(stage, prometheus, stuck):

@@ -110,13 +110,18 @@ def standing_verdict(events: Iterable[Event], start: GateStart) -> dict[str, Any
 
 
 def record_verdict(
-    journal: "Journal", start: GateStart, verdict: Verdict, *, actor: str = ""
+    journal: "Journal",
+    start: GateStart,
+    verdict: Verdict,
+    *,
+    actor: str = "",
+    breach_unix: float | None = None,
 ) -> dict[str, Any]:
     """Write a final verdict and return the one that stands: the first written for the run.
 
     Of two that judge at once the journal takes one. Only a Rollback is written, and stands, behind
     another verdict: what a person has held, or a gate promoted, may be found bad at that moment.
-    `actor` is who judged, if that was not the gate itself.
+    `actor` is who judged, if that was not the gate itself, `breach_unix` as in `verdict_body`.
     """
     if (known := recorded_verdict(journal, start)) is not None and not _outranks(
         verdict.decision, known
@@ -126,7 +131,7 @@ def record_verdict(
         # the gate's own renewals end here, and a task has yet to be scheduled that acts on it
         holder = f"verdict {start.step}"
         journal.renew_lease(start.migration_id, holder=holder, seconds=HANDOVER_SECONDS)
-    body = verdict_body(start, verdict)
+    body = verdict_body(start, verdict, breach_unix)
 
     def first(events: Sequence[Event]) -> list[tuple[EventKind, dict[str, Any]]]:
         known = standing_verdict(events, start)
@@ -144,22 +149,34 @@ def record_verdict(
 
 
 def append_verdict(
-    journal: "Journal", start: GateStart, verdict: Verdict, *, actor: str
+    journal: "Journal",
+    start: GateStart,
+    verdict: Verdict,
+    *,
+    actor: str,
+    breach_unix: float | None = None,
 ) -> dict[str, Any]:
     """Write a verdict, also where the run has one: what was promoted may turn bad later."""
-    body = verdict_body(start, verdict)
+    body = verdict_body(start, verdict, breach_unix)
     event = journal.append(
         EventKind.VERDICT, migration_id=start.migration_id, actor=actor, body=body
     )
     return dict(event.body)
 
 
-def verdict_body(start: GateStart, verdict: Verdict) -> dict[str, Any]:
-    """Return the body of the event that ends a run."""
+def verdict_body(
+    start: GateStart, verdict: Verdict, breach_unix: float | None = None
+) -> dict[str, Any]:
+    """Return the body of the event that ends a run.
+
+    `breach_unix` is when the tick of a Rollback was by the clock of who judges: whoever takes the
+    fleet back counts from it by such a clock. Without it that of the gate stands in, Prometheus's.
+    """
     body = {"step": start.step, "run": start.run, **verdict.to_json()}
     if verdict.decision is Decision.ROLLBACK:
         # the tick that failed: its confirmation came later, and the fleet was exposed meanwhile
-        body["breach_at"] = start.started_unix + verdict.at_seconds
+        tick_unix = start.started_unix + verdict.at_seconds
+        body["breach_at"] = tick_unix if breach_unix is None else breach_unix
     return body
 
 

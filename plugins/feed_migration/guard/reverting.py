@@ -171,9 +171,10 @@ class Reverting:
             run=breach.watched.run,
             started_unix=breach.started_unix,
         )
+        breach_unix = self._clock() - (self._monotonic() - breach.began_monotonic)
         write = record_verdict if breach.gated else append_verdict
         try:
-            write(journal, start, breach.verdict, actor=self._actor)
+            write(journal, start, breach.verdict, actor=self._actor, breach_unix=breach_unix)
         except Exception as error:  # noqa: BLE001 - a verdict less in the log, not a rollback less
             log = LOG.debug if again else LOG.warning
             log("the verdict is not in the journal: %s", error)

@@ -48,11 +48,15 @@ class Watched:
 
 @dataclass(frozen=True, kw_only=True)
 class Breach:
-    """A Rollback that the watch has come to; `gated` where it ends the run of an open gate."""
+    """A Rollback that the watch has come to; `gated` where it ends the run of an open gate.
+
+    `began_monotonic` is when the tick that failed was, by the guard's own monotonic clock.
+    """
 
     watched: Watched
     verdict: Verdict
     started_unix: float
+    began_monotonic: float
     gated: bool
 
 
@@ -115,6 +119,7 @@ class Watch:
         self._standstill = Standstill()
         self._why = STOOD_STILL
         self._first_in = 0.0
+        self._ahead_seconds: float | None = None
         self._unwatched = ""
 
     @property
@@ -144,8 +149,17 @@ class Watch:
             watched=self._watched,
             verdict=verdict,
             started_unix=self._run_started_unix,
+            began_monotonic=self._began_monotonic(verdict),
             gated=gated,
         )
+
+    def _began_monotonic(self, verdict: Verdict) -> float:
+        """Return when the tick of `verdict` was, which Prometheus stamps; no later than now."""
+        now = self._monotonic()
+        if self._ahead_seconds is None:
+            return now
+        tick_unix = self._run_started_unix + verdict.at_seconds
+        return min(now, tick_unix - self._ahead_seconds)
 
     def _look_at(self, known: Known) -> None:
         watched = Watched(
@@ -229,6 +243,7 @@ class Watch:
         except ClockUnusable as error:
             self._why = str(error)
             return None
+        self._ahead_seconds = now - self._monotonic()
         self._why, self._first_in = STOOD_STILL, self._run_started_unix - now
         if self._run is None or self._run.next_due_unix() > now:
             return None

@@ -54,6 +54,7 @@ class GateTrigger(BaseTrigger):
         plan_sha256: str = "",
         clock: Callable[[], float] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        host_clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
     ) -> None:
         super().__init__()
         self.place = place if isinstance(place, Place) else Place.from_json(place)
@@ -62,6 +63,7 @@ class GateTrigger(BaseTrigger):
         self.plan_sha256 = plan_sha256
         self.clock = clock or runtimes.gate_clock(self.place)
         self.monotonic = monotonic
+        self.host_clock = host_clock
         self._plans = runtimes.begun_plans(self.place)
         self._gate_run: GateRun | None = None
         self._runtime: runtimes.Runtime | None = None
@@ -142,7 +144,11 @@ class GateTrigger(BaseTrigger):
             verdict = self._standstill.verdict(gate, newest, began, first_in=first_in)
         if not verdict.final:
             return None
-        return record_verdict(runtime.journal, self.start, verdict)
+        # by Prometheus's clock alone: it and ours may be apart
+        tick_unix = self.start.started_unix + verdict.at_seconds
+        age_seconds = now + (self.monotonic() - began) - tick_unix
+        breach_unix = self.host_clock() - max(0.0, age_seconds)
+        return record_verdict(runtime.journal, self.start, verdict, breach_unix=breach_unix)
 
     def _now(self, runtime: runtimes.Runtime, state: "MigrationState") -> float:
         """Return the time by which the gate ticks; raises ClockUnusable."""
