@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from feed_migration.errors import ClockSilent
-from feed_migration.gates.record import first_tick_unix, recorded_verdict
+from feed_migration.gates.record import first_tick_unix, recorded_verdict, standing_of
 from feed_migration.model import Decision
 from feed_migration.orchestration.place import Place
 from feed_migration.phases import Status
@@ -48,6 +48,7 @@ class Beginner:
             step=STEP,
             gate=self.gate,
             clock=self.clock,
+            seen=standing_of(self.stage.journal.events(self.migration_id), STEP),
             monotonic=lambda: self.now,
             sleep=self.sleep,
         ).join(key, "ann")

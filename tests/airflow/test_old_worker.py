@@ -112,3 +112,20 @@ def test_the_fleet_on_kubernetes_refuses_it(tmp_path: Path, where: str):
         assert running.native() == set()
         assert refusals(journal) == REFUSED
         assert journal.verify().ok
+
+
+def test_a_step_that_was_held_meanwhile_is_not_begun_by_it():
+    """It slept before it wrote that the step begins: the hold stays, and nothing has moved."""
+    with supervised_fleet(2, shadows=0) as running:
+        journal = Journal(running.deployment.journal_url)
+        migration_id = begun(journal)
+        who = {"migration_id": migration_id, "actor": "bob"}
+        with asleep(running.home, migration_id, "start") as worker:
+            journal.append("step_started", body={"step": sleepy_worker.STEP, "run": "1"}, **who)
+            journal.append("held", body={"step": sleepy_worker.STEP, "reason": "odd"}, **who)
+            assert "is held" in wake(worker)
+        assert journal.state(migration_id).status == Status.HELD
+        assert set(running.variants().values()) == {"ccxt"}
+        kinds = [event.kind for event in journal.events(migration_id)]
+        assert (kinds.count("step_started"), kinds.count("act_intended")) == (1, 0)
+        assert refusals(journal) == [("ann", "MigrationNotRunning", sleepy_worker.STEP, "advance")]

@@ -1,7 +1,8 @@
 """A worker that stops itself (SIGSTOP) at a chosen point of a forward step; it is run as a process.
 
-Arguments: the migration's id, and where to stop: `act` (before the fleet is asked), `write` (before
-a file of supervisord's is written) or `patch` (before a request to the API server is sent).
+Arguments: the migration's id, and where to stop: `start` (before it writes that the step begins),
+`act` (before the fleet is asked), `write` (before a file of supervisord's is written) or `patch`
+(before a request to the API server is sent).
 """
 
 import os
@@ -43,6 +44,13 @@ def _stop_before(owner: Any, name: str) -> None:
     setattr(owner, name, stopped)
 
 
+def _start() -> tuple[Any, str]:
+    from feed_migration.journal.heads import HeadKeeper
+
+    # what every event waits for, before its transaction
+    return HeadKeeper, "require"
+
+
 def _act() -> tuple[Any, str]:
     from feed_migration import cutover
 
@@ -61,7 +69,7 @@ def _patch() -> tuple[Any, str]:
     return KubernetesApi, "patch_stateful_set"
 
 
-_POINTS = {"act": _act, "write": _write, "patch": _patch}
+_POINTS = {"start": _start, "act": _act, "write": _write, "patch": _patch}
 
 if __name__ == "__main__":
     main(*sys.argv[1:])

@@ -7,11 +7,14 @@ changes the attempt's key, and with it begins a new run with no inherited succes
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from feed_migration import phases
+from feed_migration.errors import MigrationNotRunning
 from feed_migration.events import Event, EventKind
 from feed_migration.lease import HANDOVER_SECONDS
 from feed_migration.model import Decision, Gate, Verdict
+from feed_migration.phases import Status
 
 if TYPE_CHECKING:
     from feed_migration.journal.store import Journal
@@ -25,6 +28,14 @@ class GateStart:
     step: str
     run: str
     started_unix: float
+
+
+class Standing(NamedTuple):
+    """Where a step is: what an attempt of its gate must have seen before it begins a run."""
+
+    status: Status
+    promoted: bool
+    keys: tuple[str, ...]
 
 
 def first_tick_unix(gate: Gate, now_unix: float) -> float:
@@ -55,10 +66,17 @@ def scrape_seconds(gate: Gate) -> float:
     return min((one.confirm_interval_seconds for one in deciding), default=0.0)
 
 
+def standing_of(events: Sequence[Event], step: str) -> Standing:
+    """Return where `step` is after a migration's events (all but notes), with its runs' keys."""
+    state = phases.fold(events)
+    keys = tuple(str(body["key"]) for body in _starts(events, step))
+    return Standing(status=state.status, promoted=step in state.promoted, keys=keys)
+
+
 def begun_gate(journal: "Journal", migration_id: str, step: str, key: str) -> GateStart | None:
     """Return the run of this attempt, None where it is yet to begin."""
-    bodies = _starts(journal, migration_id, step)
-    return next((_start(migration_id, body) for body in bodies if body["key"] == key), None)
+    events = journal.events(migration_id=migration_id, kind=EventKind.STEP_STARTED)
+    return _begun(events, migration_id, step, key)
 
 
 def join_gate(
@@ -69,24 +87,39 @@ def join_gate(
     key: str,
     actor: str,
     started_unix: float,
+    seen: Standing | None = None,
 ) -> GateStart:
     """Return the run of this attempt, beginning it in the journal if it is new.
 
-    A new run ends a hold, which needed no lease, so it has one before it is there to be seen.
+    `seen` is what the attempt rests on, what is there now without it. Raises MigrationNotRunning
+    where others have gone on since: a worker that was stopped meanwhile ends no hold. A new run
+    ends a hold, which needed no lease, so it has one before it is there to be seen.
     """
-    runs = list(_starts(journal, migration_id, step))
-    for body in runs:
-        if body["key"] == key:
-            return _start(migration_id, body)
-    body = {
-        "step": step,
-        "run": str(len(runs) + 1),
-        "key": key,
-        "started_unix": started_unix,
-    }
-    journal.renew_lease(migration_id, holder=f"gate {step}", seconds=HANDOVER_SECONDS)
-    journal.append("step_started", migration_id=migration_id, actor=actor, body=body)
-    return _start(migration_id, body)
+    body = {"step": step, "key": key, "started_unix": started_unix}
+    joined: list[GateStart] = []
+
+    def choose(events: Sequence[Event]) -> list[tuple[EventKind, dict[str, Any]]]:
+        begun = _begun(events, migration_id, step, key)
+        if begun is not None:
+            joined.append(begun)
+            return []
+        now = standing_of(events, step)
+        # of a migration that is over the event changes nothing, and its gate is ended at once
+        if now != seen and now.status in {Status.RUNNING, Status.HELD}:
+            raise MigrationNotRunning(
+                f"{step} has gone on without this attempt of its gate: runs so far "
+                f"{len(now.keys)}, the migration is {now.status}",
+                "clear the gate's task again if it is to run once more",
+            )
+        return [(EventKind.STEP_STARTED, {**body, "run": str(len(now.keys) + 1)})]
+
+    events = journal.events(migration_id, but=phases.WITHOUT_EFFECT)
+    seen = seen or standing_of(events, step)
+    if choose(events):
+        journal.renew_lease(migration_id, holder=f"gate {step}", seconds=HANDOVER_SECONDS)
+        for event in journal.append_chosen(migration_id, actor, choose, onward=True):
+            return _start(migration_id, dict(event.body))
+    return joined[-1]
 
 
 def recorded_verdict(journal: "Journal", start: GateStart) -> dict[str, Any] | None:
@@ -199,9 +232,14 @@ def _outranks(decision: object, standing: dict[str, Any]) -> bool:
     return decision == Decision.ROLLBACK and standing.get("decision") != Decision.ROLLBACK
 
 
-def _starts(journal: "Journal", migration_id: str, step: str) -> Iterator[dict[str, Any]]:
-    for event in journal.events(migration_id=migration_id, kind=EventKind.STEP_STARTED):
-        if _begins_run(event, step):
+def _begun(events: Iterable[Event], migration_id: str, step: str, key: str) -> GateStart | None:
+    bodies = (body for body in _starts(events, step) if body["key"] == key)
+    return next((_start(migration_id, body) for body in bodies), None)
+
+
+def _starts(events: Iterable[Event], step: str) -> Iterator[dict[str, Any]]:
+    for event in events:
+        if event.kind == EventKind.STEP_STARTED and _begins_run(event, step):
             yield dict(event.body)
 
 

@@ -51,6 +51,11 @@ class JournalDatabase:
             ) from error
         self._prepare()
 
+    @property
+    def directory(self) -> Path | None:
+        """Where its file is, None where it has none."""
+        return Path(self.url.database).parent if self.sqlite and self.url.database else None
+
     def hurried(self, lock_wait_seconds: float) -> Self:
         """Return the same database for a caller that cannot wait long for a lock."""
         other = copy(self)

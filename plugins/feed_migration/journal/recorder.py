@@ -61,7 +61,8 @@ class Recorder:
             return [] if any(event.body.get(by) == body[by] for event in events) else [(kind, body)]
 
         def written(journal: Journal) -> bool:
-            journal.append_chosen(choose=choose, kind=kind, **self._who)
+            migration_id, actor = self._who["migration_id"], self._who["actor"]
+            journal.append_chosen(migration_id, actor, choose, kind=kind)
             return True
 
         if not self._ask(written, default=False):
@@ -92,7 +93,8 @@ class Recorder:
         def choose(events: Sequence[Event]) -> list[tuple[EventKind, Mapping[str, Any]]]:
             return [] if stands(fold(events)) else [(kind, body)]
 
-        written = self._ask(lambda journal: journal.append_chosen(choose=choose, **self._who), None)
+        who = (self._who["migration_id"], self._who["actor"])
+        written = self._ask(lambda journal: journal.append_chosen(*who, choose), None)
         if written is None:
             self._spool.write(kind, body=body, at=self._clock(), **self._who)
         return written != []

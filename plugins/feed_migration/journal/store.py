@@ -81,7 +81,7 @@ class Journal:
             url = f"sqlite:///{quote(str(Path(url).absolute()))}"
         self._clock = clock
         self._database = JournalDatabase(url, lock_wait_seconds=lock_wait_seconds)
-        self._home = home or _directory_of(self._database.url)
+        self._home = home or self._database.directory
         self._place = AuditPlace.of(self._home) if self._home else None
         self._heads = HeadKeeper(self._place, signer=signer, hook=on_head, clock=clock)
         self._heads.catch_up(self._database)
@@ -156,15 +156,21 @@ class Journal:
         return note
 
     def append_chosen(
-        self, migration_id: str, actor: str, choose: Choice, *, kind: str | None = None
+        self,
+        migration_id: str,
+        actor: str,
+        choose: Choice,
+        *,
+        kind: str | None = None,
+        onward: bool = False,
     ) -> list[Event]:
         """Append what `choose` makes of the migration's events so far, and return it.
 
         Nobody writes between what it reads (all but notes, or those of `kind`) and what it writes,
         so of two that decide at once one sees the other. What it raises leaves the journal alone.
-        A step forward has no place in it: it does not wait for anchors.
+        That a step begins has a place in it where it is `onward`; any other step forward has none.
         """
-        with self._appending(EventKind.VERDICT) as writer:
+        with self._appending(EventKind.STEP_STARTED if onward else EventKind.VERDICT) as writer:
             but = phases.WITHOUT_EFFECT if kind is None else ()
             chosen = choose(list(select_events(writer.connection, migration_id, kind, but=but)))
             return [
@@ -385,12 +391,6 @@ class Journal:
 
     def _fleet_epoch(self) -> int:
         return read_epoch(self._home / "fleet" / "epoch") if self._home else 0
-
-
-def _directory_of(url: sa.URL) -> Path | None:
-    if url.get_backend_name() == "sqlite" and url.database:
-        return Path(url.database).parent
-    return None
 
 
 def _stamp(at: float) -> str:

@@ -1,19 +1,20 @@
 """Forward acts as tasks: `cutover.advance` moves the fleet, and only the journal proves a step."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from feed_migration import phases
 from feed_migration.errors import (
     EnvironmentUnavailable,
     GateNotPassed,
     MigrationError,
     MigrationNotRunning,
 )
-from feed_migration.events import EventKind
+from feed_migration.events import Event, EventKind
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.actor import actor_of
 from feed_migration.orchestration.journal_patience import JournalPatience
@@ -88,16 +89,18 @@ def migration_of(context: Mapping[str, Any], task_id: str = BEGIN) -> str:
 def note_start(runtime: Runtime, migration_id: str, step: str, actor: str) -> None:
     """Write that work on `step` begins, once; its gate may already be at a later run.
 
-    Raises before it writes where the step may not begin: the event alone would end a hold.
+    Raises before it writes where the step may not begin: the event alone would end a hold. Nobody
+    holds between the two, however long this worker was stopped.
     """
-    runtimes.require_open(runtime, step, migration_id)
-    state = runtime.journal.state(migration_id)
-    if state.step == step:
-        return
-    body = {"step": step, "run": dict(state.runs).get(step, "1")}
-    runtime.journal.append(
-        EventKind.STEP_STARTED, migration_id=migration_id, actor=actor, body=body
-    )
+
+    def choose(events: Sequence[Event]) -> list[tuple[EventKind, Mapping[str, Any]]]:
+        state = phases.fold(events)
+        runtimes.require_open(runtime, step, state)
+        if state.step == step or step in state.promoted:
+            return []
+        return [(EventKind.STEP_STARTED, {"step": step, "run": dict(state.runs).get(step, "1")})]
+
+    runtime.journal.append_chosen(migration_id, actor, choose, onward=True)
 
 
 class AdvanceOperator(ForwardOperator):

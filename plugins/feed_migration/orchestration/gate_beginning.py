@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from feed_migration.errors import ClockSilent
 from feed_migration.gates.record import (
     GateStart,
+    Standing,
     begun_gate,
     first_tick_unix,
     join_gate,
@@ -31,13 +32,17 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Beginning:
-    """The beginning of a gate of `step`; `clock` is that of Prometheus, and raises ClockSilent."""
+    """The beginning of a gate of `step`; `clock` is that of Prometheus, and raises ClockSilent.
+
+    `seen` is where the step was when it was found that the gate may begin.
+    """
 
     journal: "Journal"
     migration_id: str
     step: str
     gate: Gate
     clock: Callable[[], float]
+    seen: Standing
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
@@ -45,7 +50,7 @@ class Beginning:
         """Return the run of this attempt, beginning it in the journal if it is new.
 
         Where the time stays unknown for longer than `blind_limit`, the run begins and ends at once:
-        its verdict is in the journal.
+        its verdict is in the journal. Raises MigrationNotRunning where the step has gone on since.
         """
         begun = begun_gate(self.journal, self.migration_id, self.step, key)
         if begun is not None:
@@ -58,6 +63,7 @@ class Beginning:
             key=key,
             actor=actor,
             started_unix=first_unix,
+            seen=self.seen,
         )
         if blind_seconds > self.gate.blind_limit_seconds:
             record_verdict(self.journal, start, self._blind(blind_seconds))

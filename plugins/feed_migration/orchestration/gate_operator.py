@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+from feed_migration import phases
 from feed_migration.errors import ClockSilent, FleetChanged, PlanChanged
-from feed_migration.gates.record import GateStart, explain, recorded_verdict
+from feed_migration.gates.record import GateStart, explain, recorded_verdict, standing_of
 from feed_migration.model import Decision, Gate
 from feed_migration.orchestration import runtime as runtimes
 from feed_migration.orchestration.act_operators import ForwardOperator, migration_of
@@ -58,7 +59,8 @@ class GateOperator(ForwardOperator):
     def act(self, runtime: Runtime, context: Any) -> str:
         """Begin or rejoin the run and defer, unless its verdict is in the journal already."""
         migration_id = migration_of(context)
-        state = runtime.journal.state(migration_id)
+        events = runtime.journal.events(migration_id, but=phases.WITHOUT_EFFECT)
+        state = phases.fold(events)
         # a new run of the held step is how its hold ends; one of another step must not end it
         held_here = state.held_at == self.step
         if self.step in state.promoted and not held_here:
@@ -68,7 +70,7 @@ class GateOperator(ForwardOperator):
                 runtimes.require_plan(runtime, state)
                 runtimes.require_same_fleet(runtime, state)
             else:
-                runtimes.require_open(runtime, self.step, migration_id)
+                runtimes.require_open(runtime, self.step, state)
             runtimes.require_moved(runtime, self.step, state)
         clock = runtimes.gate_clock(self.place)
         start = Beginning(
@@ -77,6 +79,7 @@ class GateOperator(ForwardOperator):
             step=self.step,
             gate=self.gate,
             clock=clock,
+            seen=standing_of(events, self.step),
         ).join(run_key(context), actor_of(context))
         if (verdict := recorded_verdict(runtime.journal, start)) is not None:
             return self._settle(runtime, context, start, verdict)

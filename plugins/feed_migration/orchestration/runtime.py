@@ -225,11 +225,10 @@ def promote(runtime: Runtime, step: str, migration_id: str, actor: str) -> None:
     cutover.promote(runtime.step(step), runtime.plan, runtime.journal, migration_id, actor)
 
 
-def require_open(runtime: Runtime, step: str, migration_id: str) -> None:
+def require_open(runtime: Runtime, step: str, state: "MigrationState") -> None:
     """Raise unless work on `step` may begin; see `cutover.require_open`."""
     from feed_migration import cutover
 
-    state = runtime.journal.state(migration_id)
     require_same_fleet(runtime, state)
     cutover.require_open(runtime.step(step), runtime.plan, state)
 
