@@ -15,12 +15,12 @@ from feed_migration.errors import (
     MigrationNotRunning,
     PlanChanged,
 )
-from feed_migration.events import EventKind
+from feed_migration.events import Event, EventKind
 from feed_migration.fleet.base import Fleet, InstanceStatus
 from feed_migration.journal.store import Journal
 from feed_migration.lease import HANDOVER_SECONDS, act_seconds
 from feed_migration.model import Plan, Step
-from feed_migration.phases import MigrationState, Status, promotion_refusal
+from feed_migration.phases import MigrationState, Status, fold, promotion_refusal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,9 +180,13 @@ def _perform(
             len(act["instances"]), fleet.max_unavailable, fleet.ready_deadline_seconds
         )
         journal.renew_lease(state.migration_id, holder=f"act {step.name}", seconds=seconds)
-    # an intent that nobody confirmed is this one, cut short
-    if dict(state.pending_act or {}) != body:
-        journal.append(EventKind.ACT_INTENDED, body=body, **who)
+
+    def intend(events: Sequence[Event]) -> list[tuple[EventKind, Mapping[str, Any]]]:
+        # an intent that nobody confirmed is this one, cut short
+        is_known = dict(fold(events).pending_act or {}) == body
+        return [] if is_known else [(EventKind.ACT_INTENDED, body)]
+
+    journal.append_chosen(choose=intend, onward=True, **who)
     epoch, deadline_seconds = state.epoch, fleet.ready_deadline_seconds
     if act["act"] == "start_shadow":
         fleet.start_shadow(epoch)

@@ -1,5 +1,6 @@
 """The journal as the guard reads it: on from where it was last, folded as it comes."""
 
+import logging
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from feed_migration.feedback import FEEDBACK
 from feed_migration.gates.record import explain
 from feed_migration.guard.knowledge import Known
 from feed_migration.guard.sight import Question, Story
+from feed_migration.journal.chain import is_as_written, row_of
 from feed_migration.journal.store import Journal
 from feed_migration.model import Decision
 from feed_migration.notices.overtaken import FEEDBACK_ASKED
@@ -19,6 +21,18 @@ from feed_migration.phases import MigrationState, Status
 # Of migrations that are over only the newest can still be told something new
 _REMEMBERED = 8
 _ROLLBACK = frozenset({EventKind.ROLLBACK_STARTED, EventKind.ROLLBACK_ACT})
+# What may end or ease the watch, and is not believed of a row that was changed; a Rollback is
+_EASING = frozenset(
+    {
+        EventKind.VERDICT,
+        EventKind.APPROVAL,
+        EventKind.STEP_PROMOTED,
+        EventKind.HELD,
+        EventKind.ROLLBACK_VERIFIED,
+        EventKind.MIGRATION_FINISHED,
+    }
+)
+LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -140,7 +154,9 @@ class JournalFollower:
         if event.kind == EventKind.MIGRATION_STARTED:
             self._stories.setdefault(event.migration_id, _Story())
             self._told_of.add(event.migration_id)
-        if (story := self._stories.get(event.migration_id)) is not None:
+        if _is_forged(event):
+            LOG.error("event %d (%s) was changed, it is not followed", event.seq, event.kind)
+        elif (story := self._stories.get(event.migration_id)) is not None:
             story.add(event)
         over = [name for name, it in self._stories.items() if not it.state.status.active]
         for name in over[:-_REMEMBERED]:
@@ -188,6 +204,13 @@ class JournalFollower:
             rollback_actor=story.rollback_actor,
             rollback_said_at=story.rollback_said_at,
         )
+
+
+def _is_forged(event: Event) -> bool:
+    """Whether an event that would ease the watch is not what was written."""
+    if event.kind not in _EASING or event.body.get("decision") == Decision.ROLLBACK:
+        return False
+    return not is_as_written(row_of(event))
 
 
 def _breach(state: MigrationState) -> str:

@@ -31,6 +31,9 @@ def migration_families(sight: Sight, now_unix: float) -> Iterator[Metric]:
     yield from _others_asked(sight, now_unix)
     yield from _lease(sight)
     yield from _counts(story)
+    intact = sight.audit_intact
+    text = "1 while the migration's events are what the chain says, 0 once they were changed"
+    yield _gauge("audit_intact", text, None if intact is None else float(intact))
 
 
 def _status(story: Story) -> Iterator[Metric]:

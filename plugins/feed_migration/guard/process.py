@@ -11,6 +11,7 @@ from feed_migration.deployment import Deployment
 from feed_migration.errors import MigrationError
 from feed_migration.fleet.known import sizes
 from feed_migration.gates.record import explain
+from feed_migration.guard.audit import AuditLook
 from feed_migration.guard.decision import Act, Clocks, Next, decide
 from feed_migration.guard.gate_reader import GateReader
 from feed_migration.guard.knowledge import Known
@@ -89,6 +90,7 @@ class Guard:
             monotonic,
         )
         self._gates = GateReader(monotonic)
+        self._audit = AuditLook(monotonic)
         self._known: Known | None = None
         self._breach: Breach | None = None
         self._rollback_said: tuple[str, float] = ("", 0.0)
@@ -116,6 +118,9 @@ class Guard:
                 self._reading.taken_back(known)
         else:
             self._reverting.document(self._reading.journal)
+        if known is not None:
+            # last: what is to be done does not wait for it
+            self._audit.look(known, self._reading.journal)
         self._say(known, todo, left, reverting=False)
 
     def close(self) -> None:
@@ -133,6 +138,7 @@ class Guard:
             known=self._known,
             story=self._reading.story,
             gate=self._gates.view,
+            audit_intact=self._audit.intact,
         )
 
     def _step(self, known: Known | None) -> Step | None:

@@ -90,13 +90,17 @@ class Wait:
 
 @dataclass(frozen=True, kw_only=True)
 class Sight:
-    """Everything that the guard exports. `story` is None until the journal was read once."""
+    """Everything that the guard exports. `story` is None until the journal was read once.
+
+    `audit_intact` is whether the migration's rows are what the chain says, None before any look.
+    """
 
     health: Health
     fleet_size: int
     known: Known | None = None
     story: Story | None = None
     gate: GateView | None = None
+    audit_intact: bool | None = None
 
     @property
     def gate_is_open(self) -> bool:

@@ -98,6 +98,14 @@ def row_hash(row: Row) -> str:
     )
 
 
+def is_as_written(row: Row) -> bool:
+    """Return whether `row` carries the hash that it must carry."""
+    try:
+        return bool(row[7] == row_hash(row))
+    except (TypeError, ValueError):
+        return False  # no such column was ever written
+
+
 def head_of(event: Event | None) -> str:
     """Return `seq:hash`, the anchor to keep elsewhere."""
     return f"{event.seq}:{event.hash}" if event else f"0:{GENESIS_HASH}"
@@ -116,17 +124,19 @@ class ChainWalk:
     """One pass over the rows of a chain: names the first that does not fit, or misses a mark.
 
     `marks` come in the order of their events, and are taken as the walk gets there. `found` has
-    the event of the last one of each source.
+    the event of the last one of each source. The first row follows `after`, an event and its hash.
     """
 
-    def __init__(self, marks: Iterable[Mark] = ()) -> None:
+    def __init__(
+        self, marks: Iterable[Mark] = (), *, after: tuple[int, str] = (0, GENESIS_HASH)
+    ) -> None:
         self._marks = iter(marks)
         self._mark = next(self._marks, None)
-        self.count, self.hash = 0, GENESIS_HASH
+        self.count, self.hash = after
         self.marks_found = 0
         self.found: dict[str, int] = {}
-        self._proven_seq = 0
-        self.flaw: tuple[int, str] | None = self._mismatch(0, GENESIS_HASH)
+        self._proven_seq = self.count
+        self.flaw: tuple[int, str] | None = self._mismatch(self.count, self.hash)
 
     @property
     def head(self) -> str:
@@ -149,16 +159,12 @@ class ChainWalk:
             self.flaw = (self.count + 1, reason)
 
     def _break(self, row: Row) -> str:
-        seq, prev_hash, own = row[0], row[6], row[7]
+        seq, prev_hash = row[0], row[6]
         if seq != self.count + 1:
             return f"event {self.count + 1} is missing or out of order, found {seq}"
         if prev_hash != self.hash:
             return f"event {seq} does not follow the event before it"
-        try:
-            changed = own != row_hash(row)
-        except (TypeError, ValueError):
-            changed = True  # no such column was ever written
-        return f"event {seq} was changed after it was written" if changed else ""
+        return "" if is_as_written(row) else f"event {seq} was changed after it was written"
 
     def _mismatch(self, seq: int, own: str) -> tuple[int, str] | None:
         """Return where history parts from the marks: somewhere after the last one that fits."""

@@ -46,8 +46,8 @@ BOUNDARIES = frozenset(
 )
 # What goes forward waits for a disk that takes anchors; nothing else does, the way back least
 _FORWARD = frozenset({EventKind.MIGRATION_STARTED, EventKind.STEP_PROMOTED})
-# and this, too, for somebody who has looked at a database that contradicts its anchors
-_ONWARD = _FORWARD | {EventKind.STEP_STARTED, EventKind.ACT_INTENDED}
+# and this, too, for somebody who has looked at a database that contradicts its anchors, or itself
+ONWARD = _FORWARD | {EventKind.STEP_STARTED, EventKind.ACT_INTENDED}
 
 
 def was_due(kind: str, seq: int, last_seq: int) -> bool:
@@ -154,7 +154,7 @@ class HeadKeeper:
 
     def require(self, kind: str, database: JournalDatabase) -> None:
         """Raise `JournalUnavailable` before a step forward whose past is not the anchored one."""
-        if self._file is None or kind not in _ONWARD:
+        if self._file is None or kind not in ONWARD:
             return
         # each time: the database may have been restored under a running process
         self.catch_up(database)

@@ -1,13 +1,14 @@
 """Rows of the journal as events, and the questions that are asked of them."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from feed_migration import phases
 from feed_migration.events import Event, EventKind
+from feed_migration.journal.heads import EVERY_EVENT
 from feed_migration.journal.tables import EVENTS, LEASES
 from feed_migration.lease import Lease
 from feed_migration.model import Step
@@ -113,7 +114,28 @@ def newest_lease(connection: sa.Connection, migration_id: str) -> Lease | None:
     return Lease(**row._mapping) if row else None  # noqa: SLF001 - SQLAlchemy's public name for it
 
 
-def step_facts(step: Step) -> dict[str, Any]:
+def started_body(
+    plan_name: str,
+    plan_sha256: str,
+    steps: Sequence[Step],
+    *,
+    epoch: int,
+    run_key: str,
+    fleet: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the body of the event that begins a migration."""
+    return {
+        "plan": plan_name,
+        "plan_sha256": plan_sha256,
+        "epoch": epoch,
+        "run_key": run_key,
+        "steps": [_step_facts(step) for step in steps],
+        "audit": EVERY_EVENT,
+        "fleet": dict(fleet),
+    }
+
+
+def _step_facts(step: Step) -> dict[str, Any]:
     """Return what a migration records of a step of its plan."""
     return {
         "name": step.name,

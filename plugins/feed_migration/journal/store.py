@@ -24,7 +24,7 @@ from feed_migration.fence import read_epoch
 from feed_migration.journal.anchors import Hook
 from feed_migration.journal.chain import VerifyResult
 from feed_migration.journal.database import LOCK_WAIT_SECONDS, JournalDatabase
-from feed_migration.journal.heads import EVERY_EVENT, HeadKeeper, heads_from, newest_head
+from feed_migration.journal.heads import ONWARD, HeadKeeper, heads_from, newest_head
 from feed_migration.journal.keys import AuditPlace, Head, HeadSigner, Trusted, load_trusted
 from feed_migration.journal.measurements import (
     last_tick_seconds,
@@ -42,12 +42,13 @@ from feed_migration.journal.rows import (
     newest_events,
     newest_lease,
     select_events,
-    step_facts,
+    started_body,
 )
 from feed_migration.journal.seals import RunKey
 from feed_migration.journal.spool import UNRESOLVED, Spool, SpooledEvent
 from feed_migration.journal.tables import LEASES
 from feed_migration.journal.verify import verify_journal
+from feed_migration.journal.whole import first_flaw, require_whole
 from feed_migration.journal.writing import EventWriter
 from feed_migration.lease import Lease
 from feed_migration.model import Measurement, Step
@@ -119,7 +120,7 @@ class Journal:
     def append(self, kind: str, *, migration_id: str, actor: str, body: Mapping[str, Any]) -> Event:
         """Append one event (`events.EventKind`) and return it; it is on disk."""
         kind = EventKind(kind).value
-        with self._appending(kind) as writer:
+        with self._appending(kind, migration_id) as writer:
             return writer.insert(kind, migration_id, actor, body)
 
     def note(self, migration_id: str, actor: str, body: Mapping[str, Any], *, once: str) -> bool:
@@ -168,9 +169,10 @@ class Journal:
 
         Nobody writes between what it reads (all but notes, or those of `kind`) and what it writes,
         so of two that decide at once one sees the other. What it raises leaves the journal alone.
-        That a step begins has a place in it where it is `onward`; any other step forward has none.
+        What goes forward has a place in it where it is `onward`, but for what waits for anchors.
         """
-        with self._appending(EventKind.STEP_STARTED if onward else EventKind.VERDICT) as writer:
+        what = EventKind.STEP_STARTED if onward else EventKind.VERDICT
+        with self._appending(what, migration_id) as writer:
             but = phases.WITHOUT_EFFECT if kind is None else ()
             chosen = choose(list(select_events(writer.connection, migration_id, kind, but=but)))
             return [
@@ -231,15 +233,8 @@ class Journal:
                 )
             epoch = 1 + max(highest_epoch(writer.connection), self._fleet_epoch(), fleet_epoch)
             migration_id = f"mig-{epoch:04d}-{_stamp(self._clock())}"
-            body = {
-                "plan": plan_name,
-                "plan_sha256": plan_sha256,
-                "epoch": epoch,
-                "run_key": run_key,
-                "steps": [step_facts(step) for step in steps],
-                "audit": EVERY_EVENT,
-                "fleet": dict(fleet or {}),
-            }
+            more: dict[str, Any] = {"epoch": epoch, "run_key": run_key, "fleet": fleet or {}}
+            body = started_body(plan_name, plan_sha256, steps, **more)
             writer.insert(EventKind.MIGRATION_STARTED.value, migration_id, actor, body)
             return migration_id
 
@@ -356,6 +351,10 @@ class Journal:
             trusted=trusted or Trusted(),
         )
 
+    def flaw_of(self, migration_id: str) -> str:
+        """Return what is wrong with the rows that a migration rests on; see `journal.whole`."""
+        return first_flaw(self._database, migration_id)
+
     def heads(self) -> list[Head]:
         """Return the signed heads in the database, in order."""
         return heads_from(self._database, 0)
@@ -369,8 +368,11 @@ class Journal:
         self._database.grant(role)
 
     @contextmanager
-    def _appending(self, kind: str) -> Iterator[EventWriter]:
+    def _appending(self, kind: str, migration_id: str | None = None) -> Iterator[EventWriter]:
         self._heads.require(kind, self._database)
+        if kind in ONWARD:
+            # before the lock, which the way back may wait for
+            require_whole(self._database, migration_id)
         with self._database.writing() as connection:
             writer = EventWriter(connection, self._heads, self._clock)
             yield writer

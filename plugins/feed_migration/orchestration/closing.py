@@ -40,12 +40,8 @@ def close_promoted(
     shadow phase.
     """
     if journal.state(migration_id).status is Status.RUNNING:
-        journal.append(
-            EventKind.MIGRATION_FINISHED,
-            migration_id=migration_id,
-            actor=actor,
-            body={"outcome": str(Status.PROMOTED)},
-        )
+        finished = (EventKind.MIGRATION_FINISHED, {"outcome": str(Status.PROMOTED)})
+        journal.append_chosen(migration_id, actor, lambda _: [finished], onward=True)
     events = journal.events(migration_id)
     report = migration_report(events, instances, journal.verify(), read_parity(parity))
     parts = (report, feedback_section(feedback_of(events)), clean_up_list(root), _left(root, page))
