@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from backpack_feed.process.supervised import end_with_supervisor
 from backpack_feed.refusal import Refusal
 from backpack_sandbox import Sandbox, SandboxConfig
-from tests.support.conditions import eventually
+from tests.support.conditions import eventually, eventually_sync
 from tests.support.handler_process import FLAG, write_config
 from tests.support.supervised_fleet import free_ports, start_supervisord
 
@@ -84,6 +85,71 @@ def test_a_feed_whose_supervisord_died_before_it_looked_does_not_start(tmp_path,
     environ = {"SUPERVISOR_ENABLED": "1", "SUPERVISOR_SERVER_URL": "unix://dead.sock"}
     with pytest.raises(Refusal, match="supervisord"):
         end_with_supervisor(environ)
+
+
+LISTENS = """
+import socket, sys
+with socket.socket(socket.AF_UNIX) as listener:
+    listener.bind(sys.argv[1])
+    listener.listen()
+    print("listens", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_feed_whose_supervisord_was_replaced_before_it_looked_does_not_start(
+    tmp_path, monkeypatch
+):
+    """The next one listens at the same socket, and has a feed of its own there."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "supervisord.py").write_text(LISTENS)
+    environ = {"SUPERVISOR_ENABLED": "1", "SUPERVISOR_SERVER_URL": "unix://next.sock"}
+    command = [sys.executable, "supervisord.py", "next.sock"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline()
+        with pytest.raises(Refusal, match="supervisord died"):
+            end_with_supervisor(environ)
+        other.stdin.close()
+
+
+STARTS = """
+import time
+from backpack_feed.process.supervised import end_with_supervisor
+end_with_supervisor()
+print("up", flush=True)
+time.sleep(99)
+"""
+
+
+@pytest.mark.parametrize("script", [False, True], ids=["itself", "by a script"])
+@pytest.mark.parametrize("daemon", [False, True], ids=["foreground", "daemon"])
+def test_a_feed_of_a_supervisord_that_lives_starts(tmp_path, daemon, script):
+    """One in the foreground, and one that became a daemon after it listened."""
+    (tmp_path / "feed.py").write_text(STARTS)
+    command = f"{sys.executable} {tmp_path}/feed.py"
+    (tmp_path / "run.sh").write_text(f"trap 'kill $!' TERM; {command} & wait\n")
+    (tmp_path / "fleet.d").mkdir()
+    (tmp_path / "fleet.d" / "one.conf").write_text(
+        f"[program:one]\ncommand = {f'sh {tmp_path}/run.sh' if script else command}\n"
+        f"stdout_logfile = {tmp_path}/one.log\nredirect_stderr = true\n"
+    )
+    started = start_supervisord(tmp_path)
+    if daemon:
+        started.terminate()
+        started.wait(timeout=20)
+        (tmp_path / "one.log").unlink(missing_ok=True)
+        path = tmp_path / "supervisord.conf"
+        path.write_text(path.read_text().replace("nodaemon = true", "nodaemon = false"))
+        command = [Path(sys.executable).parent / "supervisord", "-c", path]
+        subprocess.run(command, check=True, timeout=60)
+    try:
+        log = tmp_path / "one.log"
+        eventually_sync(lambda: log.exists() and log.read_text() == "up\n", describe=log.read_text)
+    finally:
+        os.kill(int((tmp_path / "supervisord.pid").read_text()), signal.SIGTERM)
+        if not daemon:
+            started.wait(timeout=20)
+    eventually_sync(lambda: not (tmp_path / "supervisord.pid").exists())
 
 
 def test_a_feed_that_nobody_supervises_starts():
