@@ -39,7 +39,12 @@ def keep_evidence(shadows: Sequence[Instance], folder: Path, at_unix: float) -> 
     for answer, shadow in asked.items():
         if answer not in heard:
             LOG.warning("%s: parity not heard within %g s", shadow.id, LOOK_SECONDS)
-        elif error := answer.exception():
+            continue
+        error = answer.exception()
+        if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+            # no such name, or nobody listens: a rollback stops shadows that never were
+            LOG.debug("%s: no parity to keep (%s)", shadow.id, type(error).__name__)
+        elif error:
             LOG.warning("%s: its parity is not kept (%s)", shadow.id, type(error).__name__)
         else:
             head = {"format": _FORMAT, "instance_id": shadow.id, "at": round(at_unix, 3)}
