@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import aiohttp
+import psutil
 import pytest
 
 from backpack_feed.process.supervised import end_with_supervisor
@@ -87,6 +88,13 @@ def test_a_feed_whose_supervisord_died_before_it_looked_does_not_start(tmp_path,
         end_with_supervisor(environ)
 
 
+def test_a_feed_that_starts_between_two_supervisords_does_not_go_on(tmp_path):
+    """The next one takes the stale socket away and waits 0.3 s before it makes its own."""
+    environ = {"SUPERVISOR_ENABLED": "1", "SUPERVISOR_SERVER_URL": f"unix://{tmp_path}/gone.sock"}
+    with pytest.raises(Refusal, match="supervisord died"):
+        end_with_supervisor(environ)
+
+
 LISTENS = """
 import socket, sys
 with socket.socket(socket.AF_UNIX) as listener:
@@ -124,7 +132,7 @@ time.sleep(99)
 @pytest.mark.parametrize("script", [False, True], ids=["itself", "by a script"])
 @pytest.mark.parametrize("daemon", [False, True], ids=["foreground", "daemon"])
 def test_a_feed_of_a_supervisord_that_lives_starts(tmp_path, daemon, script):
-    """One in the foreground, and one that became a daemon after it listened."""
+    """One in the foreground, and one that became a daemon; also when its socket was cleaned up."""
     (tmp_path / "feed.py").write_text(STARTS)
     command = f"{sys.executable} {tmp_path}/feed.py"
     (tmp_path / "run.sh").write_text(f"trap 'kill $!' TERM; {command} & wait\n")
@@ -144,7 +152,12 @@ def test_a_feed_of_a_supervisord_that_lives_starts(tmp_path, daemon, script):
         subprocess.run(command, check=True, timeout=60)
     try:
         log = tmp_path / "one.log"
-        eventually_sync(lambda: log.exists() and log.read_text() == "up\n", describe=log.read_text)
+        eventually_sync(lambda: log.exists() and log.read_text() == "up\n")
+        (tmp_path / "supervisor.sock").unlink()
+        pid = int((tmp_path / "supervisord.pid").read_text())
+        for one in psutil.Process(pid).children(recursive=True):
+            one.kill()
+        eventually_sync(lambda: log.read_text() == "up\nup\n")
     finally:
         os.kill(int((tmp_path / "supervisord.pid").read_text()), signal.SIGTERM)
         if not daemon:

@@ -37,22 +37,25 @@ def end_with_supervisor(environ: Mapping[str, str] = os.environ) -> None:
 def _is_orphan(path: str) -> bool:
     """Return whether no ancestor is the supervisord that has this socket.
 
-    It has left the socket behind, or the next one has it already: who starts on slow cores is
-    overtaken, and would run on beside its successor, out of that one's reach.
+    It has left the socket behind, or the next one is about to replace it, or has it already: who
+    starts on slow cores is overtaken, and would run on beside its successor, out of that one's
+    reach.
     """
-    with socket.socket(socket.AF_UNIX) as client, suppress(OSError):
+    with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(_CONNECT_SECONDS)
         try:
             client.connect(path)
         except ConnectionRefusedError:
             return True
-        if (listener := _peer(client)) is None:
-            return False
-        if _is_supervisord(listener):
-            return listener not in _ancestors()
-        # it listened before it became a daemon: that process is gone, and nobody tells which it is
-        return not any(_is_supervisord(pid) for pid in _ancestors() if pid != 1)
-    return False
+        except OSError:
+            # between two of them there is no socket for a third of a second; nor for ever, where
+            # somebody has cleaned up, and to another user it is closed
+            return not _supervisord_above()
+        listener = _peer(client)
+    if listener is not None and _is_supervisord(listener):
+        return listener not in _ancestors()
+    # it listened before it became a daemon: that process is gone, and nobody tells which it is
+    return not _supervisord_above()
 
 
 def _peer(client: socket.socket) -> int | None:
@@ -61,6 +64,11 @@ def _peer(client: socket.socket) -> int | None:
         return None
     credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     return int(struct.unpack("3i", credentials)[0]) or None
+
+
+def _supervisord_above() -> bool:
+    """Return whether an ancestor is a supervisord, as far as one may look."""
+    return any(_is_supervisord(pid) is not False for pid in _ancestors())
 
 
 def _ancestors() -> Iterator[int]:
@@ -74,8 +82,12 @@ def _ancestors() -> Iterator[int]:
             return
 
 
-def _is_supervisord(pid: int) -> bool:
+def _is_supervisord(pid: int) -> bool | None:
+    """Return whether a process is one, itself and not what starts it; None if one may not look."""
     try:
-        return b"supervisor" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
-        return False
+        return None
+    first, *others = (Path(word).name for word in words[:3])
+    by_python = first.startswith("python") and any("supervisord" in word for word in others)
+    return first.startswith("supervisord") or by_python
