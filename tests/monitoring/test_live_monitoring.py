@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from promql_parser import parse
 
+from feed_migration.fleet.supervisor_rpc import STOPPED
 from tests.support.conditions import eventually_sync
 from tests.support.dashboards import NAMES, annotations, everything, queries, substituted
 from tests.support.markdown_tables import tables, ticked
@@ -172,6 +173,8 @@ def test_a_process_that_dies_is_pending_at_once(stack):
         text = f'ALERTS{{alertname="BackpackFeedDown",instance="127.0.0.1:{port}"}}'
         eventually_sync(lambda: stack.query(text), PANEL_SECONDS)
     finally:
+        # the alert may be older than the stop, and what is still stopping is not started
+        eventually_sync(lambda: stack.stack.rpc.states()[name] in STOPPED)
         stack.stack.rpc.start(name)
 
 
