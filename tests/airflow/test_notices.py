@@ -11,6 +11,7 @@ from feed_migration.orchestration.telling import TellNotifier
 from tests.airflow.conftest import Stage, steady
 from tests.airflow.test_runs import bad_once_native
 from tests.support.conditions import eventually_sync
+from tests.support.folder_contents import contents
 from tests.support.inboxes import mail_inbox, web_inbox
 from tests.support.migration_plans import begin
 
@@ -184,9 +185,8 @@ def test_the_secret_of_a_connection_is_found_nowhere(hooked: Stage, web, caplog,
     assert any(basic in headers.get("Authorization", "") for headers in web.headers)
     captured = capfd.readouterr()
     texts = {"logs": caplog.text, "stdout": captured.out, "stderr": captured.err}
-    for path in hooked.home.rglob("*"):
-        if path.is_file():
-            texts[str(path)] = path.read_bytes().decode("utf-8", "replace")
+    for name, raw in contents(hooked.home).items():
+        texts[name] = raw.decode("utf-8", "replace")
     texts["airflow"] = airflow_dump()
     for form in (SECRET, basic):
         assert [name for name, text in texts.items() if form in text] == []
