@@ -6,14 +6,13 @@ silent, the less is waited for the next one, and who was not heard by then is si
 
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import wait as futures_wait
 from contextlib import suppress
 from datetime import datetime
 from http.client import HTTPException
 from typing import Any, NoReturn
 
 from feed_migration.deployment import Instance
+from feed_migration.fleet.at_once import MAX_THREADS, ask_at_once
 from feed_migration.fleet.base import InstanceStatus
 from feed_migration.fleet.one_get import NotOk, get
 from feed_migration.whole_body import EndlessReply
@@ -22,7 +21,6 @@ TIMEOUT_SECONDS = 2.0
 # Even a name server that hangs, which no time-out ends, holds nobody up for longer
 LOOK_SECONDS = 10.0
 # Of a thousand instances that swallow packets, the first of each thread have the whole time-out
-_MAX_THREADS = 64
 _HURRY = 8.0
 # That of every market and channel has some 100 kB
 ANSWER_BYTES = 4 * 1024 * 1024
@@ -38,17 +36,13 @@ def read_statuses(
     look_seconds: float = LOOK_SECONDS,
 ) -> tuple[InstanceStatus, ...]:
     """Ask all `instances` at once; one that does not answer in time is `unknown` and not ready."""
-    if not instances:
-        return ()
     look = _Look(timeout_seconds)
-    pool = ThreadPoolExecutor(max_workers=min(_MAX_THREADS, len(instances)))
-    asked = [pool.submit(look.read, instance) for instance in instances]
-    heard = futures_wait(asked, timeout=look_seconds).done
-    pool.shutdown(wait=False, cancel_futures=True)
     late = f"not heard within {look_seconds:g} s"
     return tuple(
-        answer.result() if answer in heard else _silent(instance, late)
-        for instance, answer in zip(instances, asked, strict=True)
+        _silent(instance, late) if answer is None else answer.result()
+        for instance, answer in zip(
+            instances, ask_at_once(instances, look.read, seconds=look_seconds), strict=True
+        )
     )
 
 
@@ -61,7 +55,7 @@ class _Look:
 
     def read(self, instance: Instance) -> InstanceStatus:
         """Ask one instance."""
-        many = len(self._swallowed) >= _MAX_THREADS
+        many = len(self._swallowed) >= MAX_THREADS
         seconds = self._timeout_seconds / _HURRY if many else self._timeout_seconds
         try:
             raw = get(f"{instance.url}/snapshot", seconds=seconds, most_bytes=ANSWER_BYTES)
