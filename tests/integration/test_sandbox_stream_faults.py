@@ -149,7 +149,7 @@ async def test_a_stalled_socket_stays_open_and_sends_nothing(venue, fault, late)
 
 async def test_a_new_socket_is_stalled_too(venue):
     """It opens, and hears nothing until the fault is over."""
-    venue.faults.add("stall", duration_seconds=0.5, **AIMED)
+    stalled = venue.faults.add("stall", **AIMED)
     async with wire_client(venue, VICTIM) as client:
         await client.subscribe("depth.SOL_USDC")
         await eventually(lambda: "depth.SOL_USDC" in next(iter(venue.fanout)).streams)
@@ -157,6 +157,7 @@ async def test_a_new_socket_is_stalled_too(venue):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await client.socket.recv()
+        venue.faults.remove(stalled.fault_id)
         assert await client.drain() != []
 
 

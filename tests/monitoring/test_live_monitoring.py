@@ -97,11 +97,20 @@ def exported(stack):
 
     # on a busy machine one may not answer in time
     variants = eventually_sync(by_variant, PANEL_SECONDS, statuses)
-    said = {name: stack.text(port) for name, port in variants.items()}
-    said["shadow"] = stack.shadow_text
-    eventually_sync(lambda: "criterion_value{" in stack.text(layout.guard_port), PANEL_SECONDS)
-    said["guard"] = stack.text(layout.guard_port)
-    return {process: read(text) for process, text in said.items()}
+    said = {name: whole(stack, port) for name, port in variants.items()}
+    said["guard"] = whole(stack, layout.guard_port)
+    return said | {"shadow": read(stack.shadow_text)}
+
+
+def whole(stack, port):
+    """What a process exports once each family has a series: one just restarted heard nothing yet."""
+
+    def lacking():
+        found = read(stack.text(port))
+        return {name for name, (_, labels) in found.items() if labels is None} - SOMETIMES
+
+    eventually_sync(lambda: not lacking(), PANEL_SECONDS, lacking)
+    return read(stack.text(port))
 
 
 def read(text):
