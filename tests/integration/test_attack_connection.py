@@ -147,7 +147,7 @@ async def test_a_connection_closed_during_the_handshake_leaves_no_socket_behind(
             await asked.wait()
             inbox = connection.inbox
         stopped.set()
-        await asyncio.wait_for(ended.wait(), 3)
+        await asyncio.wait_for(ended.wait(), 10)
         assert inbox._items == []
 
 

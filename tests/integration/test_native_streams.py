@@ -83,7 +83,7 @@ async def test_a_poison_frame_costs_only_itself(venue, delivered, name):
             await socket.send(frame)
         await socket.send(trade_frame(10_000))
         await eventually(lambda: delivered.trades)
-        await asyncio.wait_for(socket.send(trade_frame(10_001)), 1)
+        await asyncio.wait_for(socket.send(trade_frame(10_001)), 5)
         await eventually(lambda: 10_001 in delivered.ids() or delivered.ids()[-1] < 10_000)
         snapshot = feed.metrics_snapshot()
     assert len(venue.sockets) == 1

@@ -148,7 +148,7 @@ async def test_schema_drift_hits_about_one_frame_in_ten(venue):
 
 async def test_a_fault_ends_when_its_duration_is_over(venue):
     """And is no longer listed."""
-    await order(venue, fault="stale", duration_seconds=0.1)
+    await order(venue, fault="stale", duration_seconds=2.0)
     assert [fault["fault"] for fault in (await order(venue, "GET"))[1]] == ["stale"]
     await eventually(lambda: not venue.faults.active())
     assert await received(venue, VICTIM, "depth.SOL_USDC")

@@ -167,7 +167,7 @@ async def test_a_wait_is_silence_while_the_market_moves(venue, name):
     async with wire_client(venue, VICTIM) as client, wire_client(venue, "ccxt") as spared:
         await subscribed(client)
         await subscribed(spared)
-        await send(venue, name, wait_seconds=0.5)
+        await send(venue, name, wait_seconds=2.0)
         await eventually(venue.faults.active)
         venue.advance(5)
         assert await spared.drain()
@@ -181,7 +181,7 @@ async def test_half_open_socket_answers_no_ping(venue):
     """Nothing comes and nothing is read, and TCP stays open."""
     async with wire_client(venue, VICTIM) as client:
         await subscribed(client)
-        await send(venue, "half_open_socket", wait_seconds=0.2)
+        await send(venue, "half_open_socket", wait_seconds=2.0)
         await eventually(venue.faults.active)
         pong = await client.socket.ping()
         await eventually(lambda: not venue.faults.active())

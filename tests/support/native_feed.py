@@ -17,11 +17,24 @@ from tests.support.conditions import eventually
 
 STOP_SECONDS = 5.0
 SPEED = 10
+# between two looks at the clock; more is a machine that stood still
+LONGEST_STEP_SECONDS = 0.1
 
 
-def fast_monotonic() -> float:
-    """`SPEED` seconds of liveness in one."""
-    return time.monotonic() * SPEED
+class _FastClock:
+    """`SPEED` seconds of liveness in one; the seconds in which the process stood still are none."""
+
+    def __init__(self) -> None:
+        self._looked = self._now = time.monotonic()
+
+    def __call__(self) -> float:
+        looked = time.monotonic()
+        self._now += min(looked - self._looked, LONGEST_STEP_SECONDS) * SPEED
+        self._looked = looked
+        return self._now
+
+
+fast_monotonic = _FastClock()
 
 
 @dataclass
