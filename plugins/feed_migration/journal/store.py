@@ -48,7 +48,7 @@ from feed_migration.journal.seals import RunKey
 from feed_migration.journal.spool import UNRESOLVED, Spool, SpooledEvent
 from feed_migration.journal.tables import LEASES
 from feed_migration.journal.verify import verify_journal
-from feed_migration.journal.whole import first_flaw, require_whole
+from feed_migration.journal.whole import WholeRows
 from feed_migration.journal.writing import EventWriter
 from feed_migration.lease import Lease
 from feed_migration.model import Measurement, Step
@@ -85,6 +85,7 @@ class Journal:
         self._home = home or self._database.directory
         self._place = AuditPlace.of(self._home) if self._home else None
         self._heads = HeadKeeper(self._place, signer=signer, hook=on_head, clock=clock)
+        self._whole = WholeRows(self._trusted)
         self._heads.catch_up(self._database)
         if self._home is not None:
             spool = Spool(self._home / "journal.spool.jsonl")
@@ -286,9 +287,8 @@ class Journal:
         Neither the chain nor other runs are looked at: that is for `verify`.
         """
         key = RunKey(migration_id=migration_id, step=step, run=run)
-        trusted = load_trusted(self._place.trusted_keys) if self._place else Trusted()
         with self._database.streaming() as (connection, watchdog):
-            return altered(connection, key, trusted=trusted, pat=watchdog.pat)
+            return altered(connection, key, trusted=self._trusted(), pat=watchdog.pat)
 
     def measurements(
         self, migration_id: str, step: str, run: str = "1", *, since_seconds: float = -math.inf
@@ -341,19 +341,16 @@ class Journal:
         `expect_head` is a `seq:hash` noted earlier. `anchors` (a file) and `trusted` (public keys)
         default to those of the state directory; a copy kept elsewhere proves more.
         """
-        if self._place is not None:
-            anchors = anchors or self._place.anchors
-            trusted = trusted or load_trusted(self._place.trusted_keys)
         return verify_journal(
             self._database,
             expect_head=expect_head,
-            anchors=anchors,
-            trusted=trusted or Trusted(),
+            anchors=anchors or (self._place.anchors if self._place else None),
+            trusted=trusted or self._trusted(),
         )
 
     def flaw_of(self, migration_id: str) -> str:
         """Return what is wrong with the rows that a migration rests on; see `journal.whole`."""
-        return first_flaw(self._database, migration_id)
+        return self._whole.first_flaw(self._database, migration_id)
 
     def heads(self) -> list[Head]:
         """Return the signed heads in the database, in order."""
@@ -372,7 +369,7 @@ class Journal:
         self._heads.require(kind, self._database)
         if kind in ONWARD:
             # before the lock, which the way back may wait for
-            require_whole(self._database, migration_id)
+            self._whole.require(self._database, migration_id)
         with self._database.writing() as connection:
             writer = EventWriter(connection, self._heads, self._clock)
             yield writer
@@ -390,6 +387,9 @@ class Journal:
                 return
             kind, body = spooled.booked(folded(writer.connection, migration_id))
             writer.insert(kind, migration_id, spooled.actor, body, at=spooled.at)
+
+    def _trusted(self) -> Trusted:
+        return load_trusted(self._place.trusted_keys) if self._place else Trusted()
 
     def _fleet_epoch(self) -> int:
         return read_epoch(self._home / "fleet" / "epoch") if self._home else 0

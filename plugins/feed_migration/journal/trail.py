@@ -108,5 +108,10 @@ class HeadTrail:
         return None
 
 
+def earliest(flaws: Iterable[Flaw | None]) -> Flaw | None:
+    """Return the flaw of the lowest event, the first of equal ones; None where there is none."""
+    return min((flaw for flaw in flaws if flaw), key=lambda flaw: flaw[0], default=None)
+
+
 def _unsigned(head: Head) -> Flaw:
     return head.seq, f"the head of event {head.seq} is not signed by a trusted key"

@@ -15,7 +15,7 @@ from feed_migration.journal.keys import Head, Trusted
 from feed_migration.journal.measurements_verify import Measured, verify_measurements
 from feed_migration.journal.promises import Promises
 from feed_migration.journal.tables import EVENTS, HEADS
-from feed_migration.journal.trail import ANCHORED, DATABASE, Flaw, HeadTrail, Signatures
+from feed_migration.journal.trail import ANCHORED, DATABASE, HeadTrail, Signatures, earliest
 from feed_migration.journal.watchdog import Watchdog
 
 
@@ -49,7 +49,7 @@ def verify_journal(
         flaws = [walk.flaw, promises.lost, trail.flaw, signatures.flaw]
         if trusted.keys and not signatures.first_seq:
             flaws.append((1, "no head is signed by a trusted key"))
-        walk.flaw = _earliest(flaws)
+        walk.flaw = earliest(flaws)
         measured = Measured()
         if walk.flaw is None:
             # what events say of the measurements holds only where the events do
@@ -94,7 +94,3 @@ def _expected(head: str | None) -> Sequence[Mark]:
         raise UsageError(
             f"--expect-head {head!r}: not a head", "give the `seq:hash` that audit verify printed"
         ) from None
-
-
-def _earliest(flaws: Sequence[Flaw | None]) -> Flaw | None:
-    return min((flaw for flaw in flaws if flaw), key=lambda flaw: flaw[0], default=None)

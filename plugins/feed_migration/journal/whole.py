@@ -1,54 +1,112 @@
-"""The rows of one migration against the chain, before anything goes forward on them.
+"""The rows of one migration against chain and signatures, before anything goes forward on them.
 
-`audit verify` walks the whole log, with signatures and anchors; this is the part of it that is
-quick enough for every step: who changes a row and leaves the hashes, or computes those anew, does
-not get a step out of it. That the newest head is the anchored one is asked before, by `heads`.
+`audit verify` walks the whole log, with anchors and measurements; this is the part of it that is
+quick enough for every step. Who changes a row, or computes all hashes anew, or appends an event
+without the key does not get a step out of it. That the newest head is the anchored one is asked
+before, by `heads`.
 """
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from math import inf
 
 import sqlalchemy as sa
 
 from feed_migration.errors import JournalUnavailable
-from feed_migration.journal.chain import ChainWalk, Mark
+from feed_migration.journal.chain import GENESIS_HASH, ChainWalk, Mark
 from feed_migration.journal.database import JournalDatabase
+from feed_migration.journal.heads import head_of_row
+from feed_migration.journal.keys import Head, Trusted
 from feed_migration.journal.promises import Promises
 from feed_migration.journal.rows import migration_ids
 from feed_migration.journal.tables import EVENTS, HEADS
-from feed_migration.journal.trail import DATABASE
+from feed_migration.journal.trail import DATABASE, Flaw, Signatures, earliest
 
 
-def first_flaw(database: JournalDatabase, migration_id: str | None) -> str:
-    """Return which event from the first one of a migration on does not fit, and why; "" for none.
+@dataclass(frozen=True, kw_only=True)
+class _Signed:
+    """Up to event `seq`, which has `hash`, heads are signed as `trusted` wants."""
 
-    None is the newest migration. It waits for no lock, and nobody waits for it.
-    """
-    with database.streaming() as (connection, watchdog):
-        named = migration_id or next(iter(migration_ids(connection, 1)), None)
-        mine = sa.select(EVENTS.c.seq, EVENTS.c.prev_hash).where(EVENTS.c.migration_id == named)
-        first = connection.execute(mine.order_by(EVENTS.c.seq).limit(1)).first()
-        if first is None:
-            return ""
-        of_rows = sa.select(EVENTS).where(EVENTS.c.seq >= first.seq).order_by(EVENTS.c.seq)
-        of_heads = (
-            sa.select(HEADS.c.seq, HEADS.c.hash)
-            .where(HEADS.c.seq >= first.seq)
-            .order_by(HEADS.c.seq)
-        )
-        with connection.execute(of_rows) as rows, connection.execute(of_heads) as heads:
-            marks = (Mark(seq, digest, DATABASE) for seq, digest in heads)
-            walk = ChainWalk(marks, after=(first.seq - 1, first.prev_hash))
-            promises = Promises()
-            for row in walk.good(rows):
-                promises.see(row, has_head=walk.found.get(DATABASE) == row[0])
-                watchdog.pat()
-    flaw = walk.flaw or promises.lost
+    trusted: Trusted
+    seq: int = 0
+    hash: str = GENESIS_HASH
+
+
+class WholeRows:
+    """Looks for one process, which checks each signature once; `trusted` reads the public keys."""
+
+    def __init__(self, trusted: Callable[[], Trusted]) -> None:
+        self._trusted = trusted
+        self._signed = _Signed(trusted=Trusted())
+
+    def first_flaw(self, database: JournalDatabase, migration_id: str | None) -> str:
+        """Return which event from the first one of a migration on does not fit; "" for none.
+
+        None is the newest migration. It waits for no lock, and nobody waits for it. Raises
+        `UsageError` where the file of public keys cannot be read.
+        """
+        trusted = self._trusted()
+        with database.streaming() as (connection, watchdog):
+            first = _first_event(connection, migration_id)
+            if first is None:
+                return ""
+            seq, after = first
+            known = self._known(connection, trusted)
+            signatures, promises = _signatures(trusted, known), Promises(trusted.since)
+            of_rows = sa.select(EVENTS).where(EVENTS.c.seq >= seq).order_by(EVENTS.c.seq)
+            of_heads = sa.select(HEADS).where(HEADS.c.seq >= seq).order_by(HEADS.c.seq)
+            with connection.execute(of_rows) as rows, connection.execute(of_heads) as heads:
+                marks = _marks(map(head_of_row, heads), signatures, known)
+                walk = ChainWalk(marks, after=after)
+                for row in walk.good(rows):
+                    promises.see(row, has_head=walk.found.get(DATABASE) == row[0])
+                    watchdog.pat()
+        flaw = earliest([walk.flaw, promises.lost, signatures.flaw])
+        if flaw is None and signatures.finish(walk.count) == walk.count:
+            self._signed = _Signed(trusted=trusted, seq=walk.count, hash=walk.hash)
+        return _words(flaw)
+
+    def require(self, database: JournalDatabase, migration_id: str | None) -> None:
+        """Raise `JournalUnavailable` where rows that a step would rest on are not as written."""
+        if flaw := self.first_flaw(database, migration_id):
+            raise JournalUnavailable(
+                f"the journal was tampered with: {flaw}",
+                "nothing goes forward on it; keep what `backpack-migrate audit verify` says, and "
+                "bring back a journal that it finds whole; `backpack-migrate rollback` does not "
+                "need it",
+            )
+
+    def _known(self, connection: sa.Connection, trusted: Trusted) -> int:
+        """Return up to which event signatures were checked: of this log, and for these keys."""
+        signed = self._signed
+        if signed.trusted != trusted:
+            return 0
+        there = sa.select(EVENTS.c.hash).where(EVENTS.c.seq == signed.seq)
+        return signed.seq if connection.scalar(there) == signed.hash else 0
+
+
+def _first_event(
+    connection: sa.Connection, migration_id: str | None
+) -> tuple[int, tuple[int, str]] | None:
+    """Return the first event of a migration, and which one with which hash it follows."""
+    named = migration_id or next(iter(migration_ids(connection, 1)), None)
+    mine = sa.select(EVENTS.c.seq, EVENTS.c.prev_hash).where(EVENTS.c.migration_id == named)
+    row = connection.execute(mine.order_by(EVENTS.c.seq).limit(1)).first()
+    return (row.seq, (row.seq - 1, row.prev_hash)) if row else None
+
+
+def _signatures(trusted: Trusted, known: int) -> Signatures:
+    """Return what checks every head behind `known`; what follows a signed one is signed."""
+    since = min(inf if trusted.since is None else trusted.since, known + 1 if known else inf)
+    return Signatures(replace(trusted, since=None if since == inf else int(since)), 0)
+
+
+def _marks(heads: Iterable[Head], signatures: Signatures, known: int) -> Iterator[Mark]:
+    for head in heads:
+        if head.seq > known:
+            signatures.add(head)
+        yield Mark(head.seq, head.hash, DATABASE)
+
+
+def _words(flaw: Flaw | None) -> str:
     return f"event {flaw[0]} is the first wrong one, {flaw[1]}" if flaw else ""
-
-
-def require_whole(database: JournalDatabase, migration_id: str | None) -> None:
-    """Raise `JournalUnavailable` where the rows that a step would rest on are not the chain's."""
-    if flaw := first_flaw(database, migration_id):
-        raise JournalUnavailable(
-            f"the journal was tampered with: {flaw}",
-            "nothing goes forward on it; keep what `backpack-migrate audit verify` says, and bring "
-            "back a journal that it finds whole; `backpack-migrate rollback` does not need it",
-        )
