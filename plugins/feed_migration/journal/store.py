@@ -4,9 +4,8 @@ Events are append-only and hash-chained (`chain`); a migration is where the fold
 it is (`phases`). An append returns once the event is on disk; it is safe from several processes.
 """
 
-import math
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import asdict
@@ -24,23 +23,16 @@ from feed_migration.fence import read_epoch
 from feed_migration.journal.anchors import Hook
 from feed_migration.journal.chain import VerifyResult
 from feed_migration.journal.database import LOCK_WAIT_SECONDS, JournalDatabase
-from feed_migration.journal.heads import ONWARD, HeadKeeper, heads_from, newest_head
-from feed_migration.journal.keys import AuditPlace, Head, HeadSigner, Trusted, load_trusted
-from feed_migration.journal.measurements import (
-    last_tick_seconds,
-    newest_measurements,
-    select_measurements,
-)
+from feed_migration.journal.heads import ONWARD, HeadKeeper, newest_head
+from feed_migration.journal.keys import AuditPlace, HeadSigner, Trusted, load_trusted
 from feed_migration.journal.measurements_verify import altered
 from feed_migration.journal.notice_ledger import NoticeLedger
+from feed_migration.journal.reader import JournalReader
 from feed_migration.journal.rows import (
     active_state,
     folded,
     highest_epoch,
     migration_at,
-    migration_ids,
-    newest_events,
-    newest_lease,
     select_events,
     started_body,
 )
@@ -52,12 +44,11 @@ from feed_migration.journal.whole import WholeRows
 from feed_migration.journal.writing import EventWriter
 from feed_migration.lease import Lease
 from feed_migration.model import Measurement, Step
-from feed_migration.phases import MigrationState
 
 type Choice = Callable[[Sequence[Event]], Sequence[tuple[EventKind, Mapping[str, Any]]]]
 
 
-class Journal:
+class Journal(JournalReader):
     """The journal of one deployment, by SQLAlchemy URL or path of a SQLite file.
 
     Opening absorbs what a rollback spooled while the journal was down (`journal.spool.jsonl`
@@ -181,31 +172,6 @@ class Journal:
                 for kind, body in chosen
             ]
 
-    def events(
-        self,
-        migration_id: str | None = None,
-        kind: str | None = None,
-        *,
-        after_seq: int = 0,
-        but: Collection[str] = (),
-        text: str = "",
-    ) -> list[Event]:
-        """Return events in order, of one migration or kind or of all, after the one of that seq.
-
-        Those of the kinds in `but` are left out, and those without `text`, of ASCII, in the body:
-        the database looks, which of many notes is far quicker than to read them.
-        """
-        with self._database.reading() as connection:
-            found = select_events(
-                connection, migration_id, kind, after_seq=after_seq, but=but, text=text
-            )
-            return list(found)
-
-    def newest_events(self, migration_id: str, limit: int) -> list[Event]:
-        """Return the last `limit` events of a migration, in order."""
-        with self._database.reading() as connection:
-            return newest_events(connection, migration_id, limit)
-
     def begin_migration(
         self,
         plan_name: str,
@@ -239,31 +205,6 @@ class Journal:
             writer.insert(EventKind.MIGRATION_STARTED.value, migration_id, actor, body)
             return migration_id
 
-    def active_migration(self) -> str | None:
-        """Return the id of the migration that holds the deployment, if one does."""
-        with self._database.reading() as connection:
-            active = active_state(connection)
-            return active.migration_id if active else None
-
-    def latest_migration(self) -> str | None:
-        """Return the id of the newest migration, over or not."""
-        return next(iter(self.migrations(1)), None)
-
-    def migrations(self, limit: int | None = None) -> list[str]:
-        """Return the ids of the migrations, newest first, at most `limit` of them."""
-        with self._database.reading() as connection:
-            return migration_ids(connection, limit)
-
-    def state(self, migration_id: str) -> MigrationState:
-        """Return where the migration is: the fold of its events."""
-        with self._database.reading() as connection:
-            return folded(connection, migration_id)
-
-    def max_epoch(self) -> int:
-        """Return the highest fencing epoch that any event carries."""
-        with self._database.reading() as connection:
-            return highest_epoch(connection)
-
     def record(
         self,
         migration_id: str,
@@ -290,31 +231,6 @@ class Journal:
         with self._database.streaming() as (connection, watchdog):
             return altered(connection, key, trusted=self._trusted(), pat=watchdog.pat)
 
-    def measurements(
-        self, migration_id: str, step: str, run: str = "1", *, since_seconds: float = -math.inf
-    ) -> list[Measurement]:
-        """Return the measurements of one run of a gate, in the order of their ticks.
-
-        Those of ticks from `since_seconds` into the gate on.
-        """
-        key = RunKey(migration_id=migration_id, step=step, run=run)
-        with self._database.reading() as connection:
-            return select_measurements(connection, key, since_seconds)
-
-    def newest_measurements(
-        self, migration_id: str, step: str, run: str, ticks: int
-    ) -> list[Measurement]:
-        """Return the last `ticks` measurements of each criterion of a run, in order of ticks."""
-        key = RunKey(migration_id=migration_id, step=step, run=run)
-        with self._database.reading() as connection:
-            return newest_measurements(connection, key, ticks)
-
-    def last_tick_seconds(self, migration_id: str, step: str, run: str = "1") -> float | None:
-        """Return the newest tick of a gate's run that anything was measured at."""
-        key = RunKey(migration_id=migration_id, step=step, run=run)
-        with self._database.reading() as connection:
-            return last_tick_seconds(connection, key)
-
     def renew_lease(self, migration_id: str, *, holder: str, seconds: float) -> Lease:
         """Say that `holder` watches the exposure of a migration for the next `seconds`."""
         lease = Lease(
@@ -323,11 +239,6 @@ class Journal:
         with self._database.writing() as connection:
             connection.execute(sa.insert(LEASES), asdict(lease))
         return lease
-
-    def lease(self, migration_id: str) -> Lease | None:
-        """Return the lease of a migration as it was last renewed, None where it never was."""
-        with self._database.reading() as connection:
-            return newest_lease(connection, migration_id)
 
     def verify(
         self,
@@ -351,10 +262,6 @@ class Journal:
     def flaw_of(self, migration_id: str) -> str:
         """Return what is wrong with the rows that a migration rests on; see `journal.whole`."""
         return self._whole.first_flaw(self._database, migration_id)
-
-    def heads(self) -> list[Head]:
-        """Return the signed heads in the database, in order."""
-        return heads_from(self._database, 0)
 
     def notice_ledger(self) -> NoticeLedger:
         """Return which notices were told."""
