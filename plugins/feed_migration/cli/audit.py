@@ -13,6 +13,7 @@ from feed_migration.cli.parts import (
     actor_here,
     deployment_here,
     open_journal,
+    read_journal,
     say,
     write,
 )
@@ -61,7 +62,7 @@ def verify(
         if path is not None and not path.is_file():
             raise UsageError(f"{path}: no such file", "name a copy of the deployment's own")
     keys = load_trusted(trusted) if trusted is not None else None
-    journal = open_journal(deployment_here())
+    journal = read_journal(deployment_here(), as_json=as_json)
     result = journal.verify(expect_head, anchors=anchors, trusted=keys)
     lines = [verdict_line(result)]
     if result.ok:
@@ -84,7 +85,7 @@ def export(
     """Write every event with its hashes, and the signed heads."""
     if as_json and output is None and output_format is not Format.JSON:
         raise UsageError("--json and --format markdown", "choose one, or write to an --output")
-    journal = open_journal(deployment_here())
+    journal = read_journal(deployment_here(), as_json=as_json)
     render = audit_json if output_format is Format.JSON else audit_markdown
     text = render(journal.events(), journal.verify(), journal.heads())
     write(text, output, as_json=as_json)

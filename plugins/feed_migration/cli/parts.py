@@ -17,6 +17,7 @@ from feed_migration.cli.completion import complete_migrations
 from feed_migration.deployment import Deployment, home_directory, load_deployment
 from feed_migration.errors import EnvironmentUnavailable
 from feed_migration.journal.database import LOCK_WAIT_SECONDS
+from feed_migration.journal.spool import Spool
 from feed_migration.journal.store import Journal
 
 PROGRAM = "backpack-migrate"
@@ -46,6 +47,27 @@ def open_journal(deployment: Deployment, lock_wait_seconds: float = LOCK_WAIT_SE
     return Journal(
         deployment.journal_url, home=deployment.home, lock_wait_seconds=lock_wait_seconds
     )
+
+
+def read_journal(deployment: Deployment, *, as_json: bool) -> Journal:
+    """Return the journal for a command that appends nothing, and tell of events that wait.
+
+    They are those of a rollback that found the journal away: what it says may be overtaken.
+    """
+    journal = Journal(deployment.journal_url, home=deployment.home, leaves_spool=True)
+    if journal.spool_left:
+        spool = Spool(deployment.spool_file)
+        waiting, verb = "events of a rollback wait", "are"
+        with suppress(OSError):
+            if (count := spool.waiting()) == 1:
+                waiting, verb = "1 event of a rollback waits", "is"
+            else:
+                waiting = f"{count} {waiting}"
+        notice(
+            f"{waiting} in {spool.path} and {verb} not in what follows: {journal.spool_left}",
+            as_json=as_json,
+        )
+    return journal
 
 
 def actor_here() -> str:

@@ -15,7 +15,7 @@ from feed_migration.cli.parts import (
     Which,
     deployment_here,
     notice,
-    open_journal,
+    read_journal,
     write,
 )
 from feed_migration.cli.situation import Situation
@@ -67,7 +67,7 @@ def look(
     clock: Callable[[], float] = time.time,  # noqa: TID251 - the edge of the process
 ) -> Situation:
     """Return where the migration is now; a fleet that does not answer is told of on stderr."""
-    view = JournalView(open_journal(deployment), migration)
+    view = JournalView(read_journal(deployment, as_json=as_json), migration)
     story, ended = read_with_run(view, deployment)
     if migration and not story.state.migration_id:
         raise Refused(f"the journal has no migration {migration}", "leave --migration out")
@@ -94,7 +94,7 @@ def look(
 def report(migration: Which = None, output: Output = None, *, as_json: AsJson = False) -> None:
     """Write the whole migration from the journal: steps, verdicts, approvals, timeline."""
     deployment = deployment_here()
-    journal = open_journal(deployment)
+    journal = read_journal(deployment, as_json=as_json)
     migration_id = migration or journal.latest_migration()
     events = journal.events(migration_id) if migration_id else []
     if not events:

@@ -87,6 +87,10 @@ class Spool:
         except (FileNotFoundError, NotADirectoryError):
             return True
 
+    def waiting(self) -> int:
+        """Return how many events wait; raises OSError where the file cannot be read."""
+        return 0 if self.is_empty() else len(_parse(self.path.read_bytes())[0])
+
     def absorb(self, take: Callable[[SpooledEvent], None]) -> int:
         """Hand every event to `take`, then empty the file; returns how many there were.
 

@@ -52,8 +52,9 @@ class Journal(JournalReader):
     """The journal of one deployment, by SQLAlchemy URL or path of a SQLite file.
 
     Opening absorbs what a rollback spooled while the journal was down (`journal.spool.jsonl`
-    beside the file), and anchors heads that a crash kept in the database. Heads are signed with the
-    key in `home` (`keys.AuditPlace`), or by `signer`; `on_head` is told of each that is
+    beside the file), and anchors heads that a crash kept in the database. Who only reads may leave
+    it there (`leaves_spool`) where it cannot be appended: `spool_left` says why. Heads are signed
+    with the key in `home` (`keys.AuditPlace`), or by `signer`; `on_head` is told of each that is
     anchored. Every method raises `JournalUnavailable` when the database does not answer.
     """
 
@@ -66,6 +67,7 @@ class Journal(JournalReader):
         lock_wait_seconds: float = LOCK_WAIT_SECONDS,
         signer: HeadSigner | None = None,
         on_head: Hook | None = None,
+        leaves_spool: bool = False,
     ) -> None:
         url = str(url_or_path)
         if "://" not in url:
@@ -77,10 +79,16 @@ class Journal(JournalReader):
         self._place = AuditPlace.of(self._home) if self._home else None
         self._heads = HeadKeeper(self._place, signer=signer, hook=on_head, clock=clock)
         self._whole = WholeRows(self._trusted)
+        self.spool_left = ""
         self._heads.catch_up(self._database)
         if self._home is not None:
             spool = Spool(self._home / "journal.spool.jsonl")
-            self.absorb(spool)
+            try:
+                self.absorb(spool)
+            except JournalUnavailable as error:
+                if not leaves_spool:
+                    raise
+                self.spool_left = str(error)
             spool.reserve()
 
     @property
