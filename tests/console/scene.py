@@ -149,6 +149,7 @@ def open_scene(home: Path, airflow_url: str, size: int = 10) -> Scene:
     }
     (home / "deployment.yaml").write_text(yaml.safe_dump(deployment))
     scheduler_heard()
+    triggerer_heard()
     return Scene(home, airflow_url, Journal(home / "journal.db"), MemoryFleet(size))
 
 
@@ -157,26 +158,39 @@ def scheduler_heard(seconds_ago: float = -3600.0, state: str = "running") -> dat
 
     By default it is ahead of now: however long a test takes, that one is alive.
     """
+    return _heard("SchedulerJob", seconds_ago, state)
+
+
+def scheduler_never_heard() -> None:
+    """Airflow has had no scheduler."""
+    _never_heard("SchedulerJob")
+
+
+def triggerer_heard(seconds_ago: float = -3600.0) -> datetime:
+    """The same for Airflow's triggerer."""
+    return _heard("TriggererJob", seconds_ago, "running")
+
+
+def _heard(job_type: str, seconds_ago: float, state: str) -> datetime:
     from airflow.jobs.job import Job
     from airflow.sdk import timezone
     from airflow.utils.session import create_session
 
-    scheduler_never_heard()
+    _never_heard(job_type)
     with create_session() as session:
-        job = Job(job_type="SchedulerJob", state=state)
+        job = Job(job_type=job_type, state=state)
         job.latest_heartbeat = heard = timezone.utcnow() - timedelta(seconds=seconds_ago)
         session.add(job)
     return heard
 
 
-def scheduler_never_heard() -> None:
-    """Airflow has had no scheduler."""
+def _never_heard(job_type: str) -> None:
     from airflow.jobs.job import Job
     from airflow.utils.session import create_session
     from sqlalchemy import delete
 
     with create_session() as session:
-        session.execute(delete(Job).where(Job.job_type == "SchedulerJob"))
+        session.execute(delete(Job).where(Job.job_type == job_type))
 
 
 def sync_dags() -> None:

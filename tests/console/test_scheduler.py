@@ -15,6 +15,7 @@ from tests.console.scene import (
     start_run,
     sync_dags,
     task_states,
+    triggerer_heard,
     wait_for_approval,
 )
 from tests.console.test_routes import sse
@@ -136,14 +137,38 @@ def test_a_resumption_that_nobody_carries_on_says_so(scene, run_id, last_heard):
 
 def test_words_are_those_of_the_moment():
     """With a scheduler nothing waits, and nothing stands on the page."""
-    assert standing_notice(None) == ""
+    assert standing_notice(None, None) == ""
     assert resumed("cutover-50", 3, None) == {
         "done": "cutover-50 is watched anew: 3 tasks cleared",
         "waits": False,
     }
-    assert standing_notice(Silence(since_unix=0.0)).startswith(
-        "Airflow's scheduler has not been heard since 1970-01-01 00:00:00 UTC"
+    since, never = Silence(since_unix=0.0), Silence(since_unix=None)
+    assert standing_notice(since, None).startswith(
+        "Airflow's scheduler has not been heard since 1970-01-01 00:00:00 UTC: what is asked of"
     )
+    assert standing_notice(None, never).startswith(
+        "Airflow's triggerer has never been heard: no gate is judged"
+    )
+    assert standing_notice(since, never).startswith(
+        "Airflow's scheduler has not been heard since 1970-01-01 00:00:00 UTC, its triggerer has "
+        "never been heard: what is asked of"
+    )
+
+
+def test_the_page_says_that_no_gate_is_judged_without_a_triggerer(browser, scene):
+    """Every gate waits there: before its lease ends somebody has to start it."""
+    last = f"{triggerer_heard(DEAD_SECONDS):%Y-%m-%d %H:%M:}"
+    migration_id = scene.begin()
+    scene.start_gate(migration_id, "cutover-50")
+    with opened(browser, scene, viewport=PHONE) as page:
+        expect(trouble(page)).to_contain_text(
+            f"Airflow's triggerer has not been heard since {last}"
+        )
+        expect(trouble(page)).to_contain_text("no gate is judged")
+        expect(trouble(page)).to_contain_text("or when the lease ends")
+        assert serious_faults(page) == []
+        triggerer_heard()
+        expect(page.locator("#trouble")).to_be_hidden()
 
 
 def test_view_and_stream_say_that_the_scheduler_is_not_heard(scene, last_heard):

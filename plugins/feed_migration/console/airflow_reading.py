@@ -1,6 +1,7 @@
 """What the console shows of Airflow, out of its database.
 
-Questions that nobody has answered, how a DAG run stands, since when the scheduler is not heard.
+Questions that nobody has answered, how a DAG run stands, since when scheduler and triggerer are
+not heard.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from airflow.jobs.job import Job
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+from airflow.jobs.triggerer_job_runner import TriggererJobRunner
 from airflow.models.dagrun import DagRun
 from airflow.models.hitl import HITLDetail
 from airflow.models.taskinstance import TaskInstance
@@ -71,20 +73,23 @@ def state_of_run(run: Driver) -> str:
         return str(session.scalar(wanted) or "")
 
 
-def scheduler_silence() -> Silence | None:
-    """Return since when Airflow's scheduler is not heard, None while it is."""
+def silences() -> tuple[Silence | None, Silence | None]:
+    """Return since when Airflow's scheduler and triggerer are not heard, None while each is."""
     with create_session(scoped=False) as session:
-        return scheduler_silence_in(session)
+        return scheduler_silence_in(session), _silence(TriggererJobRunner, session)
 
 
 def scheduler_silence_in(session: Any) -> Silence | None:
-    """Return the same in a session that is open; Airflow's own health judges alike."""
-    job = SchedulerJobRunner.most_recent_job(session=session)
+    """Return since when the scheduler is not heard, in a session that is open."""
+    return _silence(SchedulerJobRunner, session)
+
+
+def _silence(runner: type[SchedulerJobRunner | TriggererJobRunner], session: Any) -> Silence | None:
+    """Judge a part of Airflow as Airflow's own health does."""
+    job = runner.most_recent_job(session=session)
     if job is not None and job.is_alive():
         return None
     # one that was killed is "running" for good, and a later one may have ended in order
-    wanted = sa.select(sa.func.max(Job.latest_heartbeat)).filter_by(
-        job_type=SchedulerJobRunner.job_type
-    )
+    wanted = sa.select(sa.func.max(Job.latest_heartbeat)).filter_by(job_type=runner.job_type)
     last = session.scalar(wanted)
     return Silence(since_unix=last.timestamp() if last else None)

@@ -24,8 +24,8 @@ from feed_migration.console import acts, told
 from feed_migration.console.airflow_reading import (
     DAG_PREFIX,
     pending_approvals,
-    scheduler_silence,
     scheduler_silence_in,
+    silences,
     state_of_run,
 )
 from feed_migration.console.assets import assets
@@ -320,7 +320,7 @@ def sources_of(place: Place) -> Sources:
         open_journal=_open_journal,
         pending=pending_approvals,
         run_state=state_of_run,
-        scheduler=scheduler_silence,
+        silences=silences,
     )
 
 

@@ -1,6 +1,7 @@
 """What the board of a deployment is fed from.
 
-Journal, fleet, guard, parity files, the chain's proof, and whether Airflow's scheduler is heard.
+Journal, fleet, guard, parity files, the chain's proof, and whether Airflow's scheduler and
+triggerer are heard.
 """
 
 import threading
@@ -32,7 +33,7 @@ POLL_SECONDS = 1.0
 GUARD_SECONDS = 2.0
 PARITY_SECONDS = 5.0
 CHAIN_SECONDS = 5.0
-SCHEDULER_SECONDS = 2.0
+AIRFLOW_SECONDS = 2.0
 # A read may take that share of a core: a fleet of 1,000 is asked every few seconds
 FLEET_SHARE = 0.3
 CHAIN_SHARE = 0.02
@@ -48,7 +49,7 @@ class Sources:
     pending: Callable[[], Sequence[PendingApproval]]
     plan_path: Path
     run_state: Callable[[Driver], str] = lambda _: ""
-    scheduler: Callable[[], Silence | None] = lambda: None
+    silences: Callable[[], tuple[Silence | None, Silence | None]] = lambda: (None, None)
     clock: Callable[[], float] = time.time  # noqa: TID251 - the edge of the process
     _plan: tuple[object, Plan] | None = None
     _opened: tuple[object, Deployment] | None = None
@@ -70,7 +71,7 @@ class Sources:
                 Feeder(
                     name="chain", read=self._read_chain, pause=_paced(CHAIN_SHARE, CHAIN_SECONDS)
                 ),
-                Feeder(name="airflow", read=self._read_airflow, pause=lambda _: SCHEDULER_SECONDS),
+                Feeder(name="airflow", read=self._read_airflow, pause=lambda _: AIRFLOW_SECONDS),
             ),
             clock=self.clock,
         )
@@ -151,7 +152,7 @@ class Sources:
         return {"chain": {**asdict(result), "checked_at": self.clock()}}
 
     def _read_airflow(self) -> Mapping[str, Any]:
-        return {"airflow": {"notice": standing_notice(self.scheduler())}}
+        return {"airflow": {"notice": standing_notice(*self.silences())}}
 
 
 def _paced(share: float, at_least: float = POLL_SECONDS) -> Callable[[float], float]:

@@ -1,7 +1,7 @@
 """What an act has come to, in words, and whether anybody of Airflow carries it on. Pure.
 
 The console asks Airflow, and its scheduler does it: while that is not heard, what was asked waits,
-and a person who believes otherwise waits as well.
+and a person who believes otherwise waits as well. Gates wait in its triggerer.
 """
 
 from dataclasses import dataclass
@@ -18,26 +18,33 @@ type Told = dict[str, str | bool]
 
 @dataclass(frozen=True, kw_only=True)
 class Silence:
-    """Airflow's scheduler is not heard; `since_unix` is its last sign of life, None without any."""
+    """A part of Airflow is not heard; `since_unix` is its last sign of life, None without any."""
 
     since_unix: float | None
 
     @property
     def words(self) -> str:
-        """Return it as what follows `scheduler`."""
+        """Return it as what follows the part's name."""
         if self.since_unix is None:
             return "has never been heard"
         return f"has not been heard since {utc(self.since_unix)}"
 
 
-def standing_notice(silence: Silence | None) -> str:
-    """Return what the page says for as long as the scheduler is not heard, "" while it is."""
-    if silence is None:
-        return ""
-    return (
-        f"Airflow's scheduler {silence.words}: what is asked of Airflow waits for it. "
-        f"A rollback from the shell works without it: {AT_A_SHELL}"
-    )
+def standing_notice(scheduler: Silence | None, triggerer: Silence | None) -> str:
+    """Return what the page says for as long as one of the two is not heard, "" while both are."""
+    if scheduler is not None:
+        also = f", its triggerer {triggerer.words}" if triggerer else ""
+        return (
+            f"Airflow's scheduler {scheduler.words}{also}: what is asked of Airflow waits for it. "
+            f"A rollback from the shell works without it: {AT_A_SHELL}"
+        )
+    if triggerer is not None:
+        return (
+            f"Airflow's triggerer {triggerer.words}: no gate is judged until it runs again. The "
+            "guard goes on asking, and takes what is exposed back on a breach or when the lease "
+            "ends: start the triggerer"
+        )
+    return ""
 
 
 def rollback_asked(dag_id: str, run_id: str, silence: Silence | None) -> Told:

@@ -13,7 +13,7 @@ import { whoLooks } from "./who.js";
 
 const TOLD = {
   journal: "The journal", fleet: "The fleet", guard: "The guard", parity: "The parity files", chain: "The chain",
-  airflow: "Airflow's scheduler",
+  airflow: "Airflow's database",
 };
 const seen = {};
 
