@@ -7,6 +7,7 @@ WEBSOCKET_CLIENT_CA_BUNDLE.
 
 import asyncio
 import json
+import threading
 
 from backpack_exchange_sdk import AuthenticationClient, PublicClient, WebSocketClient
 from backpack_exchange_sdk._base.errors import BackpackAPIError
@@ -68,5 +69,12 @@ class Socket:
         await asyncio.to_thread(self._client.unsubscribe, list(streams))
 
     async def close(self):
-        self._client._connect = lambda: None  # it connects again after its own close
-        await asyncio.to_thread(self._client.ws.close, timeout=0.1)
+        """End its thread, too: it would print in the middle of another test, and connect again."""
+        self._client.ws.on_close = self._client.ws.on_error = None
+        socket = self._client.ws.sock
+        await asyncio.to_thread(socket.send_close)
+        for thread in threading.enumerate():
+            if thread.name.endswith("(run_forever)"):
+                await asyncio.to_thread(thread.join, 10)
+                assert not thread.is_alive()
+        socket.shutdown()
