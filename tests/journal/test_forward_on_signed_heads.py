@@ -121,3 +121,19 @@ def test_an_older_database_is_looked_at_anew(store, place):
     journal.acknowledge_restore("ana", "the backup of last night")
     onward(journal, migration_id)
     assert journal.flaw_of(migration_id) == ""
+
+
+def test_public_keys_that_cannot_be_read_are_a_journal_that_is_away(store, place):
+    """It is waited for as that is: a slip in a file takes no good fleet back, and stops nothing."""
+    journal, keys = store.open(), place.trusted_keys.read_text()
+    migration_id = begin(journal)
+    place.trusted_keys.write_text(f"{keys}a slip\n")
+    with pytest.raises(JournalUnavailable, match=f"{place.trusted_keys}: .*correct the file"):
+        onward(journal, migration_id)
+    with pytest.raises(JournalUnavailable, match="correct the file"):
+        journal.altered(migration_id, "shadow")
+    note(journal, 1)
+    rolled = {"reason": "a breach", "epoch": 2}
+    journal.append("rollback_started", migration_id=migration_id, actor="ana", body=rolled)
+    place.trusted_keys.write_text(keys)
+    assert journal.flaw_of(migration_id) == ""

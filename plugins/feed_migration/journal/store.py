@@ -17,7 +17,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from feed_migration import phases
-from feed_migration.errors import JournalUnavailable, MigrationActive, Refused
+from feed_migration.errors import JournalUnavailable, MigrationActive, Refused, UsageError
 from feed_migration.events import Event, EventKind
 from feed_migration.fence import read_epoch
 from feed_migration.journal.anchors import Hook
@@ -78,7 +78,7 @@ class Journal(JournalReader):
         self._home = home or self._database.directory
         self._place = AuditPlace.of(self._home) if self._home else None
         self._heads = HeadKeeper(self._place, signer=signer, hook=on_head, clock=clock)
-        self._whole = WholeRows(self._trusted)
+        self._whole = WholeRows(self._believed)
         self.spool_left = ""
         self._heads.catch_up(self._database)
         if self._home is not None:
@@ -237,7 +237,7 @@ class Journal(JournalReader):
         """
         key = RunKey(migration_id=migration_id, step=step, run=run)
         with self._database.streaming() as (connection, watchdog):
-            return altered(connection, key, trusted=self._trusted(), pat=watchdog.pat)
+            return altered(connection, key, trusted=self._believed(), pat=watchdog.pat)
 
     def renew_lease(self, migration_id: str, *, holder: str, seconds: float) -> Lease:
         """Say that `holder` watches the exposure of a migration for the next `seconds`."""
@@ -305,6 +305,13 @@ class Journal(JournalReader):
 
     def _trusted(self) -> Trusted:
         return load_trusted(self._place.trusted_keys) if self._place else Trusted()
+
+    def _believed(self) -> Trusted:
+        """Return the keys that a step or a gate goes by: a slip in their file moves no fleet."""
+        try:
+            return self._trusted()
+        except UsageError as error:
+            raise JournalUnavailable(error.problem, error.remedy) from error
 
     def _fleet_epoch(self) -> int:
         return read_epoch(self._home / "fleet" / "epoch") if self._home else 0

@@ -43,7 +43,7 @@ class WholeRows:
         """Return which event from the first one of a migration on does not fit; "" for none.
 
         None is the newest migration. It waits for no lock, and nobody waits for it. Raises
-        `UsageError` where the file of public keys cannot be read.
+        `JournalUnavailable`, also where the public keys cannot be read.
         """
         trusted = self._trusted()
         with database.streaming() as (connection, watchdog):
