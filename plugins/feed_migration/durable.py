@@ -36,6 +36,23 @@ def append_whole(descriptor: int, raw: bytes) -> None:
         raise
 
 
+def append_line(path: Path, line: str) -> None:
+    """Append `line` durably, in one write: none of those that others append is lost. OSError.
+
+    A line that was cut short by a crash stays one of its own. What a full disk took of this one
+    stays as well: to cut it off could cut off another's.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        size = os.fstat(descriptor).st_size
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        _write_whole(descriptor, f"{'\n' if torn else ''}{line}\n".encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace the content of `path` atomically and durably; raises OSError.
 

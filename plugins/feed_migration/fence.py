@@ -1,11 +1,13 @@
-"""The fleet's fence: a file with the highest epoch seen. Who comes with a lower one is refused.
+"""The fleet's fence: a file of epochs, a line each. Who comes below the highest is refused.
 
 The lock keeps two actors from acting on the fleet at once. It is held by a process, and a process
 can be stopped (SIGSTOP) with the lock in its hand: a rollback must not wait for it. So whoever
 waits longer than `wait_seconds` writes the higher epoch without the lock and goes on, also to its
-later acts; the stopped one finds the epoch before its next write to the fleet, and gives up.
+later acts; the stopped one finds the epoch before its next write to the fleet, and gives up. It
+may have been stopped before it wrote its own: lines are appended, so that comes too late to count.
 """
 
+import errno
 import fcntl
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from feed_migration.durable import write_text
+from feed_migration.durable import append_line, write_text
 from feed_migration.errors import FleetBusy, FleetUnavailable, StaleEpoch
 
 WAIT_SECONDS = 5.0
@@ -21,9 +23,9 @@ _POLL_SECONDS = 0.02
 
 
 def read_epoch(path: Path) -> int:
-    """Return the epoch in `path`, 0 where there is none yet; raises `FleetUnavailable`."""
+    """Return the highest epoch in `path`, 0 where there is none; raises `FleetUnavailable`."""
     try:
-        return int(path.read_text().strip() or 0)
+        return max(map(int, path.read_text().split()), default=0)
     except FileNotFoundError:
         return 0
     except (OSError, ValueError) as error:
@@ -117,7 +119,22 @@ class Fence:
             )
         if epoch > current:
             try:
-                write_text(self.path, f"{epoch}\n")
+                self._write(epoch)
             except OSError as error:
                 raise self._unwritable(error) from error
             self._overtook = None if waited_for else epoch
+            # who could not wait may have come in between
+            self.check(epoch, repair=repair)
+
+    def _write(self, epoch: int) -> None:
+        try:
+            self.epoch()
+            append_line(self.path, str(epoch))
+        except FleetUnavailable:
+            # only the way back comes so far with a file that holds none
+            write_text(self.path, f"{epoch}\n")
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            # a full disk still takes it in the place of the others
+            write_text(self.path, f"{epoch}\n")

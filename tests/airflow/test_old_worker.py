@@ -82,7 +82,7 @@ def refusals(journal: Journal) -> list[tuple[str, str, str, str]]:
 REFUSED = [("ann", "StaleEpoch", sleepy_worker.STEP, "advance")]
 
 
-@pytest.mark.parametrize("where", ["act", "write"])
+@pytest.mark.parametrize("where", ["act", "fence", "write", "stop"])
 def test_supervisord_s_fleet_refuses_it(where: str):
     """Nor does it leave a file behind that brings native up at supervisord's next start."""
     with supervised_fleet(2, shadows=0) as running:
@@ -92,7 +92,8 @@ def test_supervisord_s_fleet_refuses_it(where: str):
             rollback.revert(running.fleet, journal, migration_id, "bob", "breach", spool=spool)
             rollback.verify(running.fleet, journal, migration_id, "bob", spool=spool)
             assert "this actor at 1" in wake(worker)
-        assert set(running.variants().values()) == {"ccxt"}
+        eventually_sync(lambda: set(running.variants().values()) == {"ccxt"}, 20, running.variants)
+        assert running.fleet.epoch() == journal.max_epoch()
         files = [conf_path(running.deployment, name).read_text() for name in running.variants()]
         assert all('CRYPTOFEED_BACKPACK_NATIVE="false"' in text for text in files)
         assert journal.state(migration_id).status == Status.ROLLED_BACK

@@ -1,8 +1,9 @@
 """A worker that stops itself (SIGSTOP) at a chosen point of a forward step; it is run as a process.
 
 Arguments: the migration's id, and where to stop: `start` (before it writes that the step begins),
-`act` (before the fleet is asked), `write` (before a file of supervisord's is written) or `patch`
-(before a request to the API server is sent).
+`act` (before the fleet is asked), `fence` (before it raises the fence), `write` (before a file of
+supervisord's is written), `stop` (before supervisord is to stop an instance) or `patch` (before a
+request to the API server is sent).
 """
 
 import os
@@ -63,13 +64,32 @@ def _write() -> tuple[Any, str]:
     return supervisor, "write_text"
 
 
+def _fence() -> tuple[Any, str]:
+    from feed_migration import fence
+
+    return fence, "append_line"
+
+
+def _stop() -> tuple[Any, str]:
+    from feed_migration.fleet.supervisor_rpc import SupervisorRpc
+
+    return SupervisorRpc, "stop"
+
+
 def _patch() -> tuple[Any, str]:
     from feed_migration.fleet.kubernetes_api import KubernetesApi
 
     return KubernetesApi, "patch_stateful_set"
 
 
-_POINTS = {"start": _start, "act": _act, "write": _write, "patch": _patch}
+_POINTS = {
+    "start": _start,
+    "act": _act,
+    "fence": _fence,
+    "write": _write,
+    "stop": _stop,
+    "patch": _patch,
+}
 
 if __name__ == "__main__":
     main(*sys.argv[1:])

@@ -1,5 +1,6 @@
 """The fence admits actors in the order of their epochs, and never makes a rollback wait for ever."""
 
+import errno
 import fcntl
 
 import pytest
@@ -71,6 +72,54 @@ def test_a_stopped_holder_is_waited_for_once(tmp_path):
         waits.clear()
         assert [admit(fence, 2), admit(fence, 2)] == [2, 2]
     assert waits == []
+
+
+class Overtaken(Fence):
+    """Stopped between its look at the epoch and its own, while a rollback comes and goes."""
+
+    def __init__(self, path, rollback_epoch):
+        super().__init__(path, wait_seconds=0.1)
+        self._looks, self._rollback_epoch = 0, rollback_epoch
+
+    def _current(self, *, repair):
+        found = super()._current(repair=repair)
+        self._looks += 1
+        # the first look is before the lock
+        if self._looks == 2:
+            admit(Fence(self.path, wait_seconds=0.1), self._rollback_epoch)
+        return found
+
+
+def test_who_was_stopped_before_it_wrote_its_epoch_does_not_lower_the_fence(fence):
+    """It wakes up behind a rollback that could not wait for it, and is refused like anybody."""
+    admit(fence, 40)
+    with pytest.raises(StaleEpoch, match="at epoch 42, this actor at 41"):
+        admit(Overtaken(fence.path, 42), 41)
+    assert fence.epoch() == 42
+    assert admit(fence, 43) == 43
+
+
+def test_a_line_that_was_cut_short_raises_no_epoch(fence):
+    """A crash in the middle of a write; the next line is one of its own."""
+    admit(fence, 17)
+    with fence.path.open("a") as stream:
+        stream.write("1")
+    assert fence.epoch() == 17
+    assert admit(fence, 18) == 18
+    assert fence.epoch() == 18
+
+
+def test_a_full_disk_keeps_no_rollback_from_the_fence(fence, monkeypatch):
+    """The block of the file is ours already, and takes an epoch in the place of the others."""
+    admit(fence, 17)
+
+    def full(path, line):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("feed_migration.fence.append_line", full)
+    assert admit(fence, 18) == 18
+    with pytest.raises(StaleEpoch):
+        admit(fence, 17)
 
 
 def test_an_unreadable_epoch_is_an_error_with_a_remedy(fence):

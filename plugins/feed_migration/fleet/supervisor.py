@@ -33,6 +33,8 @@ _POLL_SECONDS = 0.1
 # supervisord kills after STOP_WAIT_SECONDS, and looks once a second
 _STOP_DEADLINE_SECONDS = STOP_WAIT_SECONDS + 5.0
 _REMINDER_SECONDS = 1.0
+# Who restarts an instance looks ten times a second whether it is down
+_LEFT_DOWN_SECONDS = 3.0
 
 
 class SupervisorFleet:
@@ -148,6 +150,7 @@ class SupervisorFleet:
         setbacks = Setbacks()
         with self._fence.admitted(epoch):
             for name in names:
+                self._fence.check(epoch)
                 with setbacks.of(name):
                     self._unlink(name)
             if names:
@@ -226,9 +229,8 @@ class SupervisorFleet:
     ) -> None:
         """Stop all `names` at once; each that is down is forgotten, and `then` is called for it."""
         for name in names:
-            self._fence.check(epoch)
             with setbacks.of(name):
-                self._rpc.stop(name)
+                self._stop_fenced(name, epoch)
         left = setbacks.spared(names)
         began, reminded = self._monotonic(), False
         while left:
@@ -247,6 +249,30 @@ class SupervisorFleet:
             self._fence.check(epoch)
             with setbacks.of(name):
                 raise InstanceStuck(f"{name} does not stop", "kill it, then repeat")
+
+    def _stop_fenced(self, name: str, epoch: int) -> None:
+        self._fence.check(epoch)
+        self._rpc.stop(name)
+        try:
+            self._fence.check(epoch)
+        except StaleEpoch:
+            # stopped between check and stop, so this came after a rollback, whose instance it hit
+            self._leave_up(name)
+            raise
+
+    def _leave_up(self, name: str) -> None:
+        """Start `name` again, unless whoever came later does or has taken it away."""
+        began = down_since = self._monotonic()
+        while (now := self._monotonic()) - began < _STOP_DEADLINE_SECONDS:
+            state = self._rpc.states().get(name)
+            if state is None or state in RUNNING:
+                return
+            if state not in STOPPED:
+                down_since = now
+            elif now - down_since >= _LEFT_DOWN_SECONDS:
+                self._rpc.start(name)
+                return
+            self._sleep(_POLL_SECONDS)
 
     def _forget_down(
         self, names: Sequence[str], setbacks: Setbacks, then: Callable[[str], None] | None
