@@ -76,7 +76,7 @@ def guard_families(health: Health) -> Iterator[Metric]:
         yield GaugeMetricFamily(PREFIX + name, text, value=None if value is None else float(value))
     unproven = GaugeMetricFamily(
         PREFIX + "unproven_instance",
-        "1 for an instance that the rollback cannot prove on ccxt",
+        "1 for a handler that is not proven on ccxt, or a shadow that is not proven stopped",
         labels=["instance_id"],
     )
     for instance in health.unproven:
