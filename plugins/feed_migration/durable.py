@@ -43,11 +43,22 @@ def append_line(path: Path, line: str) -> None:
     stays as well: to cut it off could cut off another's.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    is_new = not path.exists()
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         size = os.fstat(descriptor).st_size
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
         _write_whole(descriptor, f"{'\n' if torn else ''}{line}\n".encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    if is_new:
+        _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

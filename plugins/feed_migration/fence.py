@@ -22,17 +22,31 @@ WAIT_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 
 
-def read_epoch(path: Path) -> int:
-    """Return the highest epoch in `path`, 0 where there is none; raises `FleetUnavailable`."""
+def read_epoch(path: Path, *, repair: bool = False) -> int:
+    """Return the highest epoch in `path`, 0 where there is none; raises `FleetUnavailable`.
+
+    With `repair`, for the way back, what is no epoch does not count, and the others do.
+    """
     try:
-        return max(map(int, path.read_text().split()), default=0)
+        epoch, damage = _parsed(path.read_bytes())
     except FileNotFoundError:
         return 0
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        epoch, damage = 0, str(error)
+    if damage and not repair:
         raise FleetUnavailable(
-            f"fence {path} is unreadable ({error})",
+            f"fence {path} is unreadable ({damage})",
             "write into it the highest epoch of `backpack-migrate audit export`",
-        ) from error
+        )
+    return epoch
+
+
+def _parsed(raw: bytes) -> tuple[int, str]:
+    """Return the highest epoch in `raw`, and what is none, "" for nothing."""
+    words = raw.split()
+    epochs = [int(word) for word in words if word.isdigit()]
+    damaged = [word for word in words if not word.isdigit()]
+    return max(epochs, default=0), f"{damaged[0]!r} is no epoch" if damaged else ""
 
 
 class Fence:
@@ -51,14 +65,15 @@ class Fence:
         self._monotonic = monotonic
         self._sleep = sleep
         self._overtook: int | None = None
+        self._repairing: int | None = None
 
-    def epoch(self) -> int:
+    def epoch(self, *, repair: bool = False) -> int:
         """Return the highest epoch admitted so far."""
-        return read_epoch(self.path)
+        return read_epoch(self.path, repair=repair)
 
     def check(self, epoch: int, *, repair: bool = False) -> None:
         """Raise `StaleEpoch` unless `epoch` is still the highest."""
-        current = self._current(repair=repair)
+        current = self.epoch(repair=repair or epoch == self._repairing)
         if epoch < current:
             raise StaleEpoch(presented=epoch, current=current)
 
@@ -66,7 +81,7 @@ class Fence:
     def admitted(self, epoch: int, *, repair: bool = False) -> Iterator[None]:
         """Raise the fence to `epoch` and hold the fleet; raises `StaleEpoch` if it is too low.
 
-        `repair` is for the way back: a file that holds no epoch counts as 0 and is overwritten.
+        `repair` is for the way back: it goes by what is whole of a damaged file, and mends it.
         """
         self.check(epoch, repair=repair)
         with self._lock_file() as lock:
@@ -74,14 +89,6 @@ class Fence:
             patience = 0.0 if self._overtook == epoch else self._wait_seconds
             self._raise_to(epoch, waited_for=self._acquire(lock, patience), repair=repair)
             yield
-
-    def _current(self, *, repair: bool) -> int:
-        try:
-            return self.epoch()
-        except FleetUnavailable:
-            if not repair:
-                raise
-            return 0
 
     def _lock_file(self) -> IO[bytes]:
         try:
@@ -109,32 +116,61 @@ class Fence:
                 return True
 
     def _raise_to(self, epoch: int, *, waited_for: bool, repair: bool) -> None:
-        current = self._current(repair=repair)
+        current = self.epoch(repair=repair)
         if epoch < current:
             raise StaleEpoch(presented=epoch, current=current)
         if not waited_for and epoch == current != self._overtook:
-            raise FleetBusy(
-                f"another process of epoch {epoch} holds the fleet",
-                "wait for it to end; `backpack-migrate rollback` takes over by a higher epoch",
-            )
+            raise _busy(epoch)
         if epoch > current:
             try:
-                self._write(epoch)
+                self._write(epoch, waited_for=waited_for, repair=repair)
+                of_this = self.path.read_bytes().split().count(str(epoch).encode())
             except OSError as error:
                 raise self._unwritable(error) from error
             self._overtook = None if waited_for else epoch
-            # who could not wait may have come in between
+            # who could not wait may have come in between, with a higher epoch or with this one
             self.check(epoch, repair=repair)
+            if of_this > 1:
+                raise _busy(epoch)
+        self._repairing = epoch if repair else None
 
-    def _write(self, epoch: int) -> None:
+    def _write(self, epoch: int, *, waited_for: bool, repair: bool) -> None:
+        line = str(epoch)
         try:
-            self.epoch()
-            append_line(self.path, str(epoch))
-        except FleetUnavailable:
-            # only the way back comes so far with a file that holds none
-            write_text(self.path, f"{epoch}\n")
+            # without the lock a damaged file stays: its holder may be about to mend it
+            if not (repair and waited_for and self._mend(line)):
+                append_line(self.path, line)
+            # a line can only be lost to somebody who mends meanwhile
+            while self.epoch(repair=repair) < epoch:
+                append_line(self.path, line)
         except OSError as error:
-            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            if not repair or error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise
-            # a full disk still takes it in the place of the others
-            write_text(self.path, f"{epoch}\n")
+            # for the way back a full disk still takes it in the place of the others
+            write_text(self.path, f"{line}\n")
+
+    def _mend(self, line: str) -> bool:
+        """Put `line` in the place of a damaged file, and return whether there was one.
+
+        What others append to that meanwhile stays.
+        """
+        try:
+            old = self.path.open("rb")
+        except FileNotFoundError:
+            return False
+        with old:
+            if not _parsed(old.read())[1]:
+                return False
+            write_text(self.path, f"{line}\n")
+            old.seek(0)
+            missed, _ = _parsed(old.read())
+        if missed > int(line):
+            append_line(self.path, str(missed))
+        return True
+
+
+def _busy(epoch: int) -> FleetBusy:
+    return FleetBusy(
+        f"another process of epoch {epoch} holds the fleet",
+        "wait for it to end; `backpack-migrate rollback` takes over by a higher epoch",
+    )

@@ -81,8 +81,8 @@ class Overtaken(Fence):
         super().__init__(path, wait_seconds=0.1)
         self._looks, self._rollback_epoch = 0, rollback_epoch
 
-    def _current(self, *, repair):
-        found = super()._current(repair=repair)
+    def epoch(self, *, repair=False):
+        found = super().epoch(repair=repair)
         self._looks += 1
         # the first look is before the lock
         if self._looks == 2:
@@ -109,17 +109,41 @@ def test_a_line_that_was_cut_short_raises_no_epoch(fence):
     assert fence.epoch() == 18
 
 
-def test_a_full_disk_keeps_no_rollback_from_the_fence(fence, monkeypatch):
-    """The block of the file is ours already, and takes an epoch in the place of the others."""
-    admit(fence, 17)
+@pytest.fixture
+def full_disk(monkeypatch):
+    """No line can be added, and no file; what is written in place of another is."""
 
-    def full(path, line):
+    def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("feed_migration.fence.append_line", full)
-    assert admit(fence, 18) == 18
+    monkeypatch.setattr("pathlib.Path.replace", full)
+
+
+def test_a_full_disk_keeps_no_rollback_from_the_fence(fence, request):
+    """The block of the file is ours already, and takes an epoch in the place of the others."""
+    admit(fence, 17)
+    request.getfixturevalue("full_disk")
+    with fence.admitted(18, repair=True):
+        assert fence.epoch() == 18
     with pytest.raises(StaleEpoch):
         admit(fence, 17)
+
+
+def test_on_a_full_disk_nothing_goes_forward(fence, request):
+    """Who puts its epoch in the place of others could put it in that of a rollback's."""
+    admit(fence, 17)
+    request.getfixturevalue("full_disk")
+    with pytest.raises(FleetUnavailable, match="No space left on device"):
+        admit(fence, 18)
+    assert fence.epoch() == 17
+
+
+def test_two_of_one_epoch_are_not_both_admitted(fence):
+    """One was stopped before its line; its retry could not wait, and has gone on."""
+    admit(fence, 40)
+    with pytest.raises(FleetBusy, match="another process of epoch 41"):
+        admit(Overtaken(fence.path, 41), 41)
 
 
 def test_an_unreadable_epoch_is_an_error_with_a_remedy(fence):
@@ -139,6 +163,43 @@ def test_the_way_back_overwrites_an_unreadable_epoch(fence, garbage):
         assert read_epoch(fence.path) == 4
     with pytest.raises(StaleEpoch), fence.admitted(3, repair=True):
         pass
+
+
+@pytest.mark.parametrize("damage", ["\0\0\n", "many\n"])
+def test_what_is_whole_of_a_damaged_file_still_counts(fence, damage):
+    """A rollback of long ago is as stale as it was; a new one mends the file."""
+    admit(fence, 44)
+    with fence.path.open("a") as stream:
+        stream.write(damage)
+    with pytest.raises(StaleEpoch), fence.admitted(20, repair=True):
+        pass
+    with pytest.raises(FleetUnavailable, match="unreadable"):
+        admit(fence, 45)
+    with fence.admitted(45, repair=True):
+        fence.check(45)
+    assert read_epoch(fence.path) == 45
+
+
+class Mending(Overtaken):
+    """Stopped while it mends a damaged file."""
+
+    def _mend(self, line):
+        later = Fence(self.path, wait_seconds=0.1)
+        with later.admitted(self._rollback_epoch, repair=True):
+            # without the lock it leaves the damage to the holder, and goes by what is whole
+            later.check(self._rollback_epoch)
+        return super()._mend(line)
+
+
+def test_who_mends_a_damaged_file_takes_no_epoch_out_of_it(fence):
+    """A later rollback did not wait for it."""
+    fence.path.parent.mkdir()
+    fence.path.write_text("many\n")
+    stopped = Mending(fence.path, 43)
+    stopped._looks = -9
+    with pytest.raises(StaleEpoch), stopped.admitted(42, repair=True):
+        pass
+    assert read_epoch(fence.path) == 43
 
 
 def test_a_fence_that_cannot_be_written_is_said(fence):

@@ -9,6 +9,7 @@ An instance that cannot be acted on is named when all others are done.
 import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,8 +34,8 @@ _POLL_SECONDS = 0.1
 # supervisord kills after STOP_WAIT_SECONDS, and looks once a second
 _STOP_DEADLINE_SECONDS = STOP_WAIT_SECONDS + 5.0
 _REMINDER_SECONDS = 1.0
-# Who restarts an instance looks ten times a second whether it is down
-_LEFT_DOWN_SECONDS = 3.0
+# Who restarts an instance looks as often whether it is down: nobody does after so many in a row
+_LEFT_DOWN_LOOKS = 30
 
 
 class SupervisorFleet:
@@ -252,26 +253,34 @@ class SupervisorFleet:
 
     def _stop_fenced(self, name: str, epoch: int) -> None:
         self._fence.check(epoch)
-        self._rpc.stop(name)
+        hit = self._rpc.stop(name)
         try:
             self._fence.check(epoch)
         except StaleEpoch:
             # stopped between check and stop, so this came after a rollback, whose instance it hit
-            self._leave_up(name)
+            if hit:
+                with suppress(FleetUnavailable):
+                    self._leave_up(name)
             raise
 
     def _leave_up(self, name: str) -> None:
-        """Start `name` again, unless whoever came later does or has taken it away."""
-        began = down_since = self._monotonic()
-        while (now := self._monotonic()) - began < _STOP_DEADLINE_SECONDS:
+        """Start `name` again, unless whoever came later does or has taken it away.
+
+        Looks are counted and not seconds, of which a process that is stopped sees none.
+        """
+        down_looks = 0
+        for _ in range(int(_STOP_DEADLINE_SECONDS / _POLL_SECONDS) + _LEFT_DOWN_LOOKS):
             state = self._rpc.states().get(name)
             if state is None or state in RUNNING:
                 return
-            if state not in STOPPED:
-                down_since = now
-            elif now - down_since >= _LEFT_DOWN_SECONDS:
-                self._rpc.start(name)
-                return
+            down_looks = down_looks + 1 if state in STOPPED else 0
+            if down_looks >= _LEFT_DOWN_LOOKS:
+                _, changed, removed = self._rpc.reload()
+                if name not in changed | removed:
+                    self._rpc.start(name)
+                    return
+                # supervisord would start it as it was: whoever wrote its file is about to
+                down_looks = 0
             self._sleep(_POLL_SECONDS)
 
     def _forget_down(

@@ -35,9 +35,10 @@ class SupervisorRpc:
         [[added, changed, removed]] = cast("list[list[list[str]]]", self._call("reloadConfig"))
         return frozenset(added), frozenset(changed), frozenset(removed)
 
-    def stop(self, name: str) -> None:
-        """Send the stop signal and return at once; a program that is gone or down is fine."""
-        self._call("stopProcessGroup", name, False, tolerate=(Faults.BAD_NAME, Faults.NOT_RUNNING))
+    def stop(self, name: str) -> bool:
+        """Send the stop signal and return at once whether it went to any program that was up."""
+        tolerate = (Faults.BAD_NAME, Faults.NOT_RUNNING)
+        return bool(self._call("stopProcessGroup", name, False, tolerate=tolerate))
 
     def remind(self, name: str) -> None:
         """Send the stop signal again.
