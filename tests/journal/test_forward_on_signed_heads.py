@@ -8,8 +8,10 @@ import pytest
 from nacl.signing import VerifyKey
 
 from feed_migration.errors import JournalUnavailable
+from feed_migration.journal.chain import canonical_json, row_hash
 from feed_migration.journal.keys import AuditPlace, make_key
-from tests.journal.test_signed_since import OTHER_HEADS, note, rewrite
+from tests.journal.test_signed_since import INSERT_HEAD, OTHER_HEADS, note, rewrite
+from tests.support.journal_stores import SqliteStore
 from tests.support.migration_plans import begin
 
 FORWARD = ("step_started", "act_intended", "step_promoted")
@@ -24,6 +26,67 @@ def place(store):
 
 def onward(journal, migration_id, kind="step_started"):
     return journal.append(kind, migration_id=migration_id, actor="ana", body={"step": "shadow"})
+
+
+def append_by_hand(store, journal, migration_id, kind, body, *, head):
+    """Write an event with the right hash, and a head without a signature or none."""
+    last = journal.events()[-1]
+    row = (last.seq + 1, last.at, migration_id, kind, "eve", canonical_json(body), last.hash)
+    digest = row_hash((*row, ""))
+    insert = "INSERT INTO events (seq, at, migration_id, kind, actor, body, prev_hash, hash) "
+    store.sql((f"{insert}VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, digest)))
+    if head:
+        store.sql((INSERT_HEAD, (last.seq + 1, digest, last.at, "", "")))
+
+
+@pytest.mark.parametrize("head", [False, True])
+def test_a_migration_by_hand_behind_signed_ones_goes_nowhere(store, place, head):
+    """Also where the file of keys is of an earlier version, and says not since when."""
+    key, _, _ = place.trusted_keys.read_text().split()
+    place.trusted_keys.write_text(f"{key}\n")
+    journal = store.open()
+    first = begin(journal)
+    body = {"outcome": "promoted"}
+    journal.append("migration_finished", migration_id=first, actor="ana", body=body)
+    assert journal.flaw_of(first) == ""
+    forged = {"plan": "p", "plan_sha256": "x", "epoch": 9, "steps": []}
+    append_by_hand(store, journal, "mig-9", "migration_started", forged, head=head)
+    approval = {"step": "shadow", "decision": "Promote", "reason": "mine"}
+    append_by_hand(store, journal, "mig-9", "approval", approval, head=head)
+    for opened in (journal, store.open()):
+        assert opened.flaw_of("mig-9").startswith("event 3 is the first wrong one")
+        with pytest.raises(JournalUnavailable, match="event 3 is the first wrong one"):
+            onward(opened, "mig-9")
+
+
+def test_a_key_that_is_not_mounted_here_is_named(store, place):
+    """It is no tampering where others sign with a new key: the file of public keys is an old one."""
+    migration_id, mine = begin(store.open()), place.trusted_keys.read_text()
+    place.signing_key.rename(place.signing_key.with_suffix(".old"))
+    theirs = make_key(place, since=2)
+    note(store.open(), 1)
+    place.trusted_keys.write_text(mine)
+    with pytest.raises(JournalUnavailable, match=f"key {theirs[:12]}.* is not in trusted.keys"):
+        onward(store.open(), migration_id)
+
+
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_a_file_of_keys_without_a_key_trusts_nobody(store, place, text):
+    """Cut short by a full disk or so: not to believe everything for it."""
+    journal = store.open()
+    migration_id = begin(journal)
+    place.trusted_keys.write_text(text)
+    with pytest.raises(JournalUnavailable, match="names no public key"):
+        onward(journal, migration_id)
+
+
+def test_a_column_of_another_type_is_a_flaw(tmp_path):
+    """As SQLite takes anything."""
+    store = SqliteStore(tmp_path)
+    journal = store.open()
+    migration_id = begin(journal)
+    store.tamper("UPDATE events SET prev_hash = x'00' WHERE seq = 1")
+    assert journal.flaw_of(migration_id).startswith("event 1 is the first wrong one")
 
 
 @pytest.fixture
@@ -70,7 +133,7 @@ def test_an_event_that_was_appended_by_hand_is_not_gone_by(store, place, heads):
         onward(journal, migration_id)
 
 
-def test_each_signature_is_checked_once_by_a_process(store, place, verifications):
+def test_each_signature_is_checked_once_while_a_journal_is_open(store, place, verifications):
     """So a look at a long migration costs the guard what is new in it."""
     journal = store.open()
     migration_id = begin(journal)

@@ -102,7 +102,7 @@ def is_as_written(row: Row) -> bool:
     """Return whether `row` carries the hash that it must carry."""
     try:
         return bool(row[7] == row_hash(row))
-    except (TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError):
         return False  # no such column was ever written
 
 

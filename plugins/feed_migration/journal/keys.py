@@ -147,6 +147,8 @@ def load_trusted(path: Path) -> Trusted:
             f"{path}: not one public key of 64 hex digits per line, with or without `from SEQ`",
             "correct the file",
         ) from None
+    if not told:
+        raise UsageError(f"{path}: names no public key", "bring it back, or remove it")
     since = [seq for _, seq in told if seq is not None]
     return Trusted(keys=frozenset(key for key, _ in told), since=min(since, default=None))
 

@@ -27,15 +27,16 @@ TELLING = frozenset(
 class Promises:
     """Told of every event in order, and of whether it has a head.
 
-    From event `signed_since` on each must have one, whatever the events say themselves.
+    From event `signed_since` on each must have one, whatever the events say themselves. `last_seq`
+    is the event of the last head before the first that is told of.
     """
 
-    def __init__(self, signed_since: int | None = None) -> None:
+    def __init__(self, signed_since: int | None = None, last_seq: int | None = None) -> None:
         self._signed_since = inf if signed_since is None else signed_since
         self.lost: tuple[int, str] | None = None
         self.committed: dict[RunKey, list[Committed]] = {}
         self._every_event = False
-        self._last_seq: int | None = None
+        self._last_seq = last_seq
         self._migrations: dict[str, tuple[int, bool]] = {}
         self._runs: dict[RunKey, int] = {}
 

@@ -114,4 +114,7 @@ def earliest(flaws: Iterable[Flaw | None]) -> Flaw | None:
 
 
 def _unsigned(head: Head) -> Flaw:
+    if head.key and head.is_signed_by(frozenset({head.key})):
+        by = f"signed by the key {head.key[:12]}…, which is not in trusted.keys here"
+        return head.seq, f"the head of event {head.seq} is {by} (add it, if it is one of yours)"
     return head.seq, f"the head of event {head.seq} is not signed by a trusted key"

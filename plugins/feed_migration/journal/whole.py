@@ -8,7 +8,6 @@ before, by `heads`.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from math import inf
 
 import sqlalchemy as sa
 
@@ -33,7 +32,7 @@ class _Signed:
 
 
 class WholeRows:
-    """Looks for one process, which checks each signature once; `trusted` reads the public keys."""
+    """Looks for one open journal, and checks each signature once; `trusted` reads the keys."""
 
     def __init__(self, trusted: Callable[[], Trusted]) -> None:
         self._trusted = trusted
@@ -52,7 +51,9 @@ class WholeRows:
                 return ""
             seq, after = first
             known = self._known(connection, trusted)
-            signatures, promises = _signatures(trusted, known), Promises(trusted.since)
+            before = _signed_before(connection, trusted, seq)
+            signatures = _signatures(trusted, known, before=seq if before else None)
+            promises = Promises(trusted.since, before)
             of_rows = sa.select(EVENTS).where(EVENTS.c.seq >= seq).order_by(EVENTS.c.seq)
             of_heads = sa.select(HEADS).where(HEADS.c.seq >= seq).order_by(HEADS.c.seq)
             with connection.execute(of_rows) as rows, connection.execute(of_heads) as heads:
@@ -95,10 +96,20 @@ def _first_event(
     return (row.seq, (row.seq - 1, row.prev_hash)) if row else None
 
 
-def _signatures(trusted: Trusted, known: int) -> Signatures:
-    """Return what checks every head behind `known`; what follows a signed one is signed."""
-    since = min(inf if trusted.since is None else trusted.since, known + 1 if known else inf)
-    return Signatures(replace(trusted, since=None if since == inf else int(since)), 0)
+def _signed_before(connection: sa.Connection, trusted: Trusted, seq: int) -> int | None:
+    """Return the event of the last head before `seq` that a trusted key is named in."""
+    wanted = sa.select(HEADS.c.seq).where(HEADS.c.seq < seq, HEADS.c.key.in_(trusted.keys))
+    return connection.scalar(wanted.order_by(HEADS.c.seq.desc()).limit(1))
+
+
+def _signatures(trusted: Trusted, known: int, before: int | None) -> Signatures:
+    """Return what checks every head behind `known`; what follows a signed one is signed.
+
+    Where one is before the first event that is looked at, that is `before`.
+    """
+    bounds = (trusted.since, known + 1 if known else None, before)
+    since = min((bound for bound in bounds if bound is not None), default=None)
+    return Signatures(replace(trusted, since=since), 0)
 
 
 def _marks(heads: Iterable[Head], signatures: Signatures, known: int) -> Iterator[Mark]:
