@@ -19,6 +19,7 @@ from feed_migration.errors import EnvironmentUnavailable
 from feed_migration.journal.database import LOCK_WAIT_SECONDS
 from feed_migration.journal.spool import Spool
 from feed_migration.journal.store import Journal
+from feed_migration.words import counted
 
 PROGRAM = "backpack-migrate"
 
@@ -52,22 +53,25 @@ def open_journal(deployment: Deployment, lock_wait_seconds: float = LOCK_WAIT_SE
 def read_journal(deployment: Deployment, *, as_json: bool) -> Journal:
     """Return the journal for a command that appends nothing, and tell of events that wait.
 
-    They are those of a rollback that found the journal away: what it says may be overtaken.
+    A rollback that found the journal away left them there.
     """
     journal = Journal(deployment.journal_url, home=deployment.home, leaves_spool=True)
-    if journal.spool_left:
-        spool = Spool(deployment.spool_file)
-        waiting, verb = "events of a rollback wait", "are"
-        with suppress(OSError):
-            if (count := spool.waiting()) == 1:
-                waiting, verb = "1 event of a rollback waits", "is"
-            else:
-                waiting = f"{count} {waiting}"
+    spool = Spool(deployment.spool_file)
+    if journal.spool_left and (waiting := _waiting(spool)):
         notice(
-            f"{waiting} in {spool.path} and {verb} not in what follows: {journal.spool_left}",
+            f"in {spool.path} wait {waiting}, which what follows may lack: {journal.spool_left}",
             as_json=as_json,
         )
     return journal
+
+
+def _waiting(spool: Spool) -> str:
+    """Return how many events wait, "" where others have taken them meanwhile."""
+    try:
+        count = spool.waiting()
+    except OSError:
+        return "events"
+    return counted(count, "event") if count else ""
 
 
 def actor_here() -> str:
