@@ -215,7 +215,7 @@ async def test_a_socket_without_its_paced_stream_is_replaced(venue, delivered, f
         await signed_in(venue)
         await eventually(lambda: fast_monotonic() and len(venue.sockets) == 2)
         # and a second of pause before the next attempt
-        assert 11 <= fast_monotonic() - opened <= 15 + 30
+        assert 9 <= fast_monotonic() - opened <= 15 + 30
         assert not venue.sockets[0].subscriptions("UNSUBSCRIBE")
 
 

@@ -104,13 +104,14 @@ def exported(stack):
 
 def whole(stack, port):
     """What a process exports once each family has a series: one just restarted heard nothing yet."""
+    said = {}
 
     def lacking():
-        found = read(stack.text(port))
-        return {name for name, (_, labels) in found.items() if labels is None} - SOMETIMES
+        said.update(read(stack.text(port)))
+        return {name for name, (_, labels) in said.items() if labels is None} - SOMETIMES
 
     eventually_sync(lambda: not lacking(), PANEL_SECONDS, lacking)
-    return read(stack.text(port))
+    return said
 
 
 def read(text):
