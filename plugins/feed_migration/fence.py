@@ -7,11 +7,11 @@ later acts; the stopped one finds the epoch before its next write to the fleet, 
 may have been stopped before it wrote its own: lines are appended, so that comes too late to count.
 """
 
-import errno
 import fcntl
+import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
@@ -87,13 +87,19 @@ class Fence:
         with self._lock_file() as lock:
             # who has overtaken a stopped holder knows that it is stopped
             patience = 0.0 if self._overtook == epoch else self._wait_seconds
-            self._raise_to(epoch, waited_for=self._acquire(lock, patience), repair=repair)
-            yield
+            waited_for = self._acquire(lock, patience)
+            with _held(lock, epoch) if waited_for else nullcontext():
+                self._raise_to(epoch, waited_for=waited_for, repair=repair)
+                yield
+
+    @property
+    def _lock_path(self) -> Path:
+        return self.path.with_name("epoch.lock")
 
     def _lock_file(self) -> IO[bytes]:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            return self.path.with_name("epoch.lock").open("ab")
+            return self._lock_path.open("ab")
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -116,41 +122,45 @@ class Fence:
                 return True
 
     def _raise_to(self, epoch: int, *, waited_for: bool, repair: bool) -> None:
+        repair = repair or epoch == self._repairing
         current = self.epoch(repair=repair)
         if epoch < current:
             raise StaleEpoch(presented=epoch, current=current)
-        if not waited_for and epoch == current != self._overtook:
+        if not waited_for and epoch == current != self._overtook and self._holder() >= epoch:
             raise _busy(epoch)
-        if epoch > current:
-            try:
+        of_this = 0
+        try:
+            if epoch > current:
                 self._write(epoch, waited_for=waited_for, repair=repair)
                 of_this = self.path.read_bytes().split().count(str(epoch).encode())
-            except OSError as error:
-                raise self._unwritable(error) from error
-            self._overtook = None if waited_for else epoch
-            # who could not wait may have come in between, with a higher epoch or with this one
-            self.check(epoch, repair=repair)
-            if of_this > 1:
-                raise _busy(epoch)
+            elif repair and waited_for:
+                self._mend(epoch)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        # who could not wait may have come in between, with a higher epoch or with this one
+        self.check(epoch, repair=repair)
+        if of_this > 1:
+            raise _busy(epoch)
+        self._overtook = None if waited_for else epoch
         self._repairing = epoch if repair else None
 
     def _write(self, epoch: int, *, waited_for: bool, repair: bool) -> None:
-        line = str(epoch)
         try:
-            # without the lock a damaged file stays: its holder may be about to mend it
-            if not (repair and waited_for and self._mend(line)):
-                append_line(self.path, line)
+            if not (repair and waited_for and self._mend(epoch)):
+                append_line(self.path, str(epoch))
             # a line can only be lost to somebody who mends meanwhile
             while self.epoch(repair=repair) < epoch:
-                append_line(self.path, line)
-        except OSError as error:
-            if not repair or error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                append_line(self.path, str(epoch))
+        except OSError:
+            if not repair:
                 raise
-            # for the way back a full disk still takes it in the place of the others
-            write_text(self.path, f"{line}\n")
+            # for the way back a full disk still takes it in the place of the others, and a file
+            # that is not ours is replaced
+            self.check(epoch, repair=True)
+            write_text(self.path, f"{epoch}\n")
 
-    def _mend(self, line: str) -> bool:
-        """Put `line` in the place of a damaged file, and return whether there was one.
+    def _mend(self, epoch: int) -> bool:
+        """Put `epoch` in the place of a damaged file, and return whether there was one.
 
         What others append to that meanwhile stays.
         """
@@ -161,12 +171,36 @@ class Fence:
         with old:
             if not _parsed(old.read())[1]:
                 return False
-            write_text(self.path, f"{line}\n")
+            write_text(self.path, f"{epoch}\n")
             old.seek(0)
             missed, _ = _parsed(old.read())
-        if missed > int(line):
+        if missed > epoch:
             append_line(self.path, str(missed))
         return True
+
+    def _holder(self) -> float:
+        """Return the epoch of who holds the lock, infinity where nobody can tell.
+
+        One of a lower epoch is fenced off already: it was stopped, and is in nobody's way.
+        """
+        try:
+            return int(self._lock_path.read_bytes())
+        except (OSError, ValueError):
+            return math.inf
+
+
+@contextmanager
+def _held(lock: IO[bytes], epoch: int) -> Iterator[None]:
+    """Say in the lock's file who holds it; where that cannot be, it may be anybody."""
+    with suppress(OSError):
+        lock.truncate(0)
+        lock.write(f"{epoch}\n".encode())
+        lock.flush()
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            lock.truncate(0)
 
 
 def _busy(epoch: int) -> FleetBusy:

@@ -22,7 +22,7 @@ def admit(fence, epoch):
 def test_epochs_only_grow(fence):
     """Equal or higher is admitted and kept, lower is refused."""
     assert fence.epoch() == 0
-    assert [admit(fence, epoch) for epoch in (1, 1, 4)] == [1, 1, 4]
+    assert [admit(fence, epoch) for epoch in (0, 1, 1, 4)] == [0, 1, 1, 4]
     with pytest.raises(StaleEpoch, match="at epoch 4, this actor at 3"):
         admit(fence, 3)
 
@@ -109,15 +109,15 @@ def test_a_line_that_was_cut_short_raises_no_epoch(fence):
     assert fence.epoch() == 18
 
 
+def no_space(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 @pytest.fixture
 def full_disk(monkeypatch):
     """No line can be added, and no file; what is written in place of another is."""
-
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("feed_migration.fence.append_line", full)
-    monkeypatch.setattr("pathlib.Path.replace", full)
+    monkeypatch.setattr("feed_migration.fence.append_line", no_space)
+    monkeypatch.setattr("pathlib.Path.replace", no_space)
 
 
 def test_a_full_disk_keeps_no_rollback_from_the_fence(fence, request):
@@ -183,12 +183,12 @@ def test_what_is_whole_of_a_damaged_file_still_counts(fence, damage):
 class Mending(Overtaken):
     """Stopped while it mends a damaged file."""
 
-    def _mend(self, line):
+    def _mend(self, epoch):
         later = Fence(self.path, wait_seconds=0.1)
         with later.admitted(self._rollback_epoch, repair=True):
             # without the lock it leaves the damage to the holder, and goes by what is whole
             later.check(self._rollback_epoch)
-        return super()._mend(line)
+        return super()._mend(epoch)
 
 
 def test_who_mends_a_damaged_file_takes_no_epoch_out_of_it(fence):
@@ -200,6 +200,70 @@ def test_who_mends_a_damaged_file_takes_no_epoch_out_of_it(fence):
     with pytest.raises(StaleEpoch), stopped.admitted(42, repair=True):
         pass
     assert read_epoch(fence.path) == 43
+
+
+def test_every_act_of_a_rollback_goes_by_what_is_whole_until_it_is_mended(fence):
+    """It could not wait for the lock, so the damage is the holder's to mend; then that is gone."""
+    admit(fence, 43)
+    with fence.path.open("a") as stream:
+        stream.write("\0\0\n")
+    with fence.path.with_name("epoch.lock").open("ab") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        with fence.admitted(44, repair=True):
+            pass
+        with fence.admitted(44):
+            fence.check(44)
+    again = Fence(fence.path, wait_seconds=0.1)
+    with again.admitted(44, repair=True):
+        pass
+    assert admit(again, 44) == 44
+
+
+class Filled(Overtaken):
+    """The disk is full by the time it wakes up."""
+
+    def _write(self, epoch, **how):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("feed_migration.fence.append_line", no_space)
+            patch.setattr("pathlib.Path.replace", no_space)
+            super()._write(epoch, **how)
+
+
+def test_a_rollback_of_long_ago_lowers_no_fence_on_a_full_disk(fence):
+    """It was stopped before its line, and the next migration has begun."""
+    admit(fence, 42)
+    stale = Filled(fence.path, 45)
+    with pytest.raises(StaleEpoch), stale.admitted(43, repair=True):
+        pass
+    assert fence.epoch() == 45
+
+
+def test_a_stopped_holder_of_an_older_epoch_is_in_nobody_s_way(fence):
+    """Each task of a migration is a process of its own; a rival of its own epoch it does not pass."""
+    stopped = Fence(fence.path, wait_seconds=0.1)
+    with stopped.admitted(40):
+        for _ in range(3):
+            assert admit(Fence(fence.path, wait_seconds=0.1), 43) == 43
+        with pytest.raises(StaleEpoch):
+            stopped.check(40)
+    with Fence(fence.path).admitted(43):
+        with pytest.raises(FleetBusy, match="another process of epoch 43"):
+            admit(Fence(fence.path, wait_seconds=0.1), 43)
+        assert admit(Fence(fence.path, wait_seconds=0.1), 44) == 44
+
+
+def test_a_file_that_takes_no_line_is_replaced_by_the_way_back(fence, monkeypatch):
+    """It is not ours, its folder is; forward it is an error."""
+    admit(fence, 43)
+
+    def refused(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("feed_migration.fence.append_line", refused)
+    with pytest.raises(FleetUnavailable, match="Permission denied"):
+        admit(fence, 44)
+    with fence.admitted(44, repair=True):
+        assert read_epoch(fence.path) == 44
 
 
 def test_a_fence_that_cannot_be_written_is_said(fence):

@@ -259,8 +259,7 @@ class SupervisorFleet:
         except StaleEpoch:
             # stopped between check and stop, so this came after a rollback, whose instance it hit
             if hit:
-                with suppress(FleetUnavailable):
-                    self._leave_up(name)
+                self._leave_up(name)
             raise
 
     def _leave_up(self, name: str) -> None:
@@ -270,17 +269,19 @@ class SupervisorFleet:
         """
         down_looks = 0
         for _ in range(int(_STOP_DEADLINE_SECONDS / _POLL_SECONDS) + _LEFT_DOWN_LOOKS):
-            state = self._rpc.states().get(name)
-            if state is None or state in RUNNING:
-                return
-            down_looks = down_looks + 1 if state in STOPPED else 0
-            if down_looks >= _LEFT_DOWN_LOOKS:
-                _, changed, removed = self._rpc.reload()
-                if name not in changed | removed:
-                    self._rpc.start(name)
+            # one answer that does not come leaves the instance down no more than the others
+            with suppress(FleetUnavailable):
+                state = self._rpc.states().get(name)
+                if state is None or state in RUNNING:
                     return
-                # supervisord would start it as it was: whoever wrote its file is about to
-                down_looks = 0
+                down_looks = down_looks + 1 if state in STOPPED else 0
+                if down_looks >= _LEFT_DOWN_LOOKS:
+                    _, changed, removed = self._rpc.reload()
+                    if name not in changed | removed:
+                        self._rpc.start(name)
+                        return
+                    # supervisord would start it as it was: whoever wrote its file is about to
+                    down_looks = 0
             self._sleep(_POLL_SECONDS)
 
     def _forget_down(
@@ -312,23 +313,27 @@ class SupervisorFleet:
             return False
         return text == program_conf(self._deployment, instance, variant)
 
-    def _write(self, instance: Instance, variant: Variant) -> None:
+    def _write(self, instance: Instance, variant: Variant) -> bool:
+        """Write the file of an instance, and return whether it was another one."""
         if self._is_written(instance, variant):
-            return
+            return False
         path = conf_path(self._deployment, instance.id)
         try:
             write_text(path, program_conf(self._deployment, instance, variant))
         except OSError as error:
             raise _stuck_file(path, error) from error
+        return True
 
     def _write_fenced(self, instance: Instance, variant: Variant, epoch: int) -> None:
         self._fence.check(epoch)
-        self._write(instance, variant)
+        was_other = self._write(instance, variant)
         try:
             self._fence.check(epoch)
         except StaleEpoch:
             # stopped between check and write, so this came after a rollback: the next start of
-            # supervisord must not bring it up
+            # supervisord must not bring it up. What was there already is somebody else's by now
+            if not was_other:
+                raise
             if instance in self._deployment.shadow_instances:
                 self._unlink(instance.id)
             else:
