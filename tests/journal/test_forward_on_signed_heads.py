@@ -10,6 +10,7 @@ from nacl.signing import VerifyKey
 from feed_migration.errors import JournalUnavailable
 from feed_migration.journal.chain import canonical_json, row_hash
 from feed_migration.journal.keys import AuditPlace, make_key
+from feed_migration.journal.whole import WholeRows
 from tests.journal.test_signed_since import INSERT_HEAD, OTHER_HEADS, note, rewrite
 from tests.support.journal_stores import SqliteStore
 from tests.support.migration_plans import begin
@@ -57,6 +58,46 @@ def test_a_migration_by_hand_behind_signed_ones_goes_nowhere(store, place, head)
         assert opened.flaw_of("mig-9").startswith("event 3 is the first wrong one")
         with pytest.raises(JournalUnavailable, match="event 3 is the first wrong one"):
             onward(opened, "mig-9")
+
+
+def test_a_journal_without_its_signatures_goes_nowhere(store, place):
+    """All of them stripped, with the anchors: a key that says not since when is still one."""
+    key, _, _ = place.trusted_keys.read_text().split()
+    place.trusted_keys.write_text(f"{key}\n")
+    migration_id = begin(store.open())
+    store.tamper("UPDATE heads SET key = '', signature = ''")
+    place.anchors.unlink()
+    journal = store.open()
+    with pytest.raises(JournalUnavailable, match="no head is signed by a trusted key"):
+        onward(journal, migration_id)
+
+
+ONWARDS = {
+    "step": onward,
+    "migration": lambda journal, _: journal.begin_migration("p", "x", "ana"),
+}
+
+
+@pytest.mark.parametrize("onwards", ONWARDS.values(), ids=ONWARDS)
+def test_rows_that_are_written_while_a_step_waits_for_the_lock_are_looked_at(
+    store, place, monkeypatch, onwards
+):
+    """Whoever holds it then may write what nobody signed, a proof that a migration is over too."""
+    journal = store.open()
+    migration_id = begin(journal)
+    real = WholeRows.require
+
+    def forged_behind(self, *arguments):
+        found = real(self, *arguments)
+        monkeypatch.setattr(WholeRows, "require", real)
+        body = {"instances": {}, "breach_at": 1.0}
+        append_by_hand(store, journal, migration_id, "rollback_verified", body, head=False)
+        return found
+
+    monkeypatch.setattr(WholeRows, "require", forged_behind)
+    with pytest.raises(JournalUnavailable, match="event 2 is the first wrong one"):
+        onwards(journal, migration_id)
+    assert len(journal.events()) == 2
 
 
 def test_a_key_that_is_not_mounted_here_is_named(store, place):

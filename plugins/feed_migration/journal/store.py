@@ -23,7 +23,7 @@ from feed_migration.fence import read_epoch
 from feed_migration.journal.anchors import Hook
 from feed_migration.journal.chain import VerifyResult
 from feed_migration.journal.database import LOCK_WAIT_SECONDS, JournalDatabase
-from feed_migration.journal.heads import ONWARD, HeadKeeper, newest_head
+from feed_migration.journal.heads import ONWARD, HeadKeeper, last_event, newest_head
 from feed_migration.journal.keys import AuditPlace, HeadSigner, Trusted, load_trusted
 from feed_migration.journal.measurements_verify import altered
 from feed_migration.journal.notice_ledger import NoticeLedger
@@ -282,10 +282,13 @@ class Journal(JournalReader):
     @contextmanager
     def _appending(self, kind: str, migration_id: str | None = None) -> Iterator[EventWriter]:
         self._heads.require(kind, self._database)
-        if kind in ONWARD:
-            # before the lock, which the way back may wait for
-            self._whole.require(self._database, migration_id)
+        # before the lock, which the way back may wait for
+        walked = self._whole.require(self._database, migration_id) if kind in ONWARD else None
         with self._database.writing() as connection:
+            last = last_event(connection)
+            if walked is not None and last is not None and last.hash != walked:
+                # who wrote since is nobody whose rows were looked at
+                self._whole.require(self._database, migration_id)
             writer = EventWriter(connection, self._heads, self._clock)
             yield writer
         if writer.has_written:

@@ -44,11 +44,29 @@ class WholeRows:
         None is the newest migration. It waits for no lock, and nobody waits for it. Raises
         `JournalUnavailable`, also where the public keys cannot be read.
         """
+        return self._walk(database, migration_id)[0]
+
+    def require(self, database: JournalDatabase, migration_id: str | None) -> str:
+        """Raise `JournalUnavailable` where rows that a step would rest on are not as written.
+
+        Returns the hash of the last row that was looked at, "" for none.
+        """
+        flaw, last_hash = self._walk(database, migration_id)
+        if flaw:
+            raise JournalUnavailable(
+                f"the journal was tampered with: {flaw}",
+                "nothing goes forward on it; keep what `backpack-migrate audit verify` says, and "
+                "bring back a journal that it finds whole; `backpack-migrate rollback` does not "
+                "need it",
+            )
+        return last_hash
+
+    def _walk(self, database: JournalDatabase, migration_id: str | None) -> tuple[str, str]:
         trusted = self._trusted()
         with database.streaming() as (connection, watchdog):
             first = _first_event(connection, migration_id)
             if first is None:
-                return ""
+                return "", ""
             seq, after = first
             known = self._known(connection, trusted)
             before = _signed_before(connection, trusted, seq)
@@ -62,20 +80,14 @@ class WholeRows:
                 for row in walk.good(rows):
                     promises.see(row, has_head=walk.found.get(DATABASE) == row[0])
                     watchdog.pat()
-        flaw = earliest([walk.flaw, promises.lost, signatures.flaw])
-        if flaw is None and signatures.finish(walk.count) == walk.count:
+        signed_seq = signatures.finish(walk.count)
+        flaws = [walk.flaw, promises.lost, signatures.flaw]
+        if trusted.keys and trusted.since is None and not (known or before or signed_seq):
+            flaws.append((seq, "no head is signed by a trusted key"))
+        flaw = earliest(flaws)
+        if flaw is None and signed_seq == walk.count:
             self._signed = _Signed(trusted=trusted, seq=walk.count, hash=walk.hash)
-        return _words(flaw)
-
-    def require(self, database: JournalDatabase, migration_id: str | None) -> None:
-        """Raise `JournalUnavailable` where rows that a step would rest on are not as written."""
-        if flaw := self.first_flaw(database, migration_id):
-            raise JournalUnavailable(
-                f"the journal was tampered with: {flaw}",
-                "nothing goes forward on it; keep what `backpack-migrate audit verify` says, and "
-                "bring back a journal that it finds whole; `backpack-migrate rollback` does not "
-                "need it",
-            )
+        return _words(flaw), walk.hash
 
     def _known(self, connection: sa.Connection, trusted: Trusted) -> int:
         """Return up to which event signatures were checked: of this log, and for these keys."""
