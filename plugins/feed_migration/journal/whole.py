@@ -110,6 +110,8 @@ def _first_event(
 
 def _signed_before(connection: sa.Connection, trusted: Trusted, seq: int) -> int | None:
     """Return the event of the last head before `seq` that a trusted key is named in."""
+    if not trusted.keys:
+        return None  # else every head is looked at, and none found
     wanted = sa.select(HEADS.c.seq).where(HEADS.c.seq < seq, HEADS.c.key.in_(trusted.keys))
     return connection.scalar(wanted.order_by(HEADS.c.seq.desc()).limit(1))
 
