@@ -128,18 +128,18 @@ class Fence:
             raise StaleEpoch(presented=epoch, current=current)
         if not waited_for and epoch == current != self._overtook and self._holder() >= epoch:
             raise _busy(epoch)
-        of_this = 0
+        lines_of_this_epoch = 0
         try:
             if epoch > current:
                 self._write(epoch, waited_for=waited_for, repair=repair)
-                of_this = self.path.read_bytes().split().count(str(epoch).encode())
+                lines_of_this_epoch = self.path.read_bytes().split().count(b"%d" % epoch)
             elif repair and waited_for:
                 self._mend(epoch)
         except OSError as error:
             raise self._unwritable(error) from error
         # who could not wait may have come in between, with a higher epoch or with this one
         self.check(epoch, repair=repair)
-        if of_this > 1:
+        if lines_of_this_epoch > 1:
             raise _busy(epoch)
         self._overtook = None if waited_for else epoch
         self._repairing = epoch if repair else None

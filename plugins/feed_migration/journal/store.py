@@ -285,8 +285,7 @@ class Journal(JournalReader):
         # before the lock, which the way back may wait for
         walked = self._whole.require(self._database, migration_id) if kind in ONWARD else None
         with self._database.writing() as connection:
-            last = last_event(connection)
-            if walked is not None and last is not None and last.hash != walked:
+            if walked is not None and walked != _last_hash(connection):
                 # who wrote since is nobody whose rows were looked at
                 self._whole.require(self._database, migration_id)
             writer = EventWriter(connection, self._heads, self._clock)
@@ -318,6 +317,11 @@ class Journal(JournalReader):
 
     def _fleet_epoch(self) -> int:
         return read_epoch(self._home / "fleet" / "epoch") if self._home else 0
+
+
+def _last_hash(connection: sa.Connection) -> str:
+    last = last_event(connection)
+    return last.hash if last else ""
 
 
 def _stamp(at: float) -> str:

@@ -69,9 +69,9 @@ class WholeRows:
                 return "", ""
             seq, after = first
             known = self._known(connection, trusted)
-            before = _signed_before(connection, trusted, seq)
-            signatures = _signatures(trusted, known, before=seq if before else None)
-            promises = Promises(trusted.since, before)
+            signed_before = _signed_before(connection, trusted, seq)
+            signatures = _signatures(trusted, known, signed_from=seq if signed_before else None)
+            promises = Promises(trusted.since, signed_before)
             of_rows = sa.select(EVENTS).where(EVENTS.c.seq >= seq).order_by(EVENTS.c.seq)
             of_heads = sa.select(HEADS).where(HEADS.c.seq >= seq).order_by(HEADS.c.seq)
             with connection.execute(of_rows) as rows, connection.execute(of_heads) as heads:
@@ -82,7 +82,7 @@ class WholeRows:
                     watchdog.pat()
         signed_seq = signatures.finish(walk.count)
         flaws = [walk.flaw, promises.lost, signatures.flaw]
-        if trusted.keys and trusted.since is None and not (known or before or signed_seq):
+        if trusted.keys and trusted.since is None and not (known or signed_before or signed_seq):
             flaws.append((seq, "no head is signed by a trusted key"))
         flaw = earliest(flaws)
         if flaw is None and signed_seq == walk.count:
@@ -116,12 +116,12 @@ def _signed_before(connection: sa.Connection, trusted: Trusted, seq: int) -> int
     return connection.scalar(wanted.order_by(HEADS.c.seq.desc()).limit(1))
 
 
-def _signatures(trusted: Trusted, known: int, before: int | None) -> Signatures:
-    """Return what checks every head behind `known`; what follows a signed one is signed.
+def _signatures(trusted: Trusted, known: int, signed_from: int | None) -> Signatures:
+    """Return what checks every head behind `known`; what follows a signed one must be signed.
 
-    Where one is before the first event that is looked at, that is `before`.
+    That is all from event `signed_from` on, None where no head before it is.
     """
-    bounds = (trusted.since, known + 1 if known else None, before)
+    bounds = (trusted.since, known + 1 if known else None, signed_from)
     since = min((bound for bound in bounds if bound is not None), default=None)
     return Signatures(replace(trusted, since=since), 0)
 
